@@ -1,0 +1,1 @@
+"""Generated stubs of protos/bayplan/v1 (`make protos`)."""

@@ -1,0 +1,1 @@
+"""The controller daemon: holds the cluster's state, decides, and tells the agents."""
