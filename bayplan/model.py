@@ -207,7 +207,7 @@ class Assignment(Model, frozen=True, kw_only=True):
     restart: RestartCondition = RestartCondition.ANY
 
 
-class Assignments(Model, frozen=True, kw_only=True):
+class Assignments(Model, frozen=True, kw_only=True, tag=True):
     """The whole desired set of a node; what is not in it shall be stopped and removed."""
 
     revision: int

@@ -1,0 +1,117 @@
+"""What an agent and the controller say to each other, and the link over which they say it.
+
+The messages are those of protos/bayplan/v1/agent.proto, as values. A Link has two implementations:
+gRPC (each daemon's session door) and memory (the simulator). Neither core knows which it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol, TypeVar
+
+from bayplan.model import (
+    Assignments,
+    Inventory,
+    Model,
+    PortCheck,
+    PreflightFault,
+    TaskStatus,
+)
+
+
+class Hello(Model, frozen=True, kw_only=True, tag=True):
+    """The agent introduces itself with all it has."""
+
+    boot_id: str
+    epoch: int
+    revision: int
+    inventory: Inventory
+    tasks: tuple[TaskStatus, ...] = ()
+
+
+class Report(Model, frozen=True, kw_only=True, tag=True):
+    """What changed, the newest status of each task; `revision` is what the agent took over durably."""
+
+    revision: int
+    tasks: tuple[TaskStatus, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+class Heartbeat(Model, frozen=True, kw_only=True, tag=True):
+    """A sign of life."""
+
+    late_ms: int = 0
+
+
+class PreflightResult(Model, frozen=True, kw_only=True, tag=True):
+    """The answer to a Preflight; no faults is "yes"."""
+
+    ticket: str
+    faults: tuple[PreflightFault, ...] = ()
+
+
+class Goodbye(Model, frozen=True, kw_only=True, tag=True):
+    """The agent ends in order; its containers stay."""
+
+    reason: str = ""
+
+
+class Welcome(Model, frozen=True, kw_only=True, tag=True):
+    """The controller accepts the session."""
+
+    session_id: str
+    epoch: int
+    heartbeat_ms: int
+    node_name: str = ""
+
+
+class Preflight(Model, frozen=True, kw_only=True, tag=True):
+    """Could the node start something? Images (pulled if missing), free ports, existing paths."""
+
+    ticket: str
+    images: tuple[str, ...] = ()
+    ports: tuple[PortCheck, ...] = ()
+    paths: tuple[str, ...] = ()
+
+
+class LogPull(Model, frozen=True, kw_only=True, tag=True):
+    """Asks the agent to push output; `tail` negative is all."""
+
+    request_id: str
+    task_ids: tuple[str, ...]
+    follow: bool = False
+    tail: int = -1
+    since_ms: int = 0
+
+
+class LogStop(Model, frozen=True, kw_only=True, tag=True):
+    """No more output of this request is wanted."""
+
+    request_id: str
+
+
+class Dismissal(Model, frozen=True, kw_only=True, tag=True):
+    """The controller ends the session; `final`: do not try again."""
+
+    reason: str
+    final: bool = False
+
+
+AgentSays = Hello | Report | Heartbeat | PreflightResult | Goodbye
+ControllerSays = Welcome | Assignments | Preflight | LogPull | LogStop | Dismissal
+
+SaysT_contra = TypeVar("SaysT_contra", contravariant=True)
+HearsT_co = TypeVar("HearsT_co", covariant=True)
+
+
+class Link(Protocol[SaysT_contra, HearsT_co]):
+    """One side of a session. Iterating ends when the other side or the network does."""
+
+    async def send(self, message: SaysT_contra) -> None:
+        """Hand over one message. Raises ConnectionError when the session is over."""
+
+    def __aiter__(self) -> AsyncIterator[HearsT_co]:
+        """The other side's messages, in order."""
+
+    async def close(self) -> None:
+        """End the session; never raises."""
