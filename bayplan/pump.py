@@ -51,7 +51,7 @@ class Keeper(Protocol):
         """Make the changes durable, all or none. Raises when it cannot: the daemon then ends."""
 
 
-class InboxFull(Exception):
+class InboxFullError(Exception):
     """More than INBOX_EVENTS_MAX events wait; the caller tries again later."""
 
 
@@ -84,9 +84,9 @@ class Pump(Generic[EventT]):
         self.turned_mono_ms = clock().mono_ms
 
     def post(self, event: EventT) -> None:
-        """Put an event into the inbox. Raises InboxFull."""
+        """Put an event into the inbox. Raises InboxFullError."""
         if len(self._inbox) >= INBOX_EVENTS_MAX:
-            raise InboxFull
+            raise InboxFullError
         self._inbox.append(event)
         self._arrived.set()
 
