@@ -1,0 +1,58 @@
+# Verbs of the project; `make help` lists them. Every verb prepares what it needs by itself.
+.DEFAULT_GOAL := help
+.PHONY: help setup check test unit real bench demo demo-down protos lock format clean
+
+BIN := .venv/bin
+# Benches that `make bench` runs, each as `python -m bench.NAME --quick`.
+BENCHES := deploy
+SUITES := tests/unit tests/sim tests/doors tests/engine tests/real
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make .venv with the locked dependencies and the project itself
+	@scripts/setup.sh
+
+demo: setup ## one controller, one agent and a stack of three services on this machine
+	@scripts/demo.sh up
+
+demo-down: ## end the demo and remove all that it made
+	@scripts/demo.sh down
+
+test: check ## everything: the checks, then all tests, on real engines too (root)
+	@scripts/engine.sh install
+	@$(BIN)/pytest $(SUITES)
+
+unit: setup ## the tests that need neither root nor an engine
+	@$(BIN)/pytest tests/unit tests/sim tests/doors
+
+real: setup ## the tests on three hosts with an engine each (root)
+	@scripts/engine.sh install
+	@$(BIN)/pytest tests/real
+
+check: setup ## style, types, import contracts, protos, systemd units
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/buf lint
+	@scripts/protos.sh --diff
+	@scripts/check_units.sh
+
+bench: setup ## the quick benches (root)
+	@scripts/engine.sh install
+	@set -e; for name in $(BENCHES); do $(BIN)/python -m bench.$$name --quick; done
+
+protos: setup ## generate bayplan/v1 from protos/
+	@scripts/protos.sh
+
+lock: setup ## resolve the dependencies anew into the lock files
+	@scripts/lock.sh
+
+format: setup ## apply ruff's fixes and format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+clean: ## remove the environment and all caches
+	@rm -rf .venv .setup.lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
