@@ -1,0 +1,1 @@
+"""Where commands go out: the engine and the disk."""
