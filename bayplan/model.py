@@ -129,10 +129,11 @@ class RestartCondition(StrEnum):
 
 
 class RestartPolicy(Model, frozen=True, kw_only=True):
-    """How ended tasks are replaced; the delay doubles up to 5 minutes (promises: crash loops)."""
+    """How ended tasks are replaced. `delay_ms` 0: at once, then after 1 s, doubling up to 5 minutes;
+    another number is the first delay already."""
 
     condition: RestartCondition = RestartCondition.ANY
-    delay_ms: int = 1_000
+    delay_ms: int = 0
     max_attempts: int = 0
     window_ms: int = 0
 

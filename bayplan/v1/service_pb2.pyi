@@ -421,7 +421,7 @@ class RestartPolicy(_message.Message):
     condition: Global___RestartCondition.ValueType
     """When at all."""
     delay_ms: _builtins.int
-    """The first delay in milliseconds; further ones double up to 5 minutes."""
+    """The first delay in milliseconds; further ones double up to 5 minutes. 0: at once, then 1 second, doubling."""
     max_attempts: _builtins.int
     """Replacements at most within the window; 0 is without end."""
     window_ms: _builtins.int

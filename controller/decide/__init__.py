@@ -1,0 +1,1 @@
+"""Pure deciders: values in, values out. No clock, no dice, no I/O, no await."""

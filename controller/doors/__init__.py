@@ -1,0 +1,1 @@
+"""Doors: everything with a socket. Events go in, answers come out."""

@@ -1,0 +1,135 @@
+"""What the controller keeps durably: the users' intent and its own assignments.
+
+Observations (task status, node life) are not here: agents tell them again after a restart.
+A record is stored whole under its kind and key; a change is a Put or a Drop.
+"""
+
+from __future__ import annotations
+
+from bayplan.model import Availability, Desired, Inventory, Model, ServiceSpec
+
+
+class Cluster(Model, frozen=True, kw_only=True, tag=True):
+    """The cluster itself; `epoch` grows with each start of a controller."""
+
+    id: str
+    epoch: int = 0
+
+    @property
+    def key(self) -> str:
+        return "cluster"
+
+
+class Node(Model, frozen=True, kw_only=True, tag=True):
+    """A machine that joined. `key_id` is the hash of the key it joined with: joining twice is one node."""
+
+    id: str
+    name: str
+    key_id: str = ""
+    address: str = ""
+    labels: dict[str, str] = {}
+    availability: Availability = Availability.ACTIVE
+    inventory: Inventory = Inventory()
+    joined_ms: int = 0
+
+    @property
+    def key(self) -> str:
+        return self.id
+
+    def __repr__(self) -> str:
+        return f"<Node {self.name} {self.availability.value}>"
+
+
+class JoinToken(Model, frozen=True, kw_only=True, tag=True):
+    """A token by the hash of its secret; the secret itself is never kept. Times are Unix ms."""
+
+    id: str
+    secret_hash: str
+    expires_ms: int
+    uses_left: int
+
+    @property
+    def key(self) -> str:
+        return self.id
+
+
+class Service(Model, frozen=True, kw_only=True, tag=True):
+    """A service as it shall be. `name` is <stack>_<service>; `removed` stays until its last task is gone."""
+
+    id: str
+    name: str
+    stack: str
+    version: int
+    replicas: int
+    updated_ms: int = 0
+    removed: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.id
+
+    def __repr__(self) -> str:
+        return f"<Service {self.name} v{self.version} x{self.replicas}{' removed' if self.removed else ''}>"
+
+
+class ServiceVersion(Model, frozen=True, kw_only=True, tag=True):
+    """One version of a service's spec, kept while a task runs it or it is the current one."""
+
+    service_id: str
+    version: int
+    spec: ServiceSpec
+
+    @property
+    def key(self) -> str:
+        return f"{self.service_id}/{self.version}"
+
+
+class Task(Model, frozen=True, kw_only=True, tag=True):
+    """One container, once. `node_id` is empty while it waits; `removing`: no trace of it shall stay."""
+
+    id: str
+    service_id: str
+    slot: int
+    version: int
+    node_id: str = ""
+    desired: Desired = Desired.RUN
+    removing: bool = False
+    created_ms: int = 0
+
+    @property
+    def key(self) -> str:
+        return self.id
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it shall run."""
+        return self.desired is Desired.RUN and not self.removing
+
+    def __repr__(self) -> str:
+        wish = "remove" if self.removing else self.desired.value
+        place = self.node_id or "-"
+        return f"<Task {self.id} {self.service_id}.{self.slot} v{self.version} {wish} on {place}>"
+
+
+Record = Cluster | Node | JoinToken | Service | ServiceVersion | Task
+
+
+class Put(Model, frozen=True, kw_only=True, tag=True):
+    """Keep this record in place of the one with its kind and key."""
+
+    record: Record
+
+
+class Drop(Model, frozen=True, kw_only=True, tag=True):
+    """Keep no record of this kind (the struct's name) and key."""
+
+    kind: str
+    key: str
+
+
+Change = Put | Drop
+
+
+def drop(record: Record) -> Drop:
+    """The change that forgets a record."""
+    return Drop(kind=type(record).__name__, key=record.key)

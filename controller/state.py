@@ -1,0 +1,225 @@
+"""The controller's state: records (durable) and observations (in memory), with their indexes.
+
+Records change only through `apply`; observations are written by the core as agents report. Nothing
+here decides, reads a clock or does I/O.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from bayplan.lifecycle import ENDED, ON_NODE, TaskState
+from bayplan.model import Instance, NodeStatus, ServiceSpec, TaskStatus
+from bayplan.views import Event
+from controller.records import (
+    Change,
+    Cluster,
+    Drop,
+    JoinToken,
+    Node,
+    Put,
+    Record,
+    Service,
+    ServiceVersion,
+    Task,
+)
+
+#: Events kept for people.
+EVENTS_KEPT_MAX = 1_000
+
+
+@dataclass
+class Life:
+    """What is known of a node's life; times are monotonic ms. `heard_ms` counts from the start at first."""
+
+    status: NodeStatus = NodeStatus.UNKNOWN
+    session_id: str = ""
+    boot_id: str = ""
+    heard_ms: int = 0
+    revision: int = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether a session is open."""
+        return bool(self.session_id)
+
+
+@dataclass
+class SlotHistory:
+    """How a slot's tasks ended lately; times are monotonic ms."""
+
+    failures: int = 0
+    not_before_ms: int = 0
+    counted: set[str] = field(default_factory=set)
+    ended_ms: deque[int] = field(default_factory=lambda: deque(maxlen=100))
+
+
+@dataclass
+class Exposure:
+    """What the registry shows of a service."""
+
+    revision: int = 0
+    instances: tuple[Instance, ...] = ()
+
+
+class State:
+    """All that the controller knows."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self.cluster = Cluster(id="")
+        self.nodes: dict[str, Node] = {}
+        self.tokens: dict[str, JoinToken] = {}
+        self.services: dict[str, Service] = {}
+        self.specs: dict[tuple[str, int], ServiceSpec] = {}
+        self.tasks: dict[str, Task] = {}
+        self.lives: dict[str, Life] = {}
+        self.statuses: dict[str, TaskStatus] = {}
+        self.slots: dict[tuple[str, int], SlotHistory] = {}
+        self.exposures: dict[str, Exposure] = {}
+        self.pending_reasons: dict[str, tuple[str, ...]] = {}
+        self.events: deque[Event] = deque(maxlen=EVENTS_KEPT_MAX)
+        self._by_service: dict[str, set[str]] = {}
+        self._by_node: dict[str, set[str]] = {}
+        self._by_name: dict[str, str] = {}
+        for record in records:
+            self.apply(Put(record=record))
+
+    # --- records ---
+
+    def apply(self, change: Change) -> None:
+        """Take over one change; the only way in which records change."""
+        if isinstance(change, Drop):
+            self._drop(change)
+            return
+        match change.record:
+            case Cluster() as cluster:
+                self.cluster = cluster
+            case Node() as node:
+                self.nodes[node.id] = node
+                self.lives.setdefault(node.id, Life())
+            case JoinToken() as token:
+                self.tokens[token.id] = token
+            case Service() as service:
+                self._put_service(service)
+            case ServiceVersion() as version:
+                self.specs[version.service_id, version.version] = version.spec
+            case Task() as task:
+                self._put_task(task)
+
+    def _put_service(self, service: Service) -> None:
+        self.services[service.id] = service
+        if not service.removed:
+            self._by_name[service.name] = service.id
+        elif self._by_name.get(service.name) == service.id:
+            del self._by_name[service.name]
+
+    def _put_task(self, task: Task) -> None:
+        before = self.tasks.get(task.id)
+        if before and before.node_id and before.node_id != task.node_id:
+            self._by_node[before.node_id].discard(task.id)
+        self.tasks[task.id] = task
+        self._by_service.setdefault(task.service_id, set()).add(task.id)
+        if task.node_id:
+            self._by_node.setdefault(task.node_id, set()).add(task.id)
+
+    def _drop(self, change: Drop) -> None:
+        match change.kind:
+            case "Task":
+                self._drop_task(change.key)
+            case "Service":
+                self._drop_service(change.key)
+            case "ServiceVersion":
+                service_id, _, version = change.key.rpartition("/")
+                self.specs.pop((service_id, int(version)), None)
+            case "JoinToken":
+                self.tokens.pop(change.key, None)
+            case "Node":
+                self.nodes.pop(change.key, None)
+                self.lives.pop(change.key, None)
+            case other:
+                raise AssertionError(f"nothing drops a {other}")
+
+    def _drop_task(self, task_id: str) -> None:
+        task = self.tasks.pop(task_id, None)
+        if task is None:
+            return
+        self._by_service[task.service_id].discard(task_id)
+        if task.node_id:
+            self._by_node[task.node_id].discard(task_id)
+        self.statuses.pop(task_id, None)
+        self.pending_reasons.pop(task_id, None)
+
+    def _drop_service(self, service_id: str) -> None:
+        service = self.services.pop(service_id, None)
+        if service and self._by_name.get(service.name) == service_id:
+            del self._by_name[service.name]
+        self._by_service.pop(service_id, None)
+        self.exposures.pop(service_id, None)
+        for key in [key for key in self.slots if key[0] == service_id]:
+            del self.slots[key]
+
+    # --- questions ---
+
+    def service_named(self, name: str) -> Service | None:
+        """The living service of this full name."""
+        service_id = self._by_name.get(name)
+        return self.services[service_id] if service_id else None
+
+    def stack(self, name: str, *, removed: bool = False) -> list[Service]:
+        """A stack's services by name; with `removed` also those that are on their way out."""
+        found = [s for s in self.services.values() if s.stack == name and (removed or not s.removed)]
+        return sorted(found, key=lambda service: (service.name, service.id))
+
+    def spec_of(self, service: Service) -> ServiceSpec:
+        """The spec of the current version."""
+        return self.specs[service.id, service.version]
+
+    def tasks_of(self, service_id: str) -> list[Task]:
+        """A service's tasks by slot, oldest first."""
+        found = [self.tasks[task_id] for task_id in self._by_service.get(service_id, ())]
+        return sorted(found, key=lambda task: (task.slot, task.created_ms, task.id))
+
+    def tasks_on(self, node_id: str) -> list[Task]:
+        """A node's tasks by id."""
+        return [self.tasks[task_id] for task_id in sorted(self._by_node.get(node_id, ()))]
+
+    def status_of(self, task: Task) -> TaskStatus:
+        """What is seen of a task; before its agent has spoken, what the controller itself knows."""
+        seen = self.statuses.get(task.id)
+        if seen is not None:
+            return seen
+        state = TaskState.ASSIGNED if task.node_id else TaskState.PENDING
+        return TaskStatus(task_id=task.id, state=state, since_ms=task.created_ms)
+
+    def ended(self, task: Task) -> bool:
+        """Whether the task will never run again."""
+        return self.status_of(task).state in ENDED
+
+    def holds_node(self, task: Task) -> bool:
+        """Whether the task takes room on its node: it may be running there, or will."""
+        return bool(task.node_id) and self.status_of(task).state in ON_NODE and not self.is_down(task.node_id)
+
+    def is_down(self, node_id: str) -> bool:
+        """Whether a node's lease has ended."""
+        life = self.lives.get(node_id)
+        return life is None or life.status is NodeStatus.DOWN
+
+    def slot(self, service_id: str, slot: int) -> SlotHistory:
+        """A slot's history, made when first asked for."""
+        return self.slots.setdefault((service_id, slot), SlotHistory())
+
+    def used_versions(self, service_id: str) -> set[int]:
+        """Versions that a task still runs."""
+        return {self.tasks[task_id].version for task_id in self._by_service.get(service_id, ())}
+
+    def records(self) -> Iterator[Record]:
+        """Every record, as the store should hold it."""
+        yield self.cluster
+        yield from self.nodes.values()
+        yield from self.tokens.values()
+        yield from self.services.values()
+        for (service_id, version), spec in self.specs.items():
+            yield ServiceVersion(service_id=service_id, version=version, spec=spec)
+        yield from self.tasks.values()
