@@ -1,0 +1,41 @@
+"""The whole desired set of a node, from the controller's records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from bayplan.model import Assignment, Assignments, ServiceSpec
+from controller.records import Service, Task
+
+
+def assignments(
+    revision: int,
+    tasks: Iterable[Task],
+    services: Mapping[str, Service],
+    specs: Mapping[tuple[str, int], ServiceSpec],
+) -> Assignments:
+    """What the node shall have; a task that is to be removed is simply not in it."""
+    kept = [task for task in tasks if not task.removing]
+    versions = sorted({(task.service_id, task.version) for task in kept})
+    return Assignments(
+        revision=revision,
+        tasks=tuple(_assignment(task, services[task.service_id], specs) for task in kept),
+        specs={_spec_id(*version): specs[version].container for version in versions},
+    )
+
+
+def _assignment(task: Task, service: Service, specs: Mapping[tuple[str, int], ServiceSpec]) -> Assignment:
+    return Assignment(
+        task_id=task.id,
+        service=service.name,
+        stack=service.stack,
+        slot=task.slot,
+        version=task.version,
+        desired=task.desired,
+        spec_id=_spec_id(task.service_id, task.version),
+        restart=specs[task.service_id, task.version].restart.condition,
+    )
+
+
+def _spec_id(service_id: str, version: int) -> str:
+    return f"{service_id}/{version}"
