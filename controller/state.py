@@ -28,16 +28,22 @@ from controller.records import (
 
 #: Events kept for people.
 EVENTS_KEPT_MAX = 1_000
+#: Ends of tasks kept in a slot, for the restart policy's max_attempts within its window.
+SLOT_ENDS_KEPT_MAX = 100
 
 
 @dataclass
 class Life:
-    """What is known of a node's life; times are monotonic ms. `heard_ms` counts from the start at first."""
+    """What is known of a node's life. `heard_ms` is monotonic: the last sign of life, at first the start.
+
+    `ever`: it has been heard since the start. `revision` counts the assignments sent.
+    """
 
     status: NodeStatus = NodeStatus.UNKNOWN
     session_id: str = ""
     boot_id: str = ""
     heard_ms: int = 0
+    ever: bool = False
     revision: int = 0
 
     @property
@@ -52,8 +58,7 @@ class SlotHistory:
 
     failures: int = 0
     not_before_ms: int = 0
-    counted: set[str] = field(default_factory=set)
-    ended_ms: deque[int] = field(default_factory=lambda: deque(maxlen=100))
+    ended_ms: deque[int] = field(default_factory=lambda: deque(maxlen=SLOT_ENDS_KEPT_MAX))
 
 
 @dataclass
@@ -76,6 +81,7 @@ class State:
         self.tasks: dict[str, Task] = {}
         self.lives: dict[str, Life] = {}
         self.statuses: dict[str, TaskStatus] = {}
+        self.since_ms: dict[str, int] = {}
         self.slots: dict[tuple[str, int], SlotHistory] = {}
         self.exposures: dict[str, Exposure] = {}
         self.pending_reasons: dict[str, tuple[str, ...]] = {}
@@ -83,6 +89,7 @@ class State:
         self._by_service: dict[str, set[str]] = {}
         self._by_node: dict[str, set[str]] = {}
         self._by_name: dict[str, str] = {}
+        self._waiting: set[str] = set()
         for record in records:
             self.apply(Put(record=record))
 
@@ -123,6 +130,9 @@ class State:
         self._by_service.setdefault(task.service_id, set()).add(task.id)
         if task.node_id:
             self._by_node.setdefault(task.node_id, set()).add(task.id)
+            self._waiting.discard(task.id)
+        else:
+            self._waiting.add(task.id)
 
     def _drop(self, change: Drop) -> None:
         match change.kind:
@@ -148,7 +158,9 @@ class State:
         self._by_service[task.service_id].discard(task_id)
         if task.node_id:
             self._by_node[task.node_id].discard(task_id)
+        self._waiting.discard(task_id)
         self.statuses.pop(task_id, None)
+        self.since_ms.pop(task_id, None)
         self.pending_reasons.pop(task_id, None)
 
     def _drop_service(self, service_id: str) -> None:
@@ -157,8 +169,7 @@ class State:
             del self._by_name[service.name]
         self._by_service.pop(service_id, None)
         self.exposures.pop(service_id, None)
-        for key in [key for key in self.slots if key[0] == service_id]:
-            del self.slots[key]
+        self.forget_failures(service_id)
 
     # --- questions ---
 
@@ -185,6 +196,10 @@ class State:
         """A node's tasks by id."""
         return [self.tasks[task_id] for task_id in sorted(self._by_node.get(node_id, ()))]
 
+    def waiting(self) -> list[Task]:
+        """Tasks without a node, by id."""
+        return [self.tasks[task_id] for task_id in sorted(self._waiting)]
+
     def status_of(self, task: Task) -> TaskStatus:
         """What is seen of a task; before its agent has spoken, what the controller itself knows."""
         seen = self.statuses.get(task.id)
@@ -209,6 +224,15 @@ class State:
     def slot(self, service_id: str, slot: int) -> SlotHistory:
         """A slot's history, made when first asked for."""
         return self.slots.setdefault((service_id, slot), SlotHistory())
+
+    def forget_failures(self, service_id: str) -> None:
+        """A clean slate for all slots of a service."""
+        for key in [key for key in self.slots if key[0] == service_id]:
+            del self.slots[key]
+
+    def exposure(self, service_id: str) -> Exposure:
+        """What the registry shows of a service, made when first asked for."""
+        return self.exposures.setdefault(service_id, Exposure())
 
     def used_versions(self, service_id: str) -> set[int]:
         """Versions that a task still runs."""

@@ -35,6 +35,11 @@ def ready(all_instances: tuple[Instance, ...]) -> tuple[Instance, ...]:
     return tuple(instance for instance in all_instances if instance.ready)
 
 
+def routable(all_instances: tuple[Instance, ...]) -> tuple[tuple[str, str, int], ...]:
+    """What a client could connect to; the revision moves when this does."""
+    return tuple(sorted((each.id, each.address, each.port) for each in ready(all_instances)))
+
+
 def next_revision(epoch: int, revision: int) -> int:
     """A service's next revision: by one, and beyond every one of an earlier epoch."""
     return max(revision, (epoch - 1) * REVISIONS_PER_EPOCH) + 1

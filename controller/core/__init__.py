@@ -1,0 +1,123 @@
+"""The controller's core: `step(event, now)` is the only way to change its state.
+
+It decides and remembers; it never waits, reads a clock or rolls dice that were not given to it.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import assert_never
+
+from bayplan.model import Now
+from bayplan.pump import Step
+from bayplan.session import PreflightResult
+from controller.core import joins, sessions, stacks
+from controller.core.settling import Settler
+from controller.core.turn import Settings, Turn
+from controller.events import (
+    AgentSaid,
+    CallerLeft,
+    DeployAsked,
+    Event,
+    JoinAsked,
+    RemoveAsked,
+    ScaleAsked,
+    SessionLost,
+    SessionOpened,
+    TokenMade,
+)
+from controller.state import State
+
+#: A sleep longer than intended by this much was a pause of the whole process (monotonic ms).
+OVERSLEPT_MS = 1_000
+
+
+class ControllerCore:
+    """Takes events, one after the other; see `bayplan.pump.Core`."""
+
+    def __init__(self, state: State, rng: random.Random, now: Now, settings: Settings | None = None) -> None:
+        self.state = state
+        self._rng = rng
+        self._settings = settings or Settings()
+        self._deploys = stacks.Deploys()
+        self._settler = Settler()
+        self._last_ms = now.mono_ms
+        self._nodes_due_ms: int | None = now.mono_ms
+        self._deploys_due_ms: int | None = None
+        for life in state.lives.values():
+            life.heard_ms = now.mono_ms
+        self._unseen = set(state.services)
+
+    def step(self, event: Event, now: Now) -> Step:
+        """Apply one event."""
+        turn = self._turn(now)
+        self._dispatch(turn, event)
+        return self._done(turn)
+
+    def wake(self, now: Now) -> Step:
+        """Let time pass."""
+        turn = self._turn(now)
+        turn.services |= self._unseen
+        self._unseen.clear()
+        if self._nodes_due_ms is not None and now.mono_ms >= self._nodes_due_ms:
+            self._nodes_due_ms = sessions.judge_all(turn)
+        if self._deploys_due_ms is not None and now.mono_ms >= self._deploys_due_ms:
+            self._deploys_due_ms = self._deploys.wake(turn)
+        return self._done(turn)
+
+    def wake_at(self) -> int | None:
+        """When a lease, a delay or a deadline ends next."""
+        dues = (self._nodes_due_ms, self._deploys_due_ms, self._settler.wake_at())
+        return min((due for due in dues if due is not None), default=None)
+
+    def _turn(self, now: Now) -> Turn:
+        self._allow_for_pause(now)
+        return Turn(self.state, self._rng, self._settings, now)
+
+    def _done(self, turn: Turn) -> Step:
+        self._settler.settle(turn)
+        self._last_ms = turn.now.mono_ms
+        return turn.done()
+
+    def _dispatch(self, turn: Turn, event: Event) -> None:
+        match event:
+            case SessionOpened():
+                sessions.session_opened(turn, event)
+                self._judge_soon(turn)
+            case AgentSaid(message=PreflightResult() as answer):
+                sessions.agent_said(turn, event)
+                self._deploys.answered(turn, event.node_id, answer.ticket, answer.faults)
+            case AgentSaid():
+                sessions.agent_said(turn, event)
+            case SessionLost():
+                if sessions.session_lost(turn, event):
+                    self._deploys.node_left(turn, event.node_id)
+                self._judge_soon(turn)
+            case DeployAsked():
+                self._deploys.asked(turn, event)
+                self._deploys_due_ms = self._deploys.wake(turn)
+            case RemoveAsked():
+                stacks.remove_asked(turn, event)
+            case ScaleAsked():
+                stacks.scale_asked(turn, event)
+            case CallerLeft():
+                self._deploys.caller_left(turn, event)
+            case TokenMade():
+                joins.token_made(turn, event)
+            case JoinAsked():
+                joins.join_asked(turn, event)
+                self._judge_soon(turn)
+            case _:
+                assert_never(event)
+
+    def _judge_soon(self, turn: Turn) -> None:
+        self._nodes_due_ms = turn.now.mono_ms
+
+    def _allow_for_pause(self, now: Now) -> None:
+        """After a pause of this process the nodes' silence is its own: their leases begin anew."""
+        due = self.wake_at()
+        intended = self._last_ms if due is None else max(due, self._last_ms)
+        overslept = now.mono_ms - intended
+        if due is not None and overslept > OVERSLEPT_MS:
+            for life in self.state.lives.values():
+                life.heard_ms += overslept

@@ -1,0 +1,173 @@
+"""Settling: applies the deciders to whatever a turn touched, until nothing is left to do.
+
+The order is fixed: reconcile -> schedule -> assign -> registry. Only dirty services and nodes are
+looked at.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from bayplan.lifecycle import TaskState
+from bayplan.model import Desired
+from controller.core import placing
+from controller.core.turn import Turn
+from controller.decide import assign, reconcile, registry, schedule
+from controller.events import Send
+from controller.records import Service, ServiceVersion, Task
+
+#: Rounds of reconciling and placing in one turn; two are the rule, more are a broken invariant.
+ROUNDS_MAX = 10
+
+
+class Settler:
+    """Remembers only when each service wants to be looked at again (monotonic ms)."""
+
+    def __init__(self) -> None:
+        self._wakes: dict[str, int] = {}
+
+    def wake_at(self) -> int | None:
+        """When a delay ends next."""
+        return min(self._wakes.values(), default=None)
+
+    def settle(self, turn: Turn) -> None:
+        """Bring everything that the turn touched to rest."""
+        due = [service_id for service_id, at in self._wakes.items() if at <= turn.now.mono_ms]
+        turn.services.update(due)
+        touched: set[str] = set()
+        for _ in range(ROUNDS_MAX):
+            if not turn.services:
+                break
+            dirty = sorted(turn.services & turn.state.services.keys())
+            touched |= turn.services
+            turn.services.clear()
+            for service_id in dirty:
+                self._reconcile(turn, turn.state.services[service_id])
+            _schedule(turn)
+        assert not turn.services, f"services do not come to rest: {sorted(turn.services)}"
+        for service_id in sorted(touched & turn.state.services.keys()):
+            self._finish(turn, turn.state.services[service_id])
+        for node_id in sorted(turn.nodes):
+            _assign(turn, node_id)
+
+    def _reconcile(self, turn: Turn, service: Service) -> None:
+        tasks = turn.state.tasks_of(service.id)
+        rows = [_row(turn, task) for task in tasks]
+        past = {
+            slot: reconcile.SlotPast(tuple(history.ended_ms), history.not_before_ms)
+            for (service_id, slot), history in turn.state.slots.items()
+            if service_id == service.id
+        }
+        decision = reconcile.reconcile(service, turn.state.spec_of(service), rows, past, turn.now.mono_ms)
+        self._wakes.pop(service.id, None)
+        if decision.wake_ms is not None:
+            self._wakes[service.id] = decision.wake_ms
+        _carry_out(turn, service, decision)
+
+    def _finish(self, turn: Turn, service: Service) -> None:
+        """Forget versions that nobody runs, and a removed service once its last task is gone."""
+        state = turn.state
+        turn.stacks.add(service.stack)
+        _expose(turn, service)
+        used = state.used_versions(service.id)
+        gone = service.removed and not used
+        keep = used if gone else used | {service.version}
+        for service_id, version in [
+            key for key in state.specs if key[0] == service.id and key[1] not in keep
+        ]:
+            turn.drop(
+                ServiceVersion(service_id=service_id, version=version, spec=state.specs[service_id, version])
+            )
+        if gone:
+            turn.drop(service)
+            self._wakes.pop(service.id, None)
+
+
+def _row(turn: Turn, task: Task) -> reconcile.Row:
+    return reconcile.Row(
+        task=task,
+        state=turn.state.status_of(task).state,
+        node_down=bool(task.node_id) and turn.state.is_down(task.node_id),
+        since_ms=turn.state.since_ms.get(task.id, turn.now.mono_ms),
+    )
+
+
+def _carry_out(turn: Turn, service: Service, decision: reconcile.Decision) -> None:
+    for task_id in decision.drop:
+        task = turn.state.tasks[task_id]
+        turn.drop(task)
+        turn.nodes.update({task.node_id} - {""})
+    for task_id in decision.stop:
+        _change(turn, msgspec.structs.replace(turn.state.tasks[task_id], desired=Desired.STOP))
+    for task_id in decision.remove:
+        _change(turn, msgspec.structs.replace(turn.state.tasks[task_id], removing=True))
+    for slot in decision.create:
+        turn.put(
+            Task(
+                id=turn.new_id(),
+                service_id=service.id,
+                slot=slot,
+                version=service.version,
+                created_ms=turn.now.wall_ms,
+            )
+        )
+
+
+def _change(turn: Turn, task: Task) -> None:
+    turn.put(task)
+    turn.nodes.add(task.node_id)
+
+
+def _schedule(turn: Turn) -> None:
+    """Place what waits. A task that gets a node may end the wait of its elder: look again."""
+    state = turn.state
+    waiting = state.waiting()
+    if not waiting:
+        return
+    plan = schedule.place([_need(turn, task) for task in waiting], placing.candidates(state))
+    for task_id, node_id in plan.placed.items():
+        task = state.tasks[task_id]
+        turn.put(msgspec.structs.replace(task, node_id=node_id))
+        state.pending_reasons.pop(task_id, None)
+        turn.nodes.add(node_id)
+        rivals = [each for each in state.tasks_of(task.service_id) if each.slot == task.slot and each.wanted]
+        if len(rivals) > 1:
+            turn.services.add(task.service_id)
+    for task_id, refusal in plan.refused.items():
+        state.pending_reasons[task_id] = refusal.lines
+
+
+def _need(turn: Turn, task: Task) -> schedule.Need:
+    return schedule.Need(task.id, task.service_id, turn.state.specs[task.service_id, task.version])
+
+
+def _assign(turn: Turn, node_id: str) -> None:
+    """Tell a node all that it shall have, if it listens."""
+    life = turn.state.lives.get(node_id)
+    if life is None or not life.connected:
+        return
+    life.revision += 1
+    tasks = turn.state.tasks_on(node_id)
+    message = assign.assignments(life.revision, tasks, turn.state.services, turn.state.specs)
+    turn.command(Send(node_id=node_id, session_id=life.session_id, message=message))
+
+
+def _expose(turn: Turn, service: Service) -> None:
+    """Renew the registry's view; its revision moves only when what can be routed to has changed."""
+    state = turn.state
+    rows = [
+        registry.Seen(
+            task=task,
+            status=state.status_of(task),
+            spec=state.specs[task.service_id, task.version],
+            node=state.nodes[task.node_id],
+            node_status=state.lives[task.node_id].status,
+        )
+        for task in state.tasks_of(service.id)
+        if task.node_id and state.status_of(task).state is not TaskState.ASSIGNED
+    ]
+    exposure = state.exposure(service.id)
+    before = registry.routable(exposure.instances)
+    exposure.instances = registry.instances(rows)
+    if exposure.revision == 0 or registry.routable(exposure.instances) != before:
+        exposure.revision = registry.next_revision(state.cluster.epoch, exposure.revision)

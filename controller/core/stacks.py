@@ -1,0 +1,255 @@
+"""Stacks: what users ask for. A deploy is tried, asked of the nodes, then committed whole or not at all."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from bayplan.errors import Problem, ProblemKind
+from bayplan.model import PreflightFault, ServiceSpec
+from bayplan.views import ServiceAction
+from controller.core import placing
+from controller.core.turn import Turn
+from controller.decide import deploy, preflight, schedule
+from controller.events import CallerLeft, DeployAsked, RemoveAsked, ScaleAsked, Scaled
+from controller.records import Service, ServiceVersion, Task
+
+#: Deploys that wait for nodes at the same time.
+DEPLOYS_OPEN_MAX = 100
+
+
+@dataclass
+class Open:
+    """A deploy that waits for the answers of nodes."""
+
+    event: DeployAsked
+    awaited: set[str]
+    specs: list[ServiceSpec]
+    deadline_ms: int
+
+
+@dataclass
+class Deploys:
+    """The deploys that are not yet committed; they live in memory, since nothing was acknowledged."""
+
+    open: dict[str, Open] = field(default_factory=dict)
+
+    def asked(self, turn: Turn, event: DeployAsked) -> None:
+        """Tries a deploy, and asks the nodes that would take its tasks whether they can."""
+        problems = deploy.check(event.stack)
+        if problems:
+            others = tuple(each.summary for each in problems[1:])
+            turn.reply(event.ticket, problem=msgspec.structs.replace(problems[0], details=others))
+            return
+        changes = _changes(turn, event)
+        trial = _try(turn, changes)
+        if isinstance(trial, Problem):
+            turn.reply(event.ticket, problem=trial)
+        elif event.dry_run:
+            turn.reply(event.ticket, tuple(change.shown() for change in changes))
+        elif not trial:
+            _commit(turn, event, changes)
+        elif len(self.open) >= DEPLOYS_OPEN_MAX:
+            summary = f"{DEPLOYS_OPEN_MAX} deploys are waiting for nodes; try again later"
+            turn.reply(event.ticket, problem=Problem(kind=ProblemKind.REFUSED, summary=summary))
+        else:
+            self._ask_nodes(turn, event, trial)
+
+    def _ask_nodes(self, turn: Turn, event: DeployAsked, trial: list[tuple[str, ServiceSpec]]) -> None:
+        asked = preflight.questions(event.ticket, trial, placing.ports_by_node(turn.state))
+        for node_id, question in sorted(asked.items()):
+            turn.send(node_id, question)
+        deadline_ms = turn.now.mono_ms + turn.settings.preflight_ms
+        self.open[event.ticket] = Open(event, set(asked), [spec for _, spec in trial], deadline_ms)
+
+    def answered(self, turn: Turn, node_id: str, ticket: str, faults: tuple[PreflightFault, ...]) -> None:
+        """A node's answer: a fault ends the deploy, the last "yes" commits it."""
+        waiting = self.open.get(ticket)
+        if waiting is None or node_id not in waiting.awaited:
+            return
+        if faults:
+            problem = preflight.problem(turn.state.nodes[node_id].name, faults, waiting.specs)
+            self._refuse(turn, ticket, problem)
+            return
+        waiting.awaited.discard(node_id)
+        if waiting.awaited:
+            return
+        del self.open[ticket]
+        changes = _changes(turn, waiting.event)  # the world may have moved since the question
+        trial = _try(turn, changes)
+        if isinstance(trial, Problem):
+            turn.reply(ticket, problem=trial)
+        else:
+            _commit(turn, waiting.event, changes)
+
+    def node_left(self, turn: Turn, node_id: str) -> None:
+        """A node that was asked is gone: its deploys are refused."""
+        for ticket in [each for each, waiting in self.open.items() if node_id in waiting.awaited]:
+            self._refuse(turn, ticket, _no_answer(turn, [node_id]))
+
+    def caller_left(self, turn: Turn, event: CallerLeft) -> None:
+        """Nobody waits any more: an uncommitted deploy is forgotten."""
+        self.open.pop(event.ticket, None)
+
+    def wake(self, turn: Turn) -> int | None:
+        """Ends deploys whose nodes do not answer. Returns when to ask again (monotonic ms)."""
+        for ticket, waiting in list(self.open.items()):
+            if turn.now.mono_ms >= waiting.deadline_ms:
+                self._refuse(turn, ticket, _no_answer(turn, sorted(waiting.awaited)))
+        return min((waiting.deadline_ms for waiting in self.open.values()), default=None)
+
+    def _refuse(self, turn: Turn, ticket: str, problem: Problem) -> None:
+        del self.open[ticket]
+        turn.reply(ticket, problem=problem)
+
+
+def remove_asked(turn: Turn, event: RemoveAsked) -> None:
+    """Removes a stack's services; their names are free at once."""
+    services = turn.state.stack(event.stack)
+    if not services:
+        turn.reply(event.ticket, problem=no_such_stack(turn, event.stack))
+        return
+    for service in services:
+        _remove(turn, service)
+    turn.note("stack", event.stack, "removed")
+    turn.reply(event.ticket, tuple(service.name for service in services))
+
+
+def scale_asked(turn: Turn, event: ScaleAsked) -> None:
+    """Changes a number of replicas, if the cluster has room for it."""
+    service = find_service(turn, event.service)
+    if isinstance(service, Problem):
+        turn.reply(event.ticket, problem=service)
+        return
+    spec = turn.state.spec_of(service)
+    wished = msgspec.structs.replace(spec, replicas=event.replicas)
+    if not 0 <= event.replicas <= deploy.REPLICAS_MAX:
+        summary = f"{event.replicas} replicas: 0 to {deploy.REPLICAS_MAX} are possible"
+        turn.reply(event.ticket, problem=Problem(kind=ProblemKind.INVALID, summary=summary))
+        return
+    trial = _try(turn, (deploy.Change(ServiceAction.SCALE, service.name, service, wished),))
+    if isinstance(trial, Problem):
+        turn.reply(event.ticket, problem=trial)
+        return
+    if event.replicas != service.replicas:
+        _put_service(turn, service, wished, service.version)
+        turn.note("service", service.name, f"scaled from {service.replicas} to {event.replicas}")
+    turn.reply(event.ticket, Scaled(service=service.name, before=service.replicas, after=event.replicas))
+
+
+def find_service(turn: Turn, name: str) -> Service | Problem:
+    """A living service by full name, <stack>/<service>, id, or unique prefix of an id."""
+    living = [service for service in turn.state.services.values() if not service.removed]
+    found = turn.state.service_named(name.replace("/", "_", 1))
+    matches = [found] if found else [each for each in living if name and each.id.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        summary = f"{name} is the beginning of {len(matches)} services' ids"
+        return Problem(kind=ProblemKind.NOT_FOUND, summary=summary)
+    return _missing("service", name, [service.name for service in living])
+
+
+def no_such_stack(turn: Turn, name: str) -> Problem:
+    """The problem that there is no such stack, with the nearest name."""
+    return _missing("stack", name, [each.stack for each in turn.state.services.values() if not each.removed])
+
+
+def _missing(kind: str, name: str, known: Iterable[str]) -> Problem:
+    near = difflib.get_close_matches(name, sorted(set(known)), 1)
+    hint = f"did you mean {near[0]}?" if near else f"`bayplan {kind} ls` shows what there is"
+    return Problem(kind=ProblemKind.NOT_FOUND, summary=f"there is no {kind} {name}", hint=hint)
+
+
+def _no_answer(turn: Turn, node_ids: list[str]) -> Problem:
+    names = ", ".join(turn.state.nodes[node_id].name for node_id in node_ids)
+    return Problem(
+        kind=ProblemKind.REFUSED,
+        summary=f"{names} did not say whether it can start the new tasks",
+        hint="nothing was changed; `bayplan node ls` shows the node's state, then deploy again",
+    )
+
+
+def _changes(turn: Turn, event: DeployAsked) -> tuple[deploy.Change, ...]:
+    present = {each.name: (each, turn.state.spec_of(each)) for each in turn.state.stack(event.stack.name)}
+    return deploy.compare(event.stack, present, event.prune)
+
+
+def _try(turn: Turn, changes: tuple[deploy.Change, ...]) -> list[tuple[str, ServiceSpec]] | Problem:
+    """Places all new tasks of a deploy on paper: where they would go, or why one cannot."""
+    needs: list[schedule.Need] = []
+    leaving: set[str] = set()
+    for change in changes:
+        before = change.service
+        slots = range(1, (change.spec.replicas if change.spec else 0) + 1)
+        staying = {} if before is None else _staying(turn, change, before, len(slots))
+        if before is not None:
+            leaving |= {task.id for task in turn.state.tasks_of(before.id)} - {t.id for t in staying.values()}
+        if change.spec is not None and change.action is not ServiceAction.SAME:
+            key = before.id if before else change.name
+            needs += [
+                schedule.Need(f"{change.name}.{slot}", key, change.spec)
+                for slot in slots
+                if slot not in staying
+            ]
+    plan = schedule.place(needs, placing.candidates(turn.state, without=frozenset(leaving)))
+    specs = {need.task_id: need.spec for need in needs}
+    for task, refusal in sorted(plan.refused.items()):
+        return _unplaceable(task, refusal, specs[task])
+    return [(node_id, specs[task]) for task, node_id in sorted(plan.placed.items())]
+
+
+def _staying(turn: Turn, change: deploy.Change, service: Service, replicas: int) -> dict[int, Task]:
+    """The tasks of a service that a change leaves alone, by slot."""
+    if change.action not in (ServiceAction.SAME, ServiceAction.SCALE):
+        return {}
+    tasks = turn.state.tasks_of(service.id)
+    return {task.slot: task for task in tasks if task.wanted and task.slot <= replicas}
+
+
+def _unplaceable(task: str, refusal: schedule.Refusal, spec: ServiceSpec) -> Problem:
+    return Problem(
+        kind=ProblemKind.UNPLACEABLE,
+        summary=f"{task} cannot be placed",
+        details=refusal.lines,
+        hint="nothing was changed; ask for less, or add a node (`bayplan join-token`)",
+        why="bayplan node ls",
+        place=spec.places.get("resources", spec.places.get("service", "")),
+    )
+
+
+def _commit(turn: Turn, event: DeployAsked, changes: tuple[deploy.Change, ...]) -> None:
+    for change in changes:
+        match change.action:
+            case ServiceAction.CREATE if change.spec:
+                made = Service(
+                    id=turn.new_id(), name=change.name, stack=event.stack.name, version=1, replicas=0
+                )
+                _put_service(turn, made, change.spec, 1)
+            case ServiceAction.UPDATE | ServiceAction.SCALE if change.service and change.spec:
+                _put_service(turn, change.service, change.spec, change.version)
+            case ServiceAction.REMOVE if change.service:
+                _remove(turn, change.service)
+            case _:
+                continue
+        turn.note("service", change.name, f"{change.action.value} (version {change.version})")
+    turn.reply(event.ticket, tuple(change.shown() for change in changes))
+
+
+def _put_service(turn: Turn, service: Service, spec: ServiceSpec, version: int) -> None:
+    """Keeps a service with its spec; a new version starts with a clean slate of failures."""
+    if version != service.version:
+        turn.state.forget_failures(service.id)
+    turn.put(ServiceVersion(service_id=service.id, version=version, spec=spec))
+    turn.put(
+        msgspec.structs.replace(service, version=version, replicas=spec.replicas, updated_ms=turn.now.wall_ms)
+    )
+    turn.services.add(service.id)
+
+
+def _remove(turn: Turn, service: Service) -> None:
+    turn.put(msgspec.structs.replace(service, removed=True, updated_ms=turn.now.wall_ms))
+    turn.services.add(service.id)

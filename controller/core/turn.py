@@ -1,0 +1,97 @@
+"""One turn of the core: what has been decided so far, and what must be looked at again."""
+
+from __future__ import annotations
+
+import random
+
+from bayplan.errors import Problem
+from bayplan.model import Model, Now
+from bayplan.pump import Step
+from bayplan.session import Dismissal, Preflight, Welcome
+from bayplan.views import Event, ServiceChange
+from controller.decide.liveness import Timing
+from controller.events import Command, Publish, Reply, Scaled, Send
+from controller.records import Change, Node, Put, Record, drop
+from controller.state import State
+
+#: Letters of an id: no vowels and no look-alikes, so that none spells a word or is misread.
+_LETTERS = "bcdfghjkmnpqrstvwxz23456789"
+#: Length of an id: 27**12, some 1.5e17.
+ID_LETTERS = 12
+
+
+class Settings(Model, frozen=True, kw_only=True):
+    """What a controller is told at its start."""
+
+    timing: Timing = Timing()
+    preflight_ms: int = 600_000
+
+
+class Turn:
+    """Collects a turn's changes and commands, and the services and nodes that it touched."""
+
+    def __init__(self, state: State, rng: random.Random, settings: Settings, now: Now) -> None:
+        self.state = state
+        self.settings = settings
+        self.now = now
+        self.services: set[str] = set()
+        self.nodes: set[str] = set()
+        self.stacks: set[str] = set()
+        self._rng = rng
+        self._changes: list[Change] = []
+        self._commands: list[Command] = []
+
+    def put(self, record: Record) -> None:
+        """Keep a record."""
+        change = Put(record=record)
+        self.state.apply(change)
+        self._changes.append(change)
+
+    def drop(self, record: Record) -> None:
+        """Forget a record."""
+        change = drop(record)
+        self.state.apply(change)
+        self._changes.append(change)
+
+    def reply(
+        self,
+        ticket: str,
+        value: tuple[ServiceChange, ...] | tuple[str, ...] | Scaled | Node | None = None,
+        *,
+        problem: Problem | None = None,
+    ) -> None:
+        """Answer a caller once this turn is durable."""
+        self._commands.append(Reply(ticket=ticket, value=value, problem=problem))
+
+    def send(self, node_id: str, message: Welcome | Preflight | Dismissal, session_id: str = "") -> None:
+        """Say something in a node's session (the current one, if none is named)."""
+        session = session_id or self.state.lives[node_id].session_id
+        self._commands.append(Send(node_id=node_id, session_id=session, message=message))
+
+    def command(self, command: Command) -> None:
+        """Want something done."""
+        self._commands.append(command)
+
+    def note(self, kind: str, subject: str, text: str) -> None:
+        """Tell people what happened."""
+        events = self.state.events
+        index = events[-1].index + 1 if events else 1
+        events.append(Event(index=index, time_ms=self.now.wall_ms, kind=kind, subject=subject, text=text))
+
+    def touch_node(self, node_id: str) -> None:
+        """Look again at everything on a node."""
+        self.nodes.add(node_id)
+        self.services.update(task.service_id for task in self.state.tasks_on(node_id))
+
+    def new_id(self) -> str:
+        """An id that no record has yet."""
+        while True:
+            made = "".join(self._rng.choice(_LETTERS) for _ in range(ID_LETTERS))
+            if not any(made in known for known in (self.state.tasks, self.state.services, self.state.nodes)):
+                return made
+
+    def done(self) -> Step:
+        """What the turn came to."""
+        if self.stacks:
+            self._commands.append(Publish(stacks=tuple(sorted(self.stacks))))
+        return Step(tuple(self._changes), tuple(self._commands))

@@ -1,0 +1,126 @@
+"""The embedded store: SQLite in WAL mode with full synchronous commit.
+
+One connection, used by one thread: SQLite 3.40's WAL can be corrupted by two (the WAL-reset bug,
+https://sqlite.org/wal.html), and the pump already groups commits. An advisory lock on the file keeps a
+second controller out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from controller.records import Change, Drop, Record
+from controller.store.base import StoreError
+
+T = TypeVar("T")
+
+#: Statements that lead from schema version n (its index) to n + 1. Only ever appended to.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE records (kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,"
+        " PRIMARY KEY (kind, key)) WITHOUT ROWID",
+    ),
+)
+
+_PUT = "INSERT INTO records VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+_DROP = "DELETE FROM records WHERE kind = ? AND key = ?"
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Record)
+
+
+class SqliteStore:
+    """See `controller.store.base.Store`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._lock_fd = _lock(path)
+        self._connection: sqlite3.Connection | None = None
+
+    async def load(self) -> list[Record]:
+        """Opens, migrates, reads. Raises StoreError."""
+        return await self._run(self._load)
+
+    async def append(self, changes: Sequence[Change]) -> None:
+        """One transaction."""
+        await self._run(lambda: self._append(changes))
+
+    async def close(self) -> None:
+        """Closes the file and lets another controller have it."""
+        await self._run(self._close)
+        self._thread.shutdown()
+        os.close(self._lock_fd)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _load(self) -> list[Record]:
+        try:
+            connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=True)
+            self._connection = connection
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            _migrate(connection)
+            rows: list[Any] = connection.execute("SELECT value FROM records").fetchall()
+            return [_decoder.decode(value) for (value,) in rows]
+        except (sqlite3.Error, msgspec.DecodeError) as error:
+            raise StoreError(
+                f"{self._path} cannot be read: {error}; move it away, or put a backup of it in its place"
+            ) from error
+
+    def _append(self, changes: Sequence[Change]) -> None:
+        assert self._connection is not None, "load comes before append"
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            for change in changes:
+                if isinstance(change, Drop):
+                    execute(_DROP, (change.kind, change.key))
+                else:
+                    record = change.record
+                    execute(_PUT, (type(record).__name__, record.key, _encoder.encode(record)))
+            execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                execute("ROLLBACK")
+            raise
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Brings the schema forward, a transaction a version. Raises StoreError when it is newer than we are."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"the store has schema version {version}, newer than this program's {len(MIGRATIONS)}: "
+            "run the newer bayplan-controller, or put a backup from before the upgrade in its place"
+        )
+    for number in range(version, len(MIGRATIONS)):
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in MIGRATIONS[number]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number + 1}")
+        connection.execute("COMMIT")
+
+
+def _lock(path: Path) -> int:
+    fd = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        raise StoreError(f"{path} is in use by another controller; there can be one at a time") from error
+    return fd

@@ -1,0 +1,158 @@
+"""Rows for lists and screens, derived from the state. Pure; changes nothing."""
+
+from __future__ import annotations
+
+from bayplan.lifecycle import ALIVE, TaskState
+from bayplan.model import Desired, NodeStatus
+from bayplan.views import NodeView, RegistryEntry, ServiceView, StackView, TaskView
+from controller.core import placing
+from controller.decide import registry
+from controller.records import Service, Task
+from controller.state import State
+
+
+def service_view(state: State, service: Service) -> ServiceView:
+    """One service with its numbers."""
+    spec = state.spec_of(service)
+    tasks = [task for task in state.tasks_of(service.id) if task.wanted and not state.is_down(task.node_id)]
+    ready = {each.id for each in registry.ready(state.exposure(service.id).instances)}
+    return ServiceView(
+        id=service.id,
+        name=service.name,
+        stack=service.stack,
+        desired=0 if service.removed else service.replicas,
+        running=sum(state.status_of(task).state in ALIVE for task in tasks),
+        ready=sum(task.id in ready for task in tasks),
+        current=sum(task.id in ready and task.version == service.version for task in tasks),
+        image=spec.container.image,
+        ports=spec.container.ports,
+        version=service.version,
+        removed=service.removed,
+        revision=state.exposure(service.id).revision,
+        updated_ms=service.updated_ms,
+    )
+
+
+def service_views(state: State, stack: str = "") -> list[ServiceView]:
+    """Services by name, those on their way out included."""
+    chosen = [each for each in state.services.values() if not stack or each.stack == stack]
+    return [service_view(state, each) for each in sorted(chosen, key=lambda each: (each.name, each.id))]
+
+
+def task_view(state: State, task: Task) -> TaskView:
+    """One task."""
+    spec = state.specs[task.service_id, task.version]
+    node = state.nodes.get(task.node_id)
+    life = state.lives.get(task.node_id)
+    return TaskView(
+        id=task.id,
+        service=state.services[task.service_id].name,
+        slot=task.slot,
+        version=task.version,
+        image=spec.container.image,
+        node=node.name if node else "",
+        desired=Desired.RUN if task.wanted else Desired.STOP,
+        status=state.status_of(task),
+        pending_reasons=state.pending_reasons.get(task.id, ()),
+        created_ms=task.created_ms,
+        place=spec.places.get("image", ""),
+        stale=life is not None and life.status is not NodeStatus.READY,
+        node_address=node.address if node else "",
+    )
+
+
+def task_views(state: State, *, stack: str = "", service_id: str = "", node_id: str = "") -> list[TaskView]:
+    """Tasks by service, slot and age, newest first."""
+    tasks = state.tasks_on(node_id) if node_id else list(state.tasks.values())
+    chosen = [
+        task
+        for task in tasks
+        if (not stack or state.services[task.service_id].stack == stack)
+        and (not service_id or task.service_id == service_id)
+    ]
+    chosen.sort(key=lambda t: (state.services[t.service_id].name, t.slot, -t.created_ms, t.id))
+    return [task_view(state, task) for task in chosen]
+
+
+def node_views(state: State, now_ms: int) -> list[NodeView]:
+    """Nodes by name."""
+    by_name = sorted(state.nodes.values(), key=lambda node: node.name)
+    return [node_view(state, node.id, now_ms) for node in by_name]
+
+
+def node_view(state: State, node_id: str, now_ms: int) -> NodeView:
+    """One node; `now_ms` is monotonic."""
+    node, life = state.nodes[node_id], state.lives[node_id]
+    holding = [task for task in state.tasks_on(node_id) if state.holds_node(task)]
+    return NodeView(
+        id=node.id,
+        name=node.name,
+        status=life.status,
+        availability=node.availability,
+        address=node.address,
+        labels=node.labels,
+        inventory=node.inventory,
+        reserved=placing.reserved(state, holding),
+        tasks=len(holding),
+        silent_ms=max(0, now_ms - life.heard_ms) if life.ever else -1,
+        joined_ms=node.joined_ms,
+    )
+
+
+def stack_views(state: State) -> list[StackView]:
+    """Stacks by name."""
+    names = sorted({service.stack for service in state.services.values() if not service.removed})
+    return [_stack_view(state, name) for name in names]
+
+
+def _stack_view(state: State, name: str) -> StackView:
+    rows = [service_view(state, service) for service in state.stack(name)]
+    return StackView(
+        name=name,
+        services=len(rows),
+        desired=sum(row.desired for row in rows),
+        ready=sum(row.ready for row in rows),
+    )
+
+
+def registry_entries(state: State) -> list[RegistryEntry]:
+    """The registry's list, by stack and name."""
+    living = [service for service in state.services.values() if not service.removed]
+    return [_registry_entry(state, service) for service in sorted(living, key=lambda each: each.name)]
+
+
+def _registry_entry(state: State, service: Service) -> RegistryEntry:
+    exposure = state.exposure(service.id)
+    return RegistryEntry(
+        stack=service.stack,
+        service=service.name.removeprefix(f"{service.stack}_"),
+        ready=len(registry.ready(exposure.instances)),
+        total=len(exposure.instances),
+        revision=exposure.revision,
+    )
+
+
+def problems(state: State) -> list[str]:
+    """What is wrong, one line each, with the way out where there is one."""
+    found = []
+    for node_id in sorted(state.nodes, key=lambda each: state.nodes[each].name):
+        status = state.lives[node_id].status
+        if status in (NodeStatus.DOWN, NodeStatus.SUSPECT):
+            name = state.nodes[node_id].name
+            found.append(f"node {name} is {status.value}: look at bayplan-agent on it")
+    for service in sorted(state.services.values(), key=lambda each: each.name):
+        row = service_view(state, service)
+        if not service.removed and row.ready < row.desired:
+            found.append(f"service {row.name}: {row.ready}/{row.desired} ready: {_why(state, service)}")
+    return found
+
+
+def _why(state: State, service: Service) -> str:
+    """The most telling reason among a service's tasks."""
+    for task in reversed(state.tasks_of(service.id)):
+        status = state.status_of(task)
+        if task.id in state.pending_reasons:
+            return state.pending_reasons[task.id][-1]
+        if status.state in (TaskState.FAILED, TaskState.REJECTED) and status.message:
+            return status.message
+    return f"`bayplan service ps {service.name}` tells more"
