@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
 
-from bayplan.errors import Problem, ProblemKind
+from bayplan.errors import Problem, ProblemError, ProblemKind
 from bayplan.model import PreflightFault, ServiceSpec
 from bayplan.views import ServiceAction
+from controller import names
 from controller.core import placing
 from controller.core.turn import Turn
 from controller.decide import deploy, preflight, schedule
@@ -110,7 +109,8 @@ def remove_asked(turn: Turn, event: RemoveAsked) -> None:
     """Removes a stack's services; their names are free at once."""
     services = turn.state.stack(event.stack)
     if not services:
-        turn.reply(event.ticket, problem=no_such_stack(turn, event.stack))
+        known = [service.stack for service in turn.state.services.values() if not service.removed]
+        turn.reply(event.ticket, problem=names.missing("stack", event.stack, known).problem)
         return
     for service in services:
         _remove(turn, service)
@@ -120,9 +120,10 @@ def remove_asked(turn: Turn, event: RemoveAsked) -> None:
 
 def scale_asked(turn: Turn, event: ScaleAsked) -> None:
     """Changes a number of replicas, if the cluster has room for it."""
-    service = find_service(turn, event.service)
-    if isinstance(service, Problem):
-        turn.reply(event.ticket, problem=service)
+    try:
+        service = names.find_service(turn.state, event.service)
+    except ProblemError as error:
+        turn.reply(event.ticket, problem=error.problem)
         return
     spec = turn.state.spec_of(service)
     wished = msgspec.structs.replace(spec, replicas=event.replicas)
@@ -138,30 +139,6 @@ def scale_asked(turn: Turn, event: ScaleAsked) -> None:
         _put_service(turn, service, wished, service.version)
         turn.note("service", service.name, f"scaled from {service.replicas} to {event.replicas}")
     turn.reply(event.ticket, Scaled(service=service.name, before=service.replicas, after=event.replicas))
-
-
-def find_service(turn: Turn, name: str) -> Service | Problem:
-    """A living service by full name, <stack>/<service>, id, or unique prefix of an id."""
-    living = [service for service in turn.state.services.values() if not service.removed]
-    found = turn.state.service_named(name.replace("/", "_", 1))
-    matches = [found] if found else [each for each in living if name and each.id.startswith(name)]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        summary = f"{name} is the beginning of {len(matches)} services' ids"
-        return Problem(kind=ProblemKind.NOT_FOUND, summary=summary)
-    return _missing("service", name, [service.name for service in living])
-
-
-def no_such_stack(turn: Turn, name: str) -> Problem:
-    """The problem that there is no such stack, with the nearest name."""
-    return _missing("stack", name, [each.stack for each in turn.state.services.values() if not each.removed])
-
-
-def _missing(kind: str, name: str, known: Iterable[str]) -> Problem:
-    near = difflib.get_close_matches(name, sorted(set(known)), 1)
-    hint = f"did you mean {near[0]}?" if near else f"`bayplan {kind} ls` shows what there is"
-    return Problem(kind=ProblemKind.NOT_FOUND, summary=f"there is no {kind} {name}", hint=hint)
 
 
 def _no_answer(turn: Turn, node_ids: list[str]) -> Problem:

@@ -1,0 +1,88 @@
+"""The doors for what users ask for: stacks and services."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from bayplan.v1 import service_pb2, service_pb2_grpc, stack_pb2, stack_pb2_grpc
+from bayplan.wire import from_pb, to_pb
+from controller import views
+from controller.doors.gate import Context, Gate, answers
+from controller.events import DeployAsked, RemoveAsked, ScaleAsked
+from controller.names import find_service
+
+
+class StackDoor(stack_pb2_grpc.StackServiceServicer):
+    """StackService."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    @answers
+    async def Deploy(self, request: stack_pb2.DeployRequest, context: Context) -> Any:
+        """Decides, asks the nodes, commits; replies when it is durable."""
+        stack = from_pb(request.stack)
+        changes = await self._gate.ask(
+            lambda ticket: DeployAsked(
+                ticket=ticket, stack=stack, prune=request.prune, dry_run=request.dry_run
+            )
+        )
+        return stack_pb2.DeployResponse(changes=[to_pb(change) for change in changes])
+
+    @answers
+    async def Remove(self, request: stack_pb2.RemoveRequest, context: Context) -> Any:
+        """Marks the services as removed; WatchStack shows when they are gone."""
+        services = await self._gate.ask(lambda ticket: RemoveAsked(ticket=ticket, stack=request.stack))
+        return stack_pb2.RemoveResponse(services=services)
+
+    @answers
+    async def ListStacks(self, request: stack_pb2.ListStacksRequest, context: Context) -> Any:
+        """All stacks."""
+        rows = views.stack_views(await self._gate.read())
+        return stack_pb2.ListStacksResponse(stacks=[to_pb(row) for row in rows])
+
+    @answers
+    async def WatchStack(
+        self, request: stack_pb2.WatchStackRequest, context: Context
+    ) -> AsyncIterator[stack_pb2.WatchStackResponse]:
+        """The whole view after each change that alters it."""
+        last = None
+        async for state in self._gate.changes(request.stack):
+            services = views.service_views(state, request.stack)
+            tasks = views.task_views(state, stack=request.stack)
+            if (services, tasks) != last:
+                last = (services, tasks)
+                yield stack_pb2.WatchStackResponse(
+                    services=[to_pb(row) for row in services], tasks=[to_pb(row) for row in tasks]
+                )
+
+
+class ServiceDoor(service_pb2_grpc.ServiceServiceServicer):
+    """ServiceService."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    @answers
+    async def ListServices(self, request: service_pb2.ListServicesRequest, context: Context) -> Any:
+        """Services of one stack or of all."""
+        rows = views.service_views(await self._gate.read(), request.stack)
+        return service_pb2.ListServicesResponse(services=[to_pb(row) for row in rows])
+
+    @answers
+    async def GetService(self, request: service_pb2.GetServiceRequest, context: Context) -> Any:
+        """One service with its spec."""
+        state = await self._gate.read()
+        service = find_service(state, request.service)
+        return service_pb2.GetServiceResponse(
+            view=to_pb(views.service_view(state, service)), spec=to_pb(state.spec_of(service))
+        )
+
+    @answers
+    async def Scale(self, request: service_pb2.ScaleRequest, context: Context) -> Any:
+        """Changes the number of replicas."""
+        scaled = await self._gate.ask(
+            lambda ticket: ScaleAsked(ticket=ticket, service=request.service, replicas=request.replicas)
+        )
+        return service_pb2.ScaleResponse(service=scaled.service, before=scaled.before, after=scaled.after)
