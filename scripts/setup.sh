@@ -29,6 +29,6 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     "$PYTHON" -m venv --clear .venv
 fi
 echo "setup: installing the locked dependencies" >&2
-.venv/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements.lock
-.venv/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation --editable .
+.venv/bin/python -m pip -qq --disable-pip-version-check install --require-hashes -r requirements.lock
+.venv/bin/python -m pip -qq --disable-pip-version-check install --no-deps --no-build-isolation --editable .
 echo "$want" >"$STAMP"

@@ -317,6 +317,11 @@ class Host(Machine):
         scope = [] if running else ["--all"]
         return self.docker("ps", "--quiet", "--no-trunc", *scope).split()
 
+    def networks(self) -> list[str]:
+        """Names of the networks that did not come with the engine."""
+        names = self.docker("network", "ls", "--filter", "type=custom", "--format", "{{.Name}}")
+        return names.split()
+
     def kill_container(self, container: str) -> None:
         """SIGKILL straight to the container's first process, behind the engine's back."""
         pid = self.docker("inspect", "--format", "{{.State.Pid}}", container)

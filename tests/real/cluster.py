@@ -1,0 +1,220 @@
+"""A bayplan cluster on a testbed: the real programs as processes, driven through the real command line.
+
+The controller runs on the switch, an agent on each host; mTLS runs between their namespaces. Knows the
+programs' surface only, nothing of their insides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.real.testbed import SWITCH_ADDRESS, Host, Process, Testbed, tail, wait_until
+
+BIN = Path(sys.executable).parent
+
+#: Until a daemon answers after its start.
+READY_TIMEOUT_S = 20.0
+#: Until a change has arrived everywhere; two shared cores start some eight containers a second.
+CONVERGE_TIMEOUT_S = 60.0
+#: One call of the command line; a deploy waits for its containers.
+CLI_TIMEOUT_S = 120.0
+
+HTTP = "127.0.0.1:7480"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of `service ps`: one task."""
+
+    id: str
+    name: str
+    node: str
+    state: str
+
+
+class Cluster:
+    """One controller and an agent per host. `start` makes it, `stop` ends it and empties the engines."""
+
+    def __init__(self, bed: Testbed) -> None:
+        self.bed = bed
+        self.socket = bed.root / "controller.sock"
+        self.data = bed.root / "controller"
+        self.agents: dict[str, Process] = {}
+        self._controller: Process | None = None
+
+    # -- daemons ----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self.bed.switch.run(
+            str(BIN / "bayplan-controller"), "init",
+            "--data-dir", str(self.data), "--advertise-addr", SWITCH_ADDRESS,
+            "--listen", f"{SWITCH_ADDRESS}:7443", "--bootstrap-listen", f"{SWITCH_ADDRESS}:7444",
+            "--http-listen", HTTP, "--socket", str(self.socket),
+        )  # fmt: skip
+        self.start_controller()
+        for host in self.bed.hosts:
+            self.join(host)
+            self.start_agent(host)
+        self.wait_nodes(len(self.bed.hosts))
+
+    def join(self, host: Host) -> None:
+        token = self.cli("join-token", "-q").strip()
+        host.run(
+            str(BIN / "bayplan-agent"), "join", "--token", token, "--name", host.name,
+            "--label", f"rack=r{host.number}", "--advertise-addr", host.address,
+            "--docker-socket", str(host.docker_socket), "--data-dir", str(host.folder / "agent"),
+            f"{SWITCH_ADDRESS}:7444",
+        )  # fmt: skip
+
+    def start_controller(self) -> None:
+        self._controller = self.bed.switch.spawn(
+            str(BIN / "bayplan-controller"), "run", "--data-dir", str(self.data)
+        )
+        wait_until("the controller answers", self._answers, READY_TIMEOUT_S, every_s=0.1)
+
+    def _answers(self) -> bool:
+        assert self.controller.alive, f"the controller ended:\n{tail(self.controller.log)}"
+        return self.try_cli("node", "ls").code == 0
+
+    @property
+    def controller(self) -> Process:
+        assert self._controller is not None
+        return self._controller
+
+    def start_agent(self, host: Host) -> None:
+        self.agents[host.name] = host.spawn(
+            str(BIN / "bayplan-agent"), "run",
+            "--data-dir", str(host.folder / "agent"), "--docker-socket", str(host.docker_socket),
+        )  # fmt: skip
+
+    def wait_nodes(self, ready: int) -> float:
+        return wait_until(
+            f"{ready} nodes are ready", lambda: self.ready_nodes() == ready, READY_TIMEOUT_S, 0.1
+        )
+
+    def ready_nodes(self) -> int:
+        return sum(node["Status"] == "Ready" for node in self.rows("node", "ls"))
+
+    def stop(self) -> None:
+        """Ends the daemons, brings each host back and takes everything off its engine."""
+        for daemon in (self._controller, *self.agents.values()):
+            if daemon is not None and daemon.alive:
+                daemon.kill()
+        for host in self.bed.hosts:
+            self._empty(host)
+        for folder in (self.data, *(host.folder / "agent" for host in self.bed.hosts)):
+            subprocess.run(["rm", "-rf", folder], check=True)
+        for log in self.logs():
+            log.unlink()
+
+    def _empty(self, host: Host) -> None:
+        if not host.on:
+            host.power_on()
+            host.start_engine()
+        host.heal()
+        if found := host.containers():
+            host.docker("rm", "--force", "--volumes", *found)
+        if networks := host.networks():
+            host.docker("network", "rm", *networks)
+        host.docker("volume", "prune", "--force")
+
+    def logs(self) -> list[Path]:
+        return sorted(self.bed.root.glob("*/bayplan-*.log"))
+
+    # -- the command line -------------------------------------------------------------------------------
+
+    def command(self, *args: str) -> list[str]:
+        return [str(BIN / "bayplan"), "-H", f"unix://{self.socket}", *args]
+
+    def try_cli(self, *args: str, stdin: str | None = None) -> Answer:
+        """Runs the command line as a script would: no terminal, no colour."""
+        done = subprocess.run(
+            self.command(*args), input=stdin or "", text=True, capture_output=True, check=False,
+            timeout=CLI_TIMEOUT_S, cwd=self.bed.root, env=os.environ | {"NO_COLOR": "1"},
+        )  # fmt: skip
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def cli(self, *args: str, stdin: str | None = None) -> str:
+        answer = self.try_cli(*args, stdin=stdin)
+        assert answer.code == 0, (
+            f"bayplan {' '.join(args)} ended with {answer.code}:\n{answer.out}{answer.err}"
+        )
+        return answer.out
+
+    def rows(self, *args: str) -> list[dict[str, str]]:
+        """The lines of a list as `--format json` gives them."""
+        return [json.loads(line) for line in self.cli(*args, "--format", "json").splitlines()]
+
+    # -- the world's language -----------------------------------------------------------------------------
+
+    def deploy(self, stack: str, compose: str) -> str:
+        return self.cli("stack", "deploy", "-c", "-", stack, stdin=compose)
+
+    def try_deploy(self, stack: str, compose: str) -> Answer:
+        return self.try_cli("stack", "deploy", "-c", "-", stack, stdin=compose)
+
+    def deploy_in_background(self, stack: str, compose: str) -> subprocess.Popen[str]:
+        deploy = subprocess.Popen(
+            self.command("stack", "deploy", "-c", "-", stack), stdin=subprocess.PIPE, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.bed.root,
+        )  # fmt: skip
+        assert deploy.stdin is not None
+        deploy.stdin.write(compose)
+        deploy.stdin.close()
+        return deploy
+
+    def remove(self, stack: str) -> None:
+        self.cli("stack", "rm", "-y", stack)
+
+    def stacks(self) -> set[str]:
+        return {row["Name"] for row in self.rows("stack", "ls")}
+
+    def running(self, stack: str) -> list[Row]:
+        """The stack's tasks that run now."""
+        rows = [
+            Row(id=row["ID"], name=row["Name"], node=row["Node"], state=row["CurrentState"])
+            for row in self.rows("stack", "ps", stack)
+        ]
+        return [row for row in rows if row.state.startswith("Running")]
+
+    def wait_running(self, stack: str, tasks: int, timeout_s: float = CONVERGE_TIMEOUT_S) -> float:
+        return wait_until(
+            f"{tasks} tasks of {stack} run", lambda: len(self.running(stack)) == tasks, timeout_s, every_s=0.2
+        )
+
+    def lookup(self, stack: str, service: str) -> set[str]:
+        """`address:port` of each ready instance, as the command line finds them."""
+        return set(self.try_cli("registry", "lookup", "-q", f"{stack}/{service}").out.split())
+
+    def http_lookup(self, stack: str, service: str) -> set[str]:
+        """The same from the HTTP door, by curl on the controller's machine."""
+        url = f"http://{HTTP}/v1/lookup/{stack}/{service}"
+        answer = json.loads(self.bed.switch.run("curl", "--silent", "--max-time", "5", url))
+        return {f"{found['address']}:{found['port']}" for found in answer.get("instances", [])}
+
+    def get(self, address: str) -> str:
+        """Calls a found address from the operator's seat, outside of any container."""
+        return self.bed.switch.run("curl", "--silent", "--fail", "--max-time", "5", f"http://{address}/")
+
+    def containers(self, *, running: bool = True) -> dict[str, Host]:
+        """Every container in the fleet and the host it is on; powered-off hosts have none."""
+        return {
+            container: host
+            for host in self.bed.hosts
+            if host.on
+            for container in host.containers(running=running)
+        }

@@ -1,0 +1,51 @@
+"""Fixtures of the tests on real engines: one testbed for all, one fresh cluster for each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from tests.real.cluster import Cluster
+from tests.real.testbed import Testbed, tail
+
+
+def _missing() -> str:
+    if os.geteuid() != 0:
+        return "not root"
+    tools = ("dockerd", "docker", "busybox", "ip", "nsenter", "unshare", "setpriv", "curl")
+    return " ".join(tool for tool in tools if shutil.which(tool) is None)
+
+
+@pytest.fixture(scope="session")
+def testbed() -> Iterator[Testbed]:
+    """Three hosts. What is missing is a failure: a skipped test proves nothing."""
+    if missing := _missing():
+        pytest.fail(f"the testbed needs root and these tools (scripts/engine.sh install): {missing}")
+    with Testbed(hosts=3) as bed:
+        yield bed
+
+
+@pytest.fixture
+def cluster(testbed: Testbed) -> Iterator[Cluster]:
+    cluster = Cluster(testbed)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Shows the daemons' last words beside a failure."""
+    report = yield
+    cluster = getattr(item, "funcargs", {}).get("cluster")
+    if report.failed and report.when == "call" and isinstance(cluster, Cluster):
+        for log in cluster.logs():
+            report.sections.append((f"{log.parent.name} {log.stem}", tail(log)))
+    return report
