@@ -1,0 +1,61 @@
+"""What the parts of a file have to do with each other: dependencies, ports, external volumes."""
+
+from __future__ import annotations
+
+from bayplan.compose import typed
+from bayplan.compose.fields import Placed
+from bayplan.compose.report import Report, did_you_mean, invalid, shown
+from bayplan.model import PortSpec, Protocol
+
+_ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})
+
+
+def check_file(file: typed.File, written: frozenset[str], report: Report) -> None:
+    """Puts into the report what does not fit together. `written` has all services' names."""
+    for name, service in file.services.items():
+        _check_dependencies(name, service.value, written, report)
+    for name, volume in file.volumes.items():
+        if volume.value.name and not volume.value.external:
+            hint = "remove it, or add `external: true`"
+            place = volume.value.places["name"]
+            report.add(invalid(place, f"volumes.{name}.name is not supported yet", hint=hint))
+    _check_ports(file, report)
+
+
+def _check_dependencies(name: str, service: typed.Service, written: frozenset[str], report: Report) -> None:
+    for other, dependency in service.depends_on.items():
+        if other == name:
+            report.add(invalid(dependency.place, f"services.{name} depends on itself", hint="remove that"))
+        elif other not in written and dependency.value.required:
+            hint = did_you_mean(other, written, "add that service, or remove the dependency")
+            problem = f"services.{name} depends on {shown(other)}, which is not in the file"
+            report.add(invalid(dependency.place, problem, hint=hint))
+
+
+def _check_ports(file: typed.File, report: Report) -> None:
+    taken: dict[tuple[int, Protocol], dict[str, tuple[str, str]]] = {}
+    for name, service in file.services.items():
+        for port in service.value.ports:
+            if port.value.published and not report.full:
+                holders = taken.setdefault((port.value.published, port.value.protocol), {})
+                _claim(holders, name, port, report)
+
+
+def _claim(holders: dict[str, tuple[str, str]], name: str, port: Placed[PortSpec], report: Report) -> None:
+    """Notes who holds the port, by address. An address clashes with itself and with "all"."""
+    address = "" if port.value.host_ip in _ANY_ADDRESS else port.value.host_ip
+    other = next(iter(holders.values()), None) if not address else holders.get(address) or holders.get("")
+    if other is None:
+        holders[address] = (name, port.place)
+        return
+    other_name, other_place = other
+    whom = "by this service" if other_name == name else f"by services.{other_name}"
+    report.add(
+        invalid(
+            port.place,
+            f"services.{name} publishes port {port.value.published}/{port.value.protocol}, "
+            f"which is published {whom} too",
+            f"the first time at {other_place}",
+            hint="publish another port",
+        )
+    )

@@ -1,0 +1,224 @@
+"""Bytes of a YAML file to the positioned tree, within limits.
+
+Reads the C parser's events, never its composer, which recurses and crashes on deep nesting. Aliases
+share their node but count in full, so that a few hundred bytes cannot stand for a million nodes:
+whoever walks the tree later meets at most NODES_MAX nodes, at most DEPTH_MAX deep.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import yaml
+
+from bayplan.compose.nodes import Entry, List, Map, Node, Scalar, Source, is_null
+from bayplan.compose.report import Report, invalid, shown
+from bayplan.errors import ProblemError
+
+#: Largest file in bytes.
+SOURCE_BYTES_MAX = 1024 * 1024
+#: Deepest nesting, counted through aliases.
+DEPTH_MAX = 64
+#: Most nodes of a file, each alias counted with all that it stands for.
+NODES_MAX = 100_000
+#: Most aliases of a file.
+ALIASES_MAX = 1_000
+
+_TAG = "tag:yaml.org,2002:"
+_SCALAR_TAGS = frozenset(_TAG + name for name in ("null", "bool", "int", "float"))
+_QUOTING_TAGS = frozenset({"!", _TAG + "str"})
+_TAGS = _SCALAR_TAGS | _QUOTING_TAGS | {_TAG + "map", _TAG + "seq"}
+
+
+def parse(source: Source, report: Report) -> Node:
+    """The tree of a file. Duplicate keys go to the report.
+
+    Raises ProblemError when the bytes are not one YAML document within the limits.
+    """
+    text = _decode(source)
+    builder = _Builder(source.path, report)
+    try:
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            builder.take(event)
+    except yaml.YAMLError as error:
+        raise _syntax_error(source.path, text, error) from error
+    if builder.root is None:
+        raise invalid(source.path, "the file is empty", hint="a compose file begins with `services:`")
+    return builder.root
+
+
+def _decode(source: Source) -> str:
+    if len(source.text) > SOURCE_BYTES_MAX:
+        raise invalid(
+            source.path, f"the file has {len(source.text)} bytes, more than the {SOURCE_BYTES_MAX} allowed"
+        )
+    try:
+        return source.text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = source.text.count(b"\n", 0, error.start) + 1
+        raise invalid(
+            f"{source.path}:{line}", "the file is not UTF-8 text", hint="save it in the encoding UTF-8"
+        ) from error
+
+
+def _syntax_error(path: str, text: str, error: yaml.YAMLError) -> ProblemError:
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        line = text.count("\n", 0, getattr(error, "position", 0)) + 1
+        reason = getattr(error, "reason", "it cannot be read")
+        return invalid(f"{path}:{line}", f"not valid YAML: {reason}", hint="remove that character")
+    context = getattr(error, "context", None)
+    lines = text.split("\n")
+    tabbed = mark.line < len(lines) and "\t" in lines[mark.line][: mark.column + 1]
+    return invalid(
+        f"{path}:{mark.line + 1}",
+        f"not valid YAML: {getattr(error, 'problem', None) or 'it cannot be read'}",
+        *([f"{context} (column {mark.column + 1})"] if context else []),
+        hint="YAML is indented with spaces, not with tabs" if tabbed else "",
+    )
+
+
+class _Anchored(NamedTuple):
+    node: Node
+    nodes: int
+    height: int
+
+
+class _Frame:
+    """A collection that is still open: what it holds so far, and how deep that reaches."""
+
+    __slots__ = ("anchor", "children", "height", "is_map", "line", "nodes_before")
+
+    def __init__(self, *, is_map: bool, line: int, anchor: str | None, nodes_before: int) -> None:
+        self.is_map = is_map
+        self.line = line
+        self.anchor = anchor
+        self.nodes_before = nodes_before
+        self.children: list[Node] = []
+        self.height = 1
+
+
+class _Builder:
+    """Makes a tree of events, without recursion. `root` is there after the last event."""
+
+    def __init__(self, path: str, report: Report) -> None:
+        self.root: Node | None = None
+        self._path = path
+        self._report = report
+        self._open: list[_Frame] = []
+        self._anchors: dict[str, _Anchored] = {}
+        self._nodes = 0
+        self._aliases = 0
+
+    def take(self, event: yaml.Event) -> None:
+        """Takes the next event. Raises ProblemError at the first limit that is passed."""
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        match event:
+            case yaml.ScalarEvent():
+                self._scalar(event, line)
+            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                self._begin(event, line)
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                self._end()
+            case yaml.AliasEvent():
+                self._alias(event.anchor or "", line)
+            case yaml.DocumentStartEvent() if self.root is not None:
+                raise self._refuse(line, "a second document begins here", "remove the `---` before it")
+
+    def _scalar(self, event: yaml.ScalarEvent, line: int) -> None:
+        self._check_tag(event.tag, line)
+        if "\0" in event.value:
+            raise self._refuse(line, "a value holds a NUL character", "remove the `\\0`")
+        plain = bool(event.implicit[0]) or event.tag in _SCALAR_TAGS
+        self._count(1, line)
+        node = Scalar(self._path, line, event.value, plain)
+        self._keep(event.anchor, _Anchored(node, 1, 0))
+        self._add(node, 0, line)
+
+    def _begin(self, event: yaml.CollectionStartEvent, line: int) -> None:
+        self._check_tag(event.tag, line)
+        is_map = isinstance(event, yaml.MappingStartEvent)
+        self._open.append(_Frame(is_map=is_map, line=line, anchor=event.anchor, nodes_before=self._nodes))
+        self._count(1, line)
+        self._check_depth(0, line)
+
+    def _end(self) -> None:
+        frame = self._open.pop()
+        node: Node = (
+            Map(self._path, frame.line, self._entries(frame.children))
+            if frame.is_map
+            else List(self._path, frame.line, tuple(frame.children))
+        )
+        self._keep(frame.anchor, _Anchored(node, self._nodes - frame.nodes_before, frame.height))
+        self._add(node, frame.height, frame.line)
+
+    def _alias(self, name: str, line: int) -> None:
+        self._aliases += 1
+        if self._aliases > ALIASES_MAX:
+            raise self._refuse(line, f"the file has more than {ALIASES_MAX} aliases")
+        anchored = self._anchors.get(name)
+        if anchored is None:
+            raise self._refuse(line, f"the alias *{name} has no anchor &{name} that ends before it")
+        self._count(anchored.nodes, line)
+        self._add(anchored.node, anchored.height, line)
+
+    def _add(self, node: Node, height: int, line: int) -> None:
+        if not self._open:
+            self.root = node
+            return
+        self._check_depth(height, line)
+        frame = self._open[-1]
+        frame.children.append(node)
+        frame.height = max(frame.height, height + 1)
+
+    def _entries(self, children: list[Node]) -> dict[str, Entry]:
+        entries: dict[str, Entry] = {}
+        merged: list[Map] = []
+        for key, value in zip(children[::2], children[1::2], strict=True):
+            if not isinstance(key, Scalar):
+                raise self._refuse(key.line, "a key is not a single value", "write the key as plain text")
+            if key.plain and key.text == "<<":
+                merged += self._merge_sources(value)
+            elif (first := entries.get(key.text)) is not None:
+                again = invalid(
+                    key.place,
+                    f"the key {shown(key.text)} is written twice",
+                    f"the first time at {first.key.place}",
+                    hint="remove one of the two",
+                )
+                self._report.add(again)
+            else:
+                entries[key.text] = Entry(key, value)
+        for source in merged:
+            for name, entry in source.entries.items():
+                entries.setdefault(name, entry)
+        return entries
+
+    def _merge_sources(self, value: Node) -> list[Map]:
+        nodes = value.items if isinstance(value, List) else () if is_null(value) else (value,)
+        if not all(isinstance(node, Map) for node in nodes):
+            hint = "write `<<: *name` or `<<: [*one, *two]`"
+            raise self._refuse(value.line, "a merge key `<<` takes mappings only", hint)
+        return [node for node in nodes if isinstance(node, Map)]
+
+    def _keep(self, anchor: str | None, anchored: _Anchored) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = anchored
+
+    def _count(self, nodes: int, line: int) -> None:
+        self._nodes += nodes
+        if self._nodes > NODES_MAX:
+            raise self._refuse(
+                line, f"the file stands for more than {NODES_MAX} values, aliases counted in full"
+            )
+
+    def _check_depth(self, height: int, line: int) -> None:
+        if len(self._open) + height > DEPTH_MAX:
+            raise self._refuse(line, f"the file is nested more than {DEPTH_MAX} deep")
+
+    def _check_tag(self, tag: str | None, line: int) -> None:
+        if tag is not None and tag not in _TAGS:
+            raise self._refuse(line, f"the YAML tag {shown(tag)} is not supported yet", "remove the tag")
+
+    def _refuse(self, line: int, summary: str, hint: str = "") -> ProblemError:
+        return invalid(f"{self._path}:{line}", summary, hint=hint)

@@ -1,0 +1,112 @@
+"""Collects what is wrong with the user's files, so that several errors are reported together.
+
+Errors are ProblemErrors from the moment they arise; `collect` takes them in and lets the reading go on.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from bayplan.errors import Problem, ProblemError, ProblemKind
+
+#: Errors shown at once; the user mends the first ones first.
+PROBLEMS_MAX = 20
+#: Warnings shown; a file that has more is told so.
+WARNINGS_MAX = 200
+#: Longest text repeated in an error, and longest name for which a nearest one is sought, in characters.
+SHOWN_CHARS_MAX = 60
+
+
+class FormError(ValueError):
+    """Text that has not the form it should have, with a hint on the good form."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem)
+        self.hint = hint
+
+
+class Report:
+    """The problems and warnings of one load, each once, in the order in which they were found."""
+
+    def __init__(self) -> None:
+        self._problems: dict[Problem, None] = {}
+        self._warnings: dict[str, None] = {}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The warnings, each beginning with its file:line."""
+        warnings = tuple(self._warnings)
+        return (
+            warnings if len(warnings) <= WARNINGS_MAX else (*warnings[:WARNINGS_MAX], "and further warnings")
+        )
+
+    def add(self, error: ProblemError) -> None:
+        """Keeps an error's problems, as long as there is room."""
+        if not self.full:
+            self._problems.update(dict.fromkeys(error.problems))
+
+    def warn(self, place: str, text: str) -> None:
+        """Keeps a warning, as long as there is room."""
+        if len(self._warnings) <= WARNINGS_MAX:
+            self._warnings[f"{place}: {text}"] = None
+
+    def collect(self) -> _Collector:
+        """A context that keeps the problems of an error that is raised inside, and ends the block there."""
+        return _Collector(self)
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for further problems."""
+        return len(self._problems) > PROBLEMS_MAX
+
+    def finish(self) -> None:
+        """Raises a ProblemError with all problems, in the order of the file, if there are any."""
+        problems = sorted(self._problems, key=_file_and_line)
+        if len(problems) > PROBLEMS_MAX:
+            problems[PROBLEMS_MAX:] = [Problem(kind=ProblemKind.INVALID, summary="and further errors")]
+        if problems:
+            raise ProblemError(*problems)
+
+
+class _Collector:
+    """Entered for every field of a file: a class, since a generator would cost three times as much."""
+
+    __slots__ = ("_report",)
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, ProblemError):
+            self._report.add(error)
+            return True
+        return False
+
+
+def _file_and_line(problem: Problem) -> tuple[str, int]:
+    path, _, line = problem.place.rpartition(":")
+    return (path, int(line)) if line.isdecimal() else (problem.place, 0)
+
+
+def invalid(place: str, summary: str, *details: str, hint: str = "") -> ProblemError:
+    """The error of a file: what is wrong, where, and the way out."""
+    return ProblemError(
+        Problem(kind=ProblemKind.INVALID, summary=summary, details=details, hint=hint, place=place)
+    )
+
+
+def shown(text: str) -> str:
+    """A text of the user's in quotes, on one line and cut to SHOWN_CHARS_MAX."""
+    return repr(text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "...")
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """A hint that names the nearest known name, or the other hint when nothing is near."""
+    if len(name) > SHOWN_CHARS_MAX:
+        return otherwise
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else otherwise
