@@ -1,0 +1,1 @@
+"""The command line `bayplan`: reads arguments, calls the controller, prints. Decides nothing itself."""

@@ -1,0 +1,222 @@
+"""Judges the views of a stack: whether it is as it was asked to be, or cannot get there. Pure.
+
+Decides nothing about time: `follow` asks after each view and keeps the deadlines.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
+from typing import NamedTuple
+
+from bayplan.cli.rows import task_error, task_name
+from bayplan.client import StackNow
+from bayplan.errors import Problem, ProblemKind
+from bayplan.lifecycle import ENDED, TaskState
+from bayplan.model import Desired, RestartCondition
+from bayplan.render.amounts import counted
+from bayplan.render.printable import one_line
+from bayplan.views import ServiceView, TaskView
+
+#: Ended tasks in one slot, all of the new version, after which a deploy has failed.
+#: Counted by slot, so that many replicas that wait for their database do not end it together.
+FAILURES_MAX = 3
+#: Reasons and services named in one problem; the rest is counted.
+NAMED_MAX = 5
+
+
+class Goal(NamedTuple):
+    """What a command waits for: these services at their best, those gone.
+
+    `known` are the ids of tasks that ended before the command: their failures are not its own.
+    """
+
+    stack: str
+    keep: Mapping[str, RestartCondition]
+    gone: frozenset[str] = frozenset()
+    known: frozenset[str] = frozenset()
+
+
+def is_reached(goal: Goal, view: StackNow) -> bool:
+    """Every service converged, and nothing is left of those that go."""
+    by_name = {service.name: service for service in view.services}
+    if goal.gone & by_name.keys() or any(task.service in goal.gone for task in living(view.tasks)):
+        return False
+    return all(
+        name in by_name and _is_converged(by_name[name], tasks_of(view, name), restart)
+        for name, restart in goal.keep.items()
+    )
+
+
+def _is_converged(service: ServiceView, tasks: list[TaskView], restart: RestartCondition) -> bool:
+    """All slots ready in the current version and nothing older alive.
+
+    A task that may end by itself (restart condition not `any`) and ended well has done its work.
+    """
+    if any(_is_leaving(task, service) for task in living(tasks)):
+        return False
+    finished = 0
+    if restart is not RestartCondition.ANY:
+        finished = sum(
+            task.status.state is TaskState.COMPLETE for task in newest_by_slot(tasks, service.version)
+        )
+    return service.current + finished == service.desired
+
+
+def failure(goal: Goal, view: StackNow) -> Problem | None:
+    """The problem that ends the command: a slot whose new tasks keep ending."""
+    for service in view.services:
+        if service.name not in goal.keep:
+            continue
+        restart = goal.keep[service.name]
+        for newest in newest_by_slot(tasks_of(view, service.name), service.version):
+            ended = [task for task in failed_tasks(goal, view) if _is_same_slot(task, newest)]
+            gives_up = restart is RestartCondition.NONE and newest in ended
+            is_well = newest.status.state in (TaskState.RUNNING, TaskState.STOPPING)
+            if gives_up or (len(ended) >= FAILURES_MAX and not is_well):
+                return _failure_problem(ended[-1], len(ended))
+    return None
+
+
+def failed_tasks(goal: Goal, view: StackNow) -> list[TaskView]:
+    """The tasks that failed since the command began, oldest first."""
+    failed = [
+        task
+        for task in view.tasks
+        if task.service in goal.keep
+        and task.id not in goal.known
+        and _has_failed(task, goal.keep[task.service])
+    ]
+    return sorted(failed, key=lambda task: task.created_ms)
+
+
+def unplaced(goal: Goal, view: StackNow) -> Problem | None:
+    """The problem of tasks that wait for a node; None when there are none."""
+    waiting = [
+        task
+        for task in living(view.tasks)
+        if task.status.state is TaskState.PENDING and task.service in goal.keep and task.pending_reasons
+    ]
+    if not waiting:
+        return None
+    first = waiting[0]
+    more = f" (and {counted(len(waiting) - 1, 'more task')})" if len(waiting) > 1 else ""
+    return Problem(
+        kind=ProblemKind.UNPLACEABLE,
+        summary=f"{task_name(first)} cannot be placed{more}",
+        details=first.pending_reasons,
+        hint="`bayplan node ls` shows what each node has free; lower the reservations or add a node",
+        why=f"bayplan service ps {first.service}",
+        place=first.place,
+    )
+
+
+def unfinished(goal: Goal, view: StackNow, waited: str) -> Problem:
+    """The problem of a goal that is still far when patience ends."""
+    late = [service for service in view.services if service.name in goal.keep or service.name in goal.gone]
+    details = [
+        f"{service.name}: {summary(service, view)}" for service in late if service.current != service.desired
+    ]
+    left = len(living(view.tasks))
+    return Problem(
+        kind=ProblemKind.TIMEOUT,
+        summary=f"{goal.stack} is still on its way: no progress for {waited}",
+        details=tuple(details[:NAMED_MAX]) or (f"{counted(left, 'task')} left",),
+        hint="the cluster goes on with it; a longer --timeout waits longer",
+        why=f"bayplan stack ps {goal.stack}",
+    )
+
+
+def summary(service: ServiceView, view: StackNow) -> str:
+    """`1/2 ready · 1 starting`: the service in a few words."""
+    tasks = [task for task in tasks_of(view, service.name) if task.status.state not in ENDED]
+    states = Counter(
+        _state_word(task, service)
+        for task in tasks
+        if task.status.state is not TaskState.RUNNING or _is_leaving(task, service)
+    )
+    if service.removed:
+        return f"removing · {counted(len(tasks), 'task')} left"
+    parts = [f"{states[word]} {word}" for word in sorted(states)]
+    return " · ".join([f"{service.current}/{service.desired} ready", *parts])
+
+
+def fingerprint(view: StackNow) -> Hashable:
+    """Equal for two views between which nothing moved."""
+    return (
+        tuple((service.name, service.current, service.desired) for service in view.services),
+        tuple((task.id, task.status.state, task.status.health, task.desired) for task in view.tasks),
+    )
+
+
+def tasks_of(view: StackNow, service: str) -> list[TaskView]:
+    return [task for task in view.tasks if task.service == service]
+
+
+def living(tasks: Iterable[TaskView]) -> list[TaskView]:
+    return [task for task in tasks if task.status.state not in ENDED]
+
+
+def newest_by_slot(tasks: Iterable[TaskView], version: int) -> list[TaskView]:
+    """The newest task of that version in each slot."""
+    newest: dict[int, TaskView] = {}
+    for task in tasks:
+        if task.version == version:
+            held = newest.get(task.slot)
+            newest[task.slot] = max(held, task, key=lambda each: each.created_ms) if held else task
+    return [newest[slot] for slot in sorted(newest)]
+
+
+def _is_leaving(task: TaskView, service: ServiceView) -> bool:
+    return task.desired is Desired.STOP or task.version != service.version
+
+
+def _is_same_slot(task: TaskView, other: TaskView) -> bool:
+    return (task.service, task.slot, task.version) == (other.service, other.slot, other.version)
+
+
+def _has_failed(task: TaskView, restart: RestartCondition) -> bool:
+    """A task that shall always run has failed, too, when it ended with exit code 0."""
+    state = task.status.state
+    if state is TaskState.COMPLETE:
+        return restart is RestartCondition.ANY
+    return state in (TaskState.FAILED, TaskState.REJECTED)
+
+
+def _failure_problem(task: TaskView, ended: int) -> Problem:
+    status = task.status
+    reason = one_line(status.message) or task_error(task) or status.state.value
+    details = [f"{status.state} on {task.node or 'no node'}: {reason}"]
+    if status.exit_code is not None:
+        details.append(f"exit code {status.exit_code}{_exit_meaning(status.exit_code)}")
+    if status.probe_output:
+        details.append(f"last health check: {one_line(status.probe_output)}")
+    details.append(f"image {task.image}, task {task.id}")
+    return Problem(
+        kind=ProblemKind.REFUSED,
+        summary=f"{task_name(task)} keeps failing: {counted(ended, 'attempt')}",
+        details=tuple(details),
+        hint=f"bayplan logs {task_name(task)}",
+        why=f"bayplan service ps {task.service}",
+        place=task.place,
+    )
+
+
+def _exit_meaning(code: int) -> str:
+    """What the shell's and Docker's well-known exit codes mean."""
+    known = {
+        0: ": the command ended by itself; a service's command has to go on",
+        125: ": the engine could not start it",
+        126: ": the command cannot be executed",
+        127: ": the command was not found in the image",
+        137: ": killed, often for lack of memory (deploy.resources.limits.memory)",
+        139: ": segmentation fault",
+        143: ": ended by SIGTERM",
+    }
+    return known.get(code, "")
+
+
+def _state_word(task: TaskView, service: ServiceView) -> str:
+    if _is_leaving(task, service):
+        return "stopping" if task.status.state is TaskState.STOPPING else "of the old version"
+    return task.status.state.value

@@ -1,0 +1,93 @@
+"""The table of commands. Each is imported only when it is used."""
+
+from __future__ import annotations
+
+import click
+
+from bayplan import __version__
+from bayplan.cli.commands import Lazy, LazyGroup
+
+_C = "bayplan.cli"
+
+stack = LazyGroup(
+    "stack",
+    help="Run what compose files describe.",
+    examples=(
+        "bayplan stack deploy -c docker-compose.yml shop",
+        "bayplan stack ps shop",
+        "bayplan stack rm shop",
+    ),
+    lazy={
+        "deploy": Lazy(f"{_C}.deploy:deploy", "Make the cluster run a compose file, and wait until it does"),
+        "ls": Lazy(f"{_C}.stack:ls", "List the stacks"),
+        "services": Lazy(f"{_C}.stack:services", "List the services of a stack"),
+        "ps": Lazy(f"{_C}.stack:ps", "List the tasks of a stack"),
+        "rm": Lazy(f"{_C}.stack:rm", "Remove stacks, and wait until they are gone"),
+    },
+)
+
+service = LazyGroup(
+    "service",
+    help="Look at services and scale them.",
+    examples=("bayplan service ls", "bayplan service ps shop_web", "bayplan service scale shop_web=5"),
+    lazy={
+        "ls": Lazy(f"{_C}.service:ls", "List the services"),
+        "ps": Lazy(f"{_C}.service:ps", "List the tasks of services"),
+        "inspect": Lazy(f"{_C}.service:inspect", "Show everything about services"),
+        "scale": Lazy(f"{_C}.scale:scale", "Change how many tasks a service has"),
+    },
+)
+
+node = LazyGroup(
+    "node",
+    help="Look at the machines of the cluster.",
+    examples=("bayplan node ls", "bayplan node inspect --pretty n1", "bayplan node ls --format json"),
+    lazy={
+        "ls": Lazy(f"{_C}.node:ls", "List the nodes"),
+        "inspect": Lazy(f"{_C}.node:inspect", "Show everything about nodes"),
+    },
+)
+
+registry = LazyGroup(
+    "registry",
+    help="Find out where services answer.",
+    examples=(
+        "bayplan registry services",
+        "bayplan registry lookup shop/web",
+        "bayplan registry lookup -q shop_web",
+    ),
+    lazy={
+        "services": Lazy(f"{_C}.registry:services", "List the services that can be looked up"),
+        "lookup": Lazy(f"{_C}.registry:lookup", "Show where the ready instances of a service are"),
+    },
+)
+
+
+@click.group(
+    "bayplan",
+    cls=LazyGroup,
+    help="Run compose files on many machines, and find their services by name.",
+    examples=(
+        "bayplan init",
+        "bayplan stack deploy -c docker-compose.yml shop",
+        "bayplan status",
+    ),
+    lazy={
+        "init": Lazy(f"{_C}.cluster:init", "Make this machine the controller of a new cluster"),
+        "join-token": Lazy(f"{_C}.cluster:join_token", "Make the line with which a machine joins"),
+        "join": Lazy(f"{_C}.cluster:join", "Make this machine a node of a cluster"),
+        "status": Lazy(f"{_C}.status:status", "Show the cluster on one screen"),
+        "stack": Lazy(f"{_C}.root:stack", "Run what compose files describe"),
+        "service": Lazy(f"{_C}.root:service", "Look at services and scale them"),
+        "node": Lazy(f"{_C}.root:node", "Look at the machines of the cluster"),
+        "logs": Lazy(f"{_C}.logs:logs", "Show the output of services and tasks"),
+        "registry": Lazy(f"{_C}.root:registry", "Find out where services answer"),
+        "version": Lazy(f"{_C}.version:version", "Show the versions of client and controller"),
+    },
+)
+@click.option(
+    "-H", "--host", metavar="HOST", help="The controller's socket, unix:///path. [env: BAYPLAN_HOST]"
+)
+@click.version_option(__version__, message="bayplan %(version)s", help="Show the version.")
+def root(host: str | None) -> None:
+    del host  # `connect` reads it from the context

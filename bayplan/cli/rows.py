@@ -1,0 +1,230 @@
+"""Views as rows of text: Docker's keys and words first, ours after. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from bayplan.cli.listing import Column, Row
+from bayplan.lifecycle import TaskState
+from bayplan.model import BoundPort, Desired, Instance, NodeStatus, PortSpec, Resources
+from bayplan.render.amounts import ago, cpus, size
+from bayplan.render.printable import one_line, printable
+from bayplan.views import NodeView, RegistryEntry, ServiceView, StackView, TaskView
+
+STACKS = (
+    Column("NAME", "Name"),
+    Column("SERVICES", "Services"),
+    Column("TASKS", "Tasks"),
+    Column("HEALTH", "Health", state=True),
+)
+SERVICES = (
+    Column("ID", "ID"),
+    Column("NAME", "Name"),
+    Column("MODE", "Mode"),
+    Column("REPLICAS", "Replicas"),
+    Column("IMAGE", "Image"),
+    Column("PORTS", "Ports"),
+    Column("HEALTH", "Health", state=True),
+)
+TASKS = (
+    Column("ID", "ID"),
+    Column("NAME", "Name"),
+    Column("IMAGE", "Image"),
+    Column("NODE", "Node"),
+    Column("DESIRED STATE", "DesiredState"),
+    Column("CURRENT STATE", "CurrentState"),
+    Column("ERROR", "Error"),
+    Column("PORTS", "Ports"),
+)
+NODES = (
+    Column("ID", "ID"),
+    Column("HOSTNAME", "Hostname"),
+    Column("STATUS", "Status", state=True),
+    Column("AVAILABILITY", "Availability"),
+    Column("ENGINE VERSION", "EngineVersion"),
+    Column("CPU", "CPU"),
+    Column("MEM", "Mem"),
+    Column("TASKS", "Tasks"),
+    Column("LABELS", "Labels"),
+)
+ENTRIES = (
+    Column("STACK", "Stack"),
+    Column("SERVICE", "Service"),
+    Column("READY", "Ready"),
+    Column("TOTAL", "Total"),
+    Column("REVISION", "Revision"),
+)
+INSTANCES = (
+    Column("INSTANCE", "ID"),
+    Column("ADDRESS", "Address"),
+    Column("PORT", "Port"),
+    Column("NODE", "Node"),
+    Column("HEALTH", "Health", state=True),
+)
+EVERY_INSTANCE = (*INSTANCES, Column("REASON", "Reason"))
+
+
+def stack_row(stack: StackView) -> Row:
+    return {
+        "Name": stack.name,
+        "Services": str(stack.services),
+        "Tasks": f"{stack.ready}/{stack.desired}",
+        "Health": health_word(stack.ready, stack.desired),
+        "Orchestrator": "bayplan",
+    }
+
+
+def service_row(service: ServiceView) -> Row:
+    return {
+        "ID": service.id,
+        "Name": service.name,
+        "Mode": service.mode,
+        "Replicas": f"{service.running}/{service.desired}",
+        "Image": printable(service.image),
+        "Ports": ports_text(service.ports),
+        "Health": service_health(service),
+        "Stack": service.stack,
+    }
+
+
+def service_health(service: ServiceView) -> str:
+    """One word: removing, updating (an old version still answers), ready, degraded or down."""
+    if service.removed:
+        return "removing"
+    if service.current < service.ready and service.ready >= service.desired:
+        return "updating"
+    return health_word(service.ready, service.desired)
+
+
+def health_word(ready: int, desired: int) -> str:
+    if ready >= desired:
+        return "ready"
+    return "degraded" if ready else "down"
+
+
+def task_name(task: TaskView) -> str:
+    return f"{task.service}.{task.slot}"
+
+
+def task_rows(tasks: Iterable[TaskView], now_ms: int) -> list[Row]:
+    """The newest task of each slot under its name, older ones after it behind Docker's ` \\_ `."""
+    rows = []
+    for _slot, group in groupby(tasks, key=task_name):
+        for index, task in enumerate(group):
+            rows.append(_task_row(task, " \\_ " if index else "", now_ms))
+    return rows
+
+
+def _task_row(task: TaskView, mark: str, now_ms: int) -> Row:
+    since = ago(task.status.since_ms or task.created_ms, now_ms)
+    stale = " (last known)" if task.stale else ""
+    return {
+        "ID": task.id,
+        "Name": mark + task_name(task),
+        "Image": printable(task.image),
+        "Node": task.node,
+        "DesiredState": "Running" if task.desired is Desired.RUN else "Shutdown",
+        "CurrentState": f"{task.status.state.capitalize()} {since}".strip() + stale,
+        "Error": quoted(task_error(task)),
+        "Ports": bound_text(task.status.ports),
+    }
+
+
+def task_error(task: TaskView) -> str:
+    """Why a task is not as it should be, whole and on one line; empty when all is well."""
+    status = task.status
+    if status.state is TaskState.PENDING:
+        return one_line("\n".join(task.pending_reasons))
+    if status.state not in (TaskState.FAILED, TaskState.REJECTED, TaskState.LOST):
+        return ""
+    parts = [status.message]
+    if status.exit_code is not None and str(status.exit_code) not in status.message:
+        parts.append(f"exit code {status.exit_code}")
+    if status.probe_output:
+        parts.append(f"last health check: {status.probe_output}")
+    return one_line("\n".join(parts))
+
+
+def quoted(text: str) -> str:
+    return f'"{text}"' if text else ""
+
+
+def ports_text(ports: Iterable[PortSpec]) -> str:
+    """`*:8080->80/tcp`; a port that each node chooses for itself is `*:0`."""
+    return ", ".join(
+        f"{port.host_ip or '*'}:{port.published}->{port.target}/{port.protocol}"
+        for port in ports
+        if port.target
+    )
+
+
+def bound_text(ports: Iterable[BoundPort]) -> str:
+    return ", ".join(
+        f"{port.host_ip or '*'}:{port.published}->{port.target}/{port.protocol}" for port in ports
+    )
+
+
+def node_row(node: NodeView) -> Row:
+    capacity = node.inventory.capacity
+    return {
+        "ID": node.id,
+        "Hostname": node.name,
+        "Status": node.status.capitalize(),
+        "Availability": node.availability.capitalize(),
+        "EngineVersion": node.inventory.engine_version,
+        "CPU": cpu_use(node.reserved, capacity),
+        "Mem": memory_use(node.reserved, capacity),
+        "Tasks": str(node.tasks),
+        "Labels": ",".join(f"{key}={value}" for key, value in sorted(node.labels.items())),
+        "Address": node.address,
+    }
+
+
+def cpu_use(reserved: Resources, capacity: Resources) -> str:
+    return f"{cpus(reserved.cpu_millis)}/{cpus(capacity.cpu_millis)}"
+
+
+def memory_use(reserved: Resources, capacity: Resources) -> str:
+    return f"{size(reserved.memory_bytes)}/{size(capacity.memory_bytes)}"
+
+
+def entry_row(entry: RegistryEntry) -> Row:
+    return {
+        "Stack": entry.stack,
+        "Service": entry.service,
+        "Name": f"{entry.stack}/{entry.service}",
+        "Ready": str(entry.ready),
+        "Total": str(entry.total),
+        "Revision": str(entry.revision),
+    }
+
+
+def instance_row(instance: Instance) -> Row:
+    return {
+        "ID": instance.id,
+        "Address": instance.address,
+        "Port": str(instance.port) if instance.port else "",
+        "Node": instance.node,
+        "Health": _instance_health(instance),
+        "Reason": one_line(instance.reason),
+        "Endpoint": endpoint(instance.address, instance.port),
+    }
+
+
+def _instance_health(instance: Instance) -> str:
+    """The check's word; without a check, whether the instance can be used."""
+    if instance.health.value != "none":
+        return instance.health.value
+    return "ready" if instance.ready else "down"
+
+
+def endpoint(address: str, port: int) -> str:
+    """`address:port`, an IPv6 address in brackets; the address alone where there is no port."""
+    if not port:
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def node_is_well(node: NodeView) -> bool:
+    return node.status is NodeStatus.READY

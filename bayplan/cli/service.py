@@ -1,0 +1,70 @@
+"""`bayplan service ls|ps|inspect`."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from bayplan.cli import rows
+from bayplan.cli.commands import command, connect
+from bayplan.cli.inspecting import Inspected, inspect_options, print_inspected
+from bayplan.cli.listing import Layout, listing_options, print_list
+from bayplan.cli.names import full_name, offering
+from bayplan.client import Client
+from bayplan.render.docker_json import service_json
+from bayplan.render.pretty import service_lines
+from bayplan.views import TaskView
+
+
+@command(
+    "ls",
+    "List the services.",
+    "bayplan service ls",
+    "bayplan service ls -f health=degraded",
+    "bayplan service ls --format '{{.Name}} {{.Replicas}}'",
+)
+@listing_options
+def ls(layout: Layout) -> None:
+    with connect() as client:
+        print_list(rows.SERVICES, [rows.service_row(service) for service in client.services()], layout)
+
+
+@command(
+    "ps",
+    "List the tasks of services, with those that ended and why.",
+    "bayplan service ps shop_web",
+    "bayplan service ps -f node=n1 shop_web shop_api",
+    "bayplan service ps --format '{{.Name}} {{.Error}}' shop/web",
+)
+@listing_options
+@click.argument("services", nargs=-1, required=True, metavar="SERVICE...")
+def ps(services: tuple[str, ...], layout: Layout) -> None:
+    with connect() as client:
+        tasks = [task for service in services for task in _tasks(client, full_name(service))]
+    print_list(rows.TASKS, rows.task_rows(tasks, int(time.time() * 1_000)), layout)
+
+
+@command(
+    "inspect",
+    "Show everything about services, as JSON with Docker's keys.",
+    "bayplan service inspect shop_web",
+    "bayplan service inspect --pretty shop_web",
+    "bayplan service inspect --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}' shop_web",
+)
+@inspect_options
+@click.argument("services", nargs=-1, required=True, metavar="SERVICE...")
+def inspect(services: tuple[str, ...], format: str | None, pretty: bool) -> None:  # noqa: A002
+    found = []
+    with connect() as client:
+        for name in map(full_name, services):
+            with offering(name, client, "service"):
+                view, spec = client.service(name)
+            found.append(Inspected(service_json(view, spec), service_lines(view, spec)))
+    print_inspected(found, format, pretty)
+
+
+def _tasks(client: Client, name: str) -> tuple[TaskView, ...]:
+    with offering(name, client, "service"):
+        view, _spec = client.service(name)
+        return client.tasks(service=view.name)

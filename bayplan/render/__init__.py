@@ -1,0 +1,1 @@
+"""Values as text: tables, Go templates, times and amounts, Docker's JSON. Pure; knows no terminal."""

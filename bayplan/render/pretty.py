@@ -1,0 +1,117 @@
+"""Services and nodes for people: `Key:  value` lines, only what is there."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+from bayplan.model import ContainerSpec, HealthCheck, Resources, ServiceSpec
+from bayplan.render.amounts import cpus, rfc3339, size
+from bayplan.render.printable import one_line
+from bayplan.units import format_duration_ms
+from bayplan.views import NodeView, ServiceView
+
+#: Cells of the keys.
+KEY_CELLS = 14
+
+Fields = Iterable[tuple[str, str | Iterable[str]]]
+
+
+def service_lines(view: ServiceView, spec: ServiceSpec) -> list[str]:
+    container = spec.container
+    return _lines(
+        [
+            ("ID", view.id),
+            ("Name", view.name),
+            ("Stack", view.stack),
+            ("Version", f"{view.version}, registry revision {view.revision}"),
+            ("Updated", rfc3339(view.updated_ms) if view.updated_ms else ""),
+            ("Replicas", f"{view.desired} wanted, {view.running} running, {view.ready} ready"),
+            ("Labels", _pairs(spec.labels)),
+            *_container_fields(container),
+            ("Reserved", _amounts(spec.reservations)),
+            ("Limits", _amounts(container.limits)),
+            ("Constraints", spec.constraints),
+            ("Per node", f"at most {spec.max_replicas_per_node}" if spec.max_replicas_per_node else ""),
+            ("Restart", _restart(spec)),
+            ("Update", _update(spec)),
+        ]
+    )
+
+
+def node_lines(node: NodeView) -> list[str]:
+    inventory = node.inventory
+    heard = "never" if node.silent_ms < 0 else f"{format_duration_ms(node.silent_ms)} ago"
+    return _lines(
+        [
+            ("ID", node.id),
+            ("Name", node.name),
+            ("Hostname", inventory.hostname),
+            ("Status", f"{node.status}, last heard {heard}"),
+            ("Availability", node.availability.value),
+            ("Address", node.address),
+            ("Joined", rfc3339(node.joined_ms) if node.joined_ms else ""),
+            ("Labels", _pairs(node.labels)),
+            ("Platform", f"{inventory.os}/{inventory.arch}"),
+            ("Engine", f"Docker {inventory.engine_version}" if inventory.engine_version else ""),
+            ("Agent", inventory.agent_version),
+            ("Has", _amounts(inventory.capacity)),
+            ("Reserved", _amounts(node.reserved)),
+            ("Tasks", str(node.tasks)),
+        ]
+    )
+
+
+def _container_fields(container: ContainerSpec) -> Fields:
+    return [
+        ("Image", container.image),
+        ("Entrypoint", shlex.join(container.entrypoint or ())),
+        ("Command", shlex.join(container.command or ())),
+        ("Environment", container.environment),
+        ("User", container.user),
+        ("Directory", container.working_dir),
+        ("Ports", [f"{port.published or '*'} -> {port.target}/{port.protocol}" for port in container.ports]),
+        ("Mounts", [f"{mount.source or mount.kind} -> {mount.target}" for mount in container.mounts]),
+        ("Networks", [network.network for network in container.networks]),
+        ("Health check", _check(container.health_check)),
+        ("Stop grace", format_duration_ms(container.stop_grace_ms)),
+    ]
+
+
+def _check(check: HealthCheck | None) -> str:
+    if check is None:
+        return ""
+    every = format_duration_ms(check.interval_ms)
+    return f"{shlex.join(check.test)}, every {every}, {check.retries} failures make it unhealthy"
+
+
+def _restart(spec: ServiceSpec) -> str:
+    delay_ms = spec.restart.delay_ms
+    return f"{spec.restart.condition}, {f'after {format_duration_ms(delay_ms)}' if delay_ms else 'at once'}"
+
+
+def _update(spec: ServiceSpec) -> str:
+    at_once = f"{spec.update.parallelism or 'all'} at once"
+    return (
+        f"{at_once}, {format_duration_ms(spec.update.delay_ms)} between" if spec.update.delay_ms else at_once
+    )
+
+
+def _amounts(resources: Resources) -> str:
+    parts = [f"{cpus(resources.cpu_millis)} CPU"] if resources.cpu_millis else []
+    parts += [size(resources.memory_bytes)] if resources.memory_bytes else []
+    return ", ".join(parts)
+
+
+def _pairs(labels: dict[str, str]) -> list[str]:
+    return [f"{key}={value}" for key, value in sorted(labels.items())]
+
+
+def _lines(fields: Fields) -> list[str]:
+    """What is empty is left out; several values stand below each other."""
+    lines = []
+    for key, value in fields:
+        values = [value] if isinstance(value, str) else list(value)
+        for index, each in enumerate(filter(None, values)):
+            lines.append(f"{'' if index else key + ':':<{KEY_CELLS}}{one_line(each)}")
+    return lines

@@ -1,0 +1,322 @@
+"""A controller that answers from a table: the real contract on a real unix socket, nothing behind it.
+
+`world.stack(...)` and friends fill the table; `world.after_deploy` says how a deploy goes on. Requests
+are kept, so that a test can see that nothing was sent.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import msgspec
+
+from bayplan.errors import Problem, ProblemKind
+from bayplan.lifecycle import TaskState
+from bayplan.model import (
+    Availability,
+    BoundPort,
+    ContainerSpec,
+    Desired,
+    Instance,
+    Inventory,
+    LogLine,
+    NodeStatus,
+    PortSpec,
+    Resources,
+    ServiceSpec,
+    TaskStatus,
+)
+from bayplan.rpc_errors import PROBLEM_KEY, STATUS_OF_KIND
+from bayplan.v1 import (
+    cluster_pb2,
+    cluster_pb2_grpc,
+    node_pb2,
+    node_pb2_grpc,
+    registry_pb2,
+    registry_pb2_grpc,
+    service_pb2,
+    service_pb2_grpc,
+    stack_pb2,
+    stack_pb2_grpc,
+    task_pb2,
+    task_pb2_grpc,
+)
+from bayplan.views import (
+    Event,
+    NodeView,
+    RegistryEntry,
+    ServiceAction,
+    ServiceChange,
+    ServiceView,
+    StackView,
+    TaskView,
+)
+from bayplan.wire import to_pb
+
+NOW_MS = int(time.time() * 1_000)
+GIB = 1024**3
+
+
+def service(name: str, desired: int = 1, ready: int | None = None, **fields: Any) -> ServiceView:
+    stack = name.split("_", maxsplit=1)[0]
+    ready = desired if ready is None else ready
+    given = {"running": ready, "ready": ready, "current": ready, "version": 1, "image": "demo:1", **fields}
+    return ServiceView(id=f"svc{name}0123456789", name=name, stack=stack, desired=desired, **given)
+
+
+def task(name: str, state: TaskState = TaskState.RUNNING, node: str = "n1", **fields: Any) -> TaskView:
+    """`task("shop_web.2")`; status fields and view fields alike, by name."""
+    owner, _, slot = name.rpartition(".")
+    status_names = {field.name for field in msgspec.structs.fields(TaskStatus)}
+    seen = {key: fields.pop(key) for key in list(fields) if key in status_names}
+    id_ = fields.pop("id", f"t{slot}{owner}v{fields.get('version', 1)}xxxxxxxxxx")
+    status = TaskStatus(task_id=id_, state=state, **{"since_ms": NOW_MS - 180_000, **seen})
+    view = {
+        "version": 1, "image": "demo:1", "desired": Desired.RUN, "created_ms": NOW_MS - 200_000,
+        "node": node, "node_address": "10.0.0.1", **fields,
+    }  # fmt: skip
+    return TaskView(id=id_, service=owner, slot=int(slot), status=status, **view)
+
+
+def node(name: str, status: NodeStatus = NodeStatus.READY, **fields: Any) -> NodeView:
+    given = {
+        "availability": Availability.ACTIVE,
+        "address": "10.0.0.1",
+        "inventory": Inventory(
+            hostname=name,
+            capacity=Resources(cpu_millis=8_000, memory_bytes=32 * GIB),
+            engine_version="28.2.2",
+            agent_version="0.1.0",
+            os="linux",
+            arch="x86_64",
+        ),
+        "reserved": Resources(cpu_millis=1_500, memory_bytes=GIB // 2),
+        **fields,
+    }
+    return NodeView(id=f"node{name}0123456789", name=name, status=status, **given)
+
+
+WEB_PORT = PortSpec(target=80, published=8080)
+BOUND_PORT = BoundPort(target=80, published=8080)
+
+
+class World:
+    """What the controller shows, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.services: dict[str, ServiceView] = {}
+        self.specs: dict[str, ServiceSpec] = {}
+        self.tasks: list[TaskView] = []
+        self.nodes: list[NodeView] = []
+        self.instances: dict[tuple[str, str], tuple[Instance, ...]] = {}
+        self.events: list[Event] = []
+        self.problems: list[str] = []
+        self.lines: list[LogLine] = []
+        self.names: dict[str, str] = {}
+        self.asked: list[Any] = []
+        self.refusal: Problem | None = None
+        self.actions: list[ServiceChange] = []
+        self.after_deploy: Callable[[World], None] = lambda _world: None
+        self._watchers: list[queue.Queue[None]] = []
+        self._lock = threading.Lock()
+
+    def shop(self) -> None:
+        """A stack with two services and three ready tasks on one node."""
+        self.nodes = [node("n1", tasks=3)]
+        self.put(service("shop_api", 1), service("shop_web", 2, ports=(WEB_PORT,)))
+        self.tasks = [task("shop_api.1"), task("shop_web.1", ports=(BOUND_PORT,)), task("shop_web.2")]
+
+    def put(self, *services: ServiceView) -> None:
+        for each in services:
+            self.services[each.name] = each
+            self.specs.setdefault(
+                each.name,
+                ServiceSpec(
+                    name=each.name.partition("_")[2],
+                    container=ContainerSpec(image=each.image, command=("serve",), environment=("A=1",)),
+                    replicas=each.desired,
+                ),
+            )
+
+    def changed(self) -> None:
+        """Wakes every watcher."""
+        with self._lock:
+            for watcher in self._watchers:
+                watcher.put(None)
+
+    def watch(self) -> queue.Queue[None]:
+        watcher: queue.Queue[None] = queue.Queue()
+        with self._lock:
+            self._watchers.append(watcher)
+        return watcher
+
+    def stack_services(self, stack: str) -> list[ServiceView]:
+        return [each for each in self.services.values() if stack in ("", each.stack)]
+
+
+def fail(context: grpc.ServicerContext, problem: Problem) -> None:
+    context.set_trailing_metadata(((PROBLEM_KEY, to_pb(problem).SerializeToString()),))
+    context.abort(STATUS_OF_KIND[problem.kind], problem.summary)
+
+
+def no_such(context: grpc.ServicerContext, what: str) -> None:
+    fail(context, Problem(kind=ProblemKind.NOT_FOUND, summary=f"no {what}"))
+
+
+class Door:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+
+class Stacks(Door, stack_pb2_grpc.StackServiceServicer):
+    def Deploy(self, request: Any, context: Any) -> Any:
+        self.world.asked.append(request)
+        if self.world.refusal:
+            fail(context, self.world.refusal)
+        if not request.dry_run:
+            threading.Thread(target=self.world.after_deploy, args=(self.world,), daemon=True).start()
+        return stack_pb2.DeployResponse(changes=[to_pb(change) for change in self.world.actions])
+
+    def Remove(self, request: Any, context: Any) -> Any:
+        self.world.asked.append(request)
+        names = [each.name for each in self.world.stack_services(request.stack)]
+        self.world.put(*(msgspec.structs.replace(self.world.services[name], removed=True) for name in names))
+        threading.Thread(target=self.world.after_deploy, args=(self.world,), daemon=True).start()
+        return stack_pb2.RemoveResponse(services=names)
+
+    def ListStacks(self, request: Any, context: Any) -> Any:
+        stacks = sorted({each.stack for each in self.world.services.values()})
+        return stack_pb2.ListStacksResponse(stacks=[to_pb(self._stack(stack)) for stack in stacks])
+
+    def _stack(self, stack: str) -> StackView:
+        found = self.world.stack_services(stack)
+        return StackView(
+            name=stack,
+            services=len(found),
+            desired=sum(each.desired for each in found),
+            ready=sum(each.ready for each in found),
+        )
+
+    def WatchStack(self, request: Any, context: Any) -> Iterator[Any]:
+        watcher = self.world.watch()
+        context.add_callback(lambda: watcher.put(None))
+        while context.is_active():
+            services = self.world.stack_services(request.stack)
+            tasks = [each for each in self.world.tasks if each.service.startswith(f"{request.stack}_")]
+            yield stack_pb2.WatchStackResponse(services=map(to_pb, services), tasks=map(to_pb, tasks))
+            watcher.get()
+
+
+class Services(Door, service_pb2_grpc.ServiceServiceServicer):
+    def ListServices(self, request: Any, context: Any) -> Any:
+        found = self.world.stack_services(request.stack)
+        return service_pb2.ListServicesResponse(services=map(to_pb, found))
+
+    def GetService(self, request: Any, context: Any) -> Any:
+        if request.service not in self.world.services:
+            no_such(context, f"service {request.service}")
+        view, spec = self.world.services[request.service], self.world.specs[request.service]
+        return service_pb2.GetServiceResponse(view=to_pb(view), spec=to_pb(spec))
+
+    def Scale(self, request: Any, context: Any) -> Any:
+        self.world.asked.append(request)
+        before = self.world.services[request.service]
+        self.world.put(msgspec.structs.replace(before, desired=request.replicas))
+        threading.Thread(target=self.world.after_deploy, args=(self.world,), daemon=True).start()
+        return service_pb2.ScaleResponse(service=before.name, before=before.desired, after=request.replicas)
+
+
+class Tasks(Door, task_pb2_grpc.TaskServiceServicer):
+    def ListTasks(self, request: Any, context: Any) -> Any:
+        found = [
+            each
+            for each in self.world.tasks
+            if request.service in ("", each.service)
+            and (not request.stack or each.service.startswith(f"{request.stack}_"))
+        ]
+        return task_pb2.ListTasksResponse(tasks=map(to_pb, found))
+
+    def Logs(self, request: Any, context: Any) -> Iterator[Any]:
+        self.world.asked.append(request)
+        if not set(request.targets) & {
+            target.rpartition(".")[0] for target in self.world.names.values()
+        } and (not set(request.targets) & {target.partition("@")[0] for target in self.world.names.values()}):
+            no_such(context, f"service or task {request.targets[0]}")
+        yield task_pb2.LogsResponse(names=self.world.names)
+        for line in self.world.lines:
+            yield task_pb2.LogsResponse(lines=[to_pb(line)])
+
+
+class Nodes(Door, node_pb2_grpc.NodeServiceServicer):
+    def ListNodes(self, request: Any, context: Any) -> Any:
+        return node_pb2.ListNodesResponse(nodes=map(to_pb, self.world.nodes))
+
+    def GetNode(self, request: Any, context: Any) -> Any:
+        for each in self.world.nodes:
+            if request.node in (each.name, each.id):
+                return node_pb2.GetNodeResponse(node=to_pb(each))
+        return no_such(context, f"node {request.node}")
+
+
+class Registry(Door, registry_pb2_grpc.RegistryServiceServicer):
+    def Lookup(self, request: Any, context: Any) -> Any:
+        found = self.world.instances.get((request.stack, request.service))
+        if found is None:
+            no_such(context, f"ready instance of {request.stack}/{request.service}: 1 is starting")
+        kept = [each for each in found or () if each.ready or request.all]
+        return registry_pb2.LookupResponse(
+            stack=request.stack, service=request.service, revision=3, instances=map(to_pb, kept)
+        )
+
+    def List(self, request: Any, context: Any) -> Any:
+        entries = [
+            RegistryEntry(stack=stack, service=name, ready=sum(i.ready for i in found), total=len(found))
+            for (stack, name), found in self.world.instances.items()
+        ]
+        return registry_pb2.ListResponse(services=map(to_pb, entries))
+
+
+class Cluster(Door, cluster_pb2_grpc.ClusterServiceServicer):
+    def GetStatus(self, request: Any, context: Any) -> Any:
+        return cluster_pb2.GetStatusResponse(
+            cluster_id="c0ffee",
+            controller_version="0.1.0",
+            epoch=4,
+            uptime_ms=7_200_000,
+            join_address="10.0.0.1:7444",
+            http_address="http://127.0.0.1:7480",
+            nodes=map(to_pb, self.world.nodes),
+            services=map(to_pb, self.world.services.values()),
+            events=map(to_pb, self.world.events),
+            problems=self.world.problems,
+        )
+
+    def CreateJoinToken(self, request: Any, context: Any) -> Any:
+        self.world.asked.append(request)
+        return cluster_pb2.CreateJoinTokenResponse(
+            token="BPL1-a-pin-id-secret-check", join_address="10.0.0.1:7444", expires_ms=NOW_MS + 3_600_000
+        )
+
+
+def serve(world: World, path: Path) -> grpc.Server:
+    """Starts it at the socket; the caller stops it."""
+    server = grpc.server(ThreadPoolExecutor(16))
+    stack_pb2_grpc.add_StackServiceServicer_to_server(Stacks(world), server)
+    service_pb2_grpc.add_ServiceServiceServicer_to_server(Services(world), server)
+    task_pb2_grpc.add_TaskServiceServicer_to_server(Tasks(world), server)
+    node_pb2_grpc.add_NodeServiceServicer_to_server(Nodes(world), server)
+    registry_pb2_grpc.add_RegistryServiceServicer_to_server(Registry(world), server)
+    cluster_pb2_grpc.add_ClusterServiceServicer_to_server(Cluster(world), server)
+    server.add_insecure_port(f"unix://{path}")
+    server.start()
+    return server
+
+
+CREATE, SAME = ServiceAction.CREATE, ServiceAction.SAME
