@@ -157,7 +157,7 @@ async def _pinned_ca(shown_pem: bytes, controller: _Controller) -> bytes:
             ProblemKind.UNAUTHORISED,
             f"{controller} is not of the cluster that the token is for",
             "the key of its CA is not the one that the token pins; the token was not sent",
-            hint="check the address; if it is right, somebody is in between, or the token is of an older cluster",
+            hint="check the address; if it is right, somebody is in between, or the token is an old one",
         )
     return ca_pem
 

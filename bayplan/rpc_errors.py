@@ -55,6 +55,13 @@ _MEANING: dict[grpc.StatusCode, tuple[ProblemKind, str, str]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: (ProblemKind.REFUSED, "too large or too busy for {peer}", ""),
     grpc.StatusCode.CANCELLED: (ProblemKind.REFUSED, "the call to {peer} was cancelled", ""),
 }
+#: BoringSSL's word in the details of UNAVAILABLE when the server's certificate is not from the trusted CA.
+_UNTRUSTED_MARK = "CERTIFICATE_VERIFY_FAILED"
+_UNTRUSTED = (
+    ProblemKind.UNAUTHORISED,
+    "cannot trust {peer}: its certificate is not valid in this cluster",
+    "is this the right address, and are the clocks of both machines right?",
+)
 _FAILED = (
     ProblemKind.REFUSED,
     "{peer} failed to answer",
@@ -125,8 +132,8 @@ def _attached(metadata: Iterable[tuple[str, str | bytes]] | None) -> list[Proble
 
 
 def _meaning(error: grpc.aio.AioRpcError, peer: str) -> Problem:
-    kind, summary, hint = _MEANING.get(error.code(), _FAILED)
     details = (error.details() or "")[:CLIPPED_CHARS_MAX]
+    kind, summary, hint = _UNTRUSTED if _UNTRUSTED_MARK in details else _MEANING.get(error.code(), _FAILED)
     return Problem(
         kind=kind, summary=summary.format(peer=peer), details=(details,) if details else (), hint=hint
     )

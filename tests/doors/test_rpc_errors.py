@@ -1,0 +1,103 @@
+"""Problems over a real gRPC connection: attached, read back, or derived from the status."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import grpc
+import grpc.aio
+import pytest
+
+from bayplan.errors import Problem, ProblemError, ProblemKind
+from bayplan.rpc_errors import PROBLEM_KEY, abort_with, problem_error_of, problem_of
+
+CALL = "/bayplan.v1.Test/Call"
+
+
+@asynccontextmanager
+async def calling(tmp_path, handler):
+    """A call to a server with this one handler, over a unix socket."""
+    server = grpc.aio.server()
+    methods = {"Call": grpc.unary_unary_rpc_method_handler(handler)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bayplan.v1.Test", methods),))
+    server.add_insecure_port(f"unix:{tmp_path}/s")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/s") as channel:
+        yield channel.unary_unary(CALL)
+    await server.stop(0)
+
+
+async def failure(call, **options):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(b"", **options)
+    return caught.value
+
+
+async def failure_of(tmp_path, *problems):
+    async def handler(request, context):
+        await abort_with(context, ProblemError(*problems))
+
+    async with calling(tmp_path, handler) as call:
+        return await failure(call)
+
+
+@pytest.mark.parametrize("kind", ProblemKind)
+async def test_a_problem_of_every_kind_arrives_as_it_was_sent(tmp_path, kind):
+    sent = Problem(kind=kind, summary="größer", details=("a", "b"), hint="h", why="w", place="f.yaml:3")
+    error = await failure_of(tmp_path, sent)
+    assert problem_of(error) == sent
+    assert error.details() == "größer"
+    assert error.code() not in (grpc.StatusCode.OK, grpc.StatusCode.UNKNOWN)
+
+
+async def test_several_problems_arrive_in_order(tmp_path):
+    sent = tuple(Problem(kind=ProblemKind.INVALID, summary=f"line {i}") for i in range(5))
+    assert problem_error_of(await failure_of(tmp_path, *sent)).problems == sent
+
+
+async def test_too_many_problems_are_cut_and_still_arrive(tmp_path):
+    sent = tuple(Problem(kind=ProblemKind.INVALID, summary=f"{i} " + "x" * 200) for i in range(500))
+    received = problem_error_of(await failure_of(tmp_path, *sent)).problems
+    assert len(received) >= 10
+    assert received == sent[: len(received)]
+
+
+async def test_a_problem_too_large_for_the_wire_keeps_its_summary(tmp_path):
+    sent = Problem(kind=ProblemKind.REFUSED, summary="ü" * 5_000, details=("x" * 9_000,), hint="h")
+    received = problem_of(await failure_of(tmp_path, sent))
+    assert received == Problem(kind=ProblemKind.REFUSED, summary="ü" * 500, hint="h")
+
+
+async def test_nobody_there_is_unreachable(tmp_path):
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/nobody") as channel:
+        problem = problem_of(await failure(channel.unary_unary(CALL)), "the controller at h1:7400")
+    assert (problem.kind, problem.exit_code) == (ProblemKind.UNREACHABLE, 4)
+    assert problem.summary == "cannot reach the controller at h1:7400"
+    assert "nobody" in problem.details[0]
+    assert problem.hint
+
+
+async def test_no_answer_in_time_is_a_timeout(tmp_path):
+    async def handler(request, context):
+        await asyncio.sleep(60)
+
+    async with calling(tmp_path, handler) as call:
+        assert problem_of(await failure(call, timeout=0.1)).kind is ProblemKind.TIMEOUT
+
+
+async def test_a_handler_that_raises_or_is_missing_is_a_refusal(tmp_path):
+    async def handler(request, context):
+        raise KeyError("a bug")
+
+    async with calling(tmp_path, handler) as call:
+        assert problem_of(await failure(call)).kind is ProblemKind.REFUSED
+    async with calling(tmp_path, handler), grpc.aio.insecure_channel(f"unix:{tmp_path}/s") as channel:
+        problem = problem_of(await failure(channel.unary_unary("/bayplan.v1.Test/Other")))
+    assert "another version" in problem.hint
+
+
+async def test_an_attached_problem_that_cannot_be_read_falls_back_to_the_status(tmp_path):
+    async def handler(request, context):
+        await context.abort(grpc.StatusCode.PERMISSION_DENIED, "no", ((PROBLEM_KEY, b"\xff\xff"),))
+
+    async with calling(tmp_path, handler) as call:
+        assert problem_of(await failure(call)).kind is ProblemKind.UNAUTHORISED
