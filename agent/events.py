@@ -6,8 +6,8 @@ outcome event, also when it fails; at most one command of a task is in flight:
     CreateContainer -> ContainerCreated | CommandFailed      PullImage      -> ImagePulled | PullFailed
     StartContainer  -> ContainerStarted | CommandFailed      RemoveNetwork  -> NetworkRemoved | NetworkKept
     StopContainer   -> ContainerStopped | CommandFailed      CheckPreflight -> PreflightChecked
-    RemoveContainer -> ContainerRemoved | CommandFailed      Say            -> Said | LinkClosed
-    CloseLink       -> LinkClosed                            PushLogs, StopLogs: none, best effort
+    RemoveContainer -> ContainerRemoved | CommandFailed      Say(Report)    -> Said | LinkClosed
+    CloseLink       -> LinkClosed                            other Say, PushLogs, StopLogs -> none
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ class Heard(Model, frozen=True, kw_only=True, tag=True):
 
 
 class Said(Model, frozen=True, kw_only=True, tag=True):
-    """The link took the message of a Say: the next report may follow."""
+    """The link took a Report: the next may follow."""
 
     link: int
 
@@ -221,13 +221,9 @@ class LinkClosed(Model, frozen=True, kw_only=True, tag=True):
     reason: str = ""
 
 
-Event = (
-    EngineListed
-    | EngineLost
-    | ContainerObserved
-    | ContainerExited
-    | ContainerDestroyed
-    | ContainerCreated
+EngineEvent = EngineListed | EngineLost | ContainerObserved | ContainerExited | ContainerDestroyed
+Outcome = (
+    ContainerCreated
     | ContainerStarted
     | ContainerStopped
     | ContainerRemoved
@@ -236,12 +232,9 @@ Event = (
     | PullFailed
     | NetworkRemoved
     | NetworkKept
-    | PreflightChecked
-    | LinkOpened
-    | Heard
-    | Said
-    | LinkClosed
 )
+SessionEvent = LinkOpened | Heard | Said | LinkClosed | PreflightChecked
+Event = EngineEvent | Outcome | SessionEvent
 
 # --- changes: what the journal keeps, each whole ------------------------------------------------------
 

@@ -1,0 +1,163 @@
+"""Puts the agent together: core, pump, engine, session and journal, in one task group.
+
+When it ends, containers stay: only the controller's word or their own end stops them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from agent import events as ev
+from agent import identity
+from agent.core import AgentCore
+from agent.doors.controller import GrpcController
+from agent.doors.session import SessionDoor
+from agent.identity import NodeIdentity
+from agent.runtime.docker import DockerEngine
+from agent.runtime.hands import Hands
+from agent.runtime.journal import Journal
+from agent.runtime.logs import LogPushes
+from agent.runtime.watch import Watcher
+from bayplan import __version__
+from bayplan.errors import ProblemError
+from bayplan.pump import Pump
+from bayplan.systemd import notify, watchdog
+
+#: A renewal that failed is tried again after this long; the certificate lives for days.
+RENEWAL_RETRY_S = 300.0
+#: The due time is looked at this often at least: it is wall time, which may jump.
+RENEWAL_CHECK_S = 3_600.0
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_log = structlog.get_logger(__name__)
+
+
+class _Ended(Exception):
+    """The daemon's orderly end, with its exit code."""
+
+    def __init__(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line decides."""
+
+    data_dir: Path
+    docker_socket: str
+
+
+class Identity:
+    """The newest identity; the session takes it for each new link."""
+
+    def __init__(self, loaded: NodeIdentity, data_dir: Path) -> None:
+        self.current = loaded
+        self._data_dir = data_dir
+
+    async def keep_fresh(self) -> None:
+        """Renew the certificate at half its life, forever."""
+        while True:
+            left_s = self.current.renewal_due_ms / 1000 - time.time()
+            if left_s > 0:
+                await asyncio.sleep(min(left_s, RENEWAL_CHECK_S))
+                continue
+            try:
+                self.current = await identity.renew(self.current, self._data_dir)
+                _log.info("the certificate is renewed")
+            except ProblemError as error:
+                _log.warning("the certificate could not be renewed", cause=str(error))
+                await asyncio.sleep(RENEWAL_RETRY_S)
+
+
+async def run(settings: Settings) -> int:
+    """Run until a signal (0) or a final dismissal (1). Raises ProblemError when the host has not joined."""
+    loaded = await asyncio.to_thread(identity.load, settings.data_dir)
+    journal = Journal(settings.data_dir)
+    remembered = await asyncio.to_thread(journal.load)
+    member = loaded.membership
+    node = ev.NodeIdentity(node_id=member.node_id, cluster_id=member.cluster_id)
+    boot_id = (await asyncio.to_thread(_BOOT_ID.read_text)).strip()
+    core = AgentCore(identity=node, remembered=remembered, boot_id=boot_id, cores=os.cpu_count() or 1)
+    _log.info("agent starts", node=member.name, version=__version__, tasks=len(remembered.assignments.tasks))
+    fresh = Identity(loaded, settings.data_dir)
+    try:
+        async with (
+            DockerEngine(settings.docker_socket, node, __version__) as engine,
+            asyncio.TaskGroup() as group,
+        ):
+            _Agent(core, journal, engine, fresh, group).start()
+    except* _Ended as ended:
+        first = ended.exceptions[0]
+        assert isinstance(first, _Ended)
+        exit_code = first.exit_code
+    return exit_code
+
+
+class _Agent:
+    """The parts, wired: events go to the pump, commands to the part that performs them."""
+
+    def __init__(
+        self,
+        core: AgentCore,
+        journal: Journal,
+        engine: DockerEngine,
+        fresh: Identity,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self._group = group
+        self._fresh = fresh
+        self._pump: Pump[ev.Event] = Pump(core, journal, self._perform)
+        controller = GrpcController(lambda: fresh.current)
+        # Jitter only: it must differ between nodes and need not be repeatable.
+        self._door = SessionDoor(controller.connect, self._pump.post, random.Random())
+        self._watcher = Watcher(engine, self._pump.post)
+        self._hands = Hands(engine, self._watcher, self._pump.post, group)
+        self._logs = LogPushes(engine, controller.push_logs, group)
+
+    def start(self) -> None:
+        """Start every part."""
+        for part in (
+            self._pump.run(),
+            self._watcher.run(),
+            self._keep_session(),
+            self._fresh.keep_fresh(),
+            watchdog(lambda: True),  # fed by this loop: a loop that hangs does not feed it
+            self._await_signal(),
+        ):
+            self._group.create_task(part)
+        notify("READY=1")
+
+    def _perform(self, command: ev.Command) -> None:
+        match command:
+            case ev.Say() | ev.CloseLink():
+                self._door.perform(command)
+            case ev.PushLogs() | ev.StopLogs():
+                self._logs.perform(command)
+            case _:
+                self._hands.perform(command)
+
+    async def _keep_session(self) -> None:
+        """A session makes sense once the agent can say what it has."""
+        await self._watcher.first_list()
+        reason = await self._door.run()
+        _log.error("the controller dismissed this node for good", reason=reason)
+        raise _Ended(1)
+
+    async def _await_signal(self) -> None:
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        await stopped.wait()
+        notify("STOPPING=1")
+        _log.info("agent ends; its containers stay")
+        await self._door.say_goodbye("the agent was stopped")
+        raise _Ended(0)

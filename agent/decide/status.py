@@ -1,0 +1,90 @@
+"""What a task's status is, given what is seen of its container, in the user's words.
+
+Pure. Obeys bayplan.lifecycle: a status never goes back, whatever the engine says.
+"""
+
+from __future__ import annotations
+
+import signal
+
+import msgspec
+
+from agent.events import Container, Phase
+from agent.state import Task
+from bayplan.lifecycle import TaskState, may_follow
+from bayplan.model import Desired, Health, TaskStatus
+
+#: A health probe's output in a report is cut to this many characters.
+PROBE_OUTPUT_CHARS_MAX = 4_096
+
+
+def moved(status: TaskStatus, state: TaskState, wall_ms: int, message: str = "") -> TaskStatus:
+    """The status in a new state; the old one where the table forbids the step."""
+    if not may_follow(status.state, state) or (status.state, status.message) == (state, message):
+        return status
+    since = status.since_ms if status.state is state else wall_ms
+    return msgspec.structs.replace(status, state=state, message=message, since_ms=since)
+
+
+def seen(status: TaskStatus, container: Container, wall_ms: int) -> TaskStatus:
+    """The status with what the container shows: address, ports, health, and the state while it runs."""
+    status = msgspec.structs.replace(status, container_id=container.container_id)
+    if container.phase is Phase.CREATED:
+        return moved(status, TaskState.PREPARING, wall_ms)
+    if container.phase is Phase.EXITED:
+        return status
+    begun = status.state in (TaskState.STARTING, TaskState.RUNNING)
+    since = wall_ms if begun else container.changed_ms or wall_ms
+    starting = container.health is Health.STARTING
+    status = moved(status, TaskState.STARTING if starting else TaskState.RUNNING, since)
+    return msgspec.structs.replace(
+        status,
+        health=container.health,
+        address=container.address,
+        ports=container.ports,
+        probe_output=container.probe_output[:PROBE_OUTPUT_CHARS_MAX],
+    )
+
+
+def ended(task: Task, wall_ms: int) -> TaskStatus:
+    """The final status of a task whose process is gone, or never was."""
+    state, message = _end(task)
+    status = moved(task.status, state, wall_ms, message)
+    code = task.container.exit_code if task.container else None
+    health = task.status.health if state is TaskState.FAILED else Health.NONE
+    return msgspec.structs.replace(status, exit_code=code, address="", ports=(), health=health)
+
+
+def _end(task: Task) -> tuple[TaskState, str]:
+    """Cases: told to end; asked to end for a reason; made away with; ended by itself."""
+    container, message = task.container, task.status.message
+    if task.ending is not None:
+        return task.ending, message
+    if task.assignment is not None and task.assignment.desired is Desired.STOP:
+        return TaskState.SHUTDOWN, ""
+    if container is None:
+        return TaskState.FAILED, "its container was removed by someone else"
+    if container.exit_code == 0:
+        return TaskState.COMPLETE, ""
+    return TaskState.FAILED, exit_message(container.exit_code, container.oom_killed)
+
+
+def exit_message(exit_code: int | None, oom_killed: bool) -> str:
+    """How a process ended, for people. Codes above 128 name the signal that killed it."""
+    if oom_killed:
+        return f"out of memory: killed at its memory limit (exit code {exit_code})"
+    if exit_code is None:
+        return "ended, exit code unknown"
+    if exit_code > 128:
+        try:
+            return f"killed by {signal.Signals(exit_code - 128).name} (exit code {exit_code})"
+        except ValueError:
+            pass
+    hints = {126: ": the command is not executable", 127: ": command not found"}
+    return f"exit code {exit_code}{hints.get(exit_code, '')}"
+
+
+def unhealthy_message(container: Container) -> str:
+    """Why an unhealthy container is stopped: the first line of the probe's last output."""
+    lines = container.probe_output.strip().splitlines()
+    return f"unhealthy: {lines[0][:200]}" if lines else "unhealthy: its health check failed"

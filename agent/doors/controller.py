@@ -1,0 +1,112 @@
+"""The controller over gRPC: opens links for the session door and carries output to PushLogs.
+
+The only module of the agent's session that knows grpc. A link has a channel of its own, so that
+each uses the newest certificate and back-off is the door's alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+import structlog
+
+from agent.identity import NodeIdentity
+from bayplan.model import LogLine
+from bayplan.rpc_errors import problem_of
+from bayplan.session import AgentSays, ControllerSays
+from bayplan.tls import open_channel
+from bayplan.v1 import agent_pb2, agent_pb2_grpc
+from bayplan.wire import WireError, to_pb, unwrap, wrap
+
+#: After a Goodbye the controller gets this long to end the stream from its side.
+CLOSE_GRACE_S = 0.5
+
+_log = structlog.get_logger(__name__)
+_GRPC_ERRORS = (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError)
+
+
+class GrpcLink:
+    """See bayplan.session.Link."""
+
+    def __init__(self, channel: grpc.aio.Channel, call: Any, address: str) -> None:
+        self._channel = channel
+        self._call = call
+        self._address = address
+
+    async def send(self, message: AgentSays) -> None:
+        """Hand over one message. Raises ConnectionError when the session is over."""
+        try:
+            await self._call.write(wrap(agent_pb2.SessionRequest, message))
+        except _GRPC_ERRORS as error:
+            raise ConnectionError(_cause(error, self._address)) from error
+
+    async def __aiter__(self) -> AsyncIterator[ControllerSays]:
+        """The controller's messages, in order."""
+        try:
+            async for response in self._call:
+                yield unwrap(response)
+        except WireError as error:
+            _log.error("the controller sent what is no message", cause=str(error))
+        except _GRPC_ERRORS as error:
+            _log.info("the stream broke", cause=_cause(error, self._address))
+
+    async def close(self) -> None:
+        """End the session; never raises."""
+        with contextlib.suppress(TimeoutError, *_GRPC_ERRORS):
+            async with asyncio.timeout(CLOSE_GRACE_S):
+                await self._call.done_writing()
+                await self._call.code()
+        self._call.cancel()
+        await self._channel.close()
+
+
+class GrpcController:
+    """The controller, as far as this agent speaks with it. `identity` gives the newest one."""
+
+    def __init__(self, identity: Callable[[], NodeIdentity]) -> None:
+        self._identity = identity
+        self._channel: grpc.aio.Channel | None = None
+
+    async def connect(self) -> GrpcLink:
+        """Open a link. Raises ConnectionError."""
+        identity = self._identity()
+        address = identity.membership.controller_address
+        channel = open_channel(address, identity.keys.ca_pem, identity.keys)
+        try:
+            call = agent_pb2_grpc.AgentServiceStub(channel).Session()
+            await call.wait_for_connection()
+        except _GRPC_ERRORS as error:
+            await channel.close()
+            raise ConnectionError(_cause(error, address)) from error
+        except asyncio.CancelledError:
+            await channel.close()
+            raise
+        self._channel = channel
+        return GrpcLink(channel, call, address)
+
+    async def push_logs(self, request_id: str, batches: AsyncIterator[tuple[list[LogLine], str]]) -> None:
+        """Carry batches of lines and warnings to the controller, until either side has enough."""
+        if self._channel is None:
+            return
+
+        async def requests() -> AsyncIterator[agent_pb2.PushLogsRequest]:
+            async for lines, warning in batches:
+                yield agent_pb2.PushLogsRequest(
+                    request_id=request_id, lines=[to_pb(line) for line in lines], warning=warning
+                )
+
+        try:
+            await agent_pb2_grpc.AgentServiceStub(self._channel).PushLogs(requests())
+        except _GRPC_ERRORS as error:
+            _log.debug("a push of output ended", request=request_id, cause=_cause(error, "the controller"))
+
+
+def _cause(error: BaseException, address: str) -> str:
+    if isinstance(error, grpc.aio.AioRpcError):
+        return problem_of(error, f"the controller at {address}").summary
+    return str(error)

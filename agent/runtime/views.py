@@ -1,0 +1,105 @@
+"""The engine's JSON as our values. Pure."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from agent.events import Container, Phase
+from agent.labels import LABEL_TASK
+from bayplan.model import BoundPort, Health, Inventory, Protocol, Resources
+
+#: The default of the engine for a container that was made without one.
+_STOP_TIMEOUT_S = 10
+_PROBE_OUTPUT_CHARS_MAX = 4_096
+_ANY_ADDRESS = ("0.0.0.0", "::")
+_PHASES = {"created": Phase.CREATED, "running": Phase.RUNNING, "paused": Phase.RUNNING}
+
+
+def container_view(shown: dict[str, Any]) -> Container:
+    """A container from `GET /containers/{id}/json`; it must carry our task label."""
+    state, settings = shown["State"], shown["NetworkSettings"]
+    phase = _PHASES.get(state["Status"], Phase.EXITED)
+    exited = phase is Phase.EXITED
+    health = state.get("Health") or {}
+    stop_timeout_s = shown["Config"].get("StopTimeout")
+    return Container(
+        task_id=shown["Config"]["Labels"][LABEL_TASK],
+        container_id=shown["Id"],
+        phase=phase,
+        health=_health(health),
+        probe_output=_probe_output(health),
+        exit_code=state["ExitCode"] if exited else None,
+        oom_killed=state["OOMKilled"] if exited else False,
+        address=_address(settings, shown["HostConfig"].get("NetworkMode", "")),
+        ports=bound_ports(settings.get("Ports") or {}),
+        networks=tuple(sorted(settings.get("Networks") or ())),
+        changed_ms=time_ms(state["FinishedAt"] if exited else state["StartedAt"]),
+        stop_grace_ms=(_STOP_TIMEOUT_S if stop_timeout_s is None else stop_timeout_s) * 1000,
+    )
+
+
+def bound_ports(ports: dict[str, list[dict[str, str]] | None]) -> tuple[BoundPort, ...]:
+    """Ports as bound; one that is bound for IPv4 and IPv6 alike is one port of all addresses."""
+    bound: set[tuple[int, int, str, str]] = set()
+    for key, bindings in ports.items():
+        target, _, protocol = key.partition("/")
+        for binding in bindings or ():
+            host_ip = "" if binding["HostIp"] in _ANY_ADDRESS else binding["HostIp"]
+            bound.add((int(target), int(binding["HostPort"]), protocol, host_ip))
+    return tuple(
+        BoundPort(target=target, published=published, protocol=Protocol(protocol), host_ip=host_ip)
+        for target, published, protocol, host_ip in sorted(bound)
+    )
+
+
+def inventory_view(info: Mapping[str, Any], agent_version: str) -> Inventory:
+    """What the machine is and has, from `GET /info`."""
+    capacity = Resources(cpu_millis=info["NCPU"] * 1000, memory_bytes=info["MemTotal"])
+    return Inventory(
+        hostname=info.get("Name") or platform.node(),
+        capacity=capacity,
+        engine_version=info.get("ServerVersion", ""),
+        agent_version=agent_version,
+        os=info.get("OSType", ""),
+        arch=info.get("Architecture") or os.uname().machine,
+    )
+
+
+def time_ms(text: str) -> int:
+    """Unix ms of the engine's RFC 3339 time with up to nine decimals; 0 for its zero time."""
+    if text.startswith("0001-"):
+        return 0
+    return time_ns(text) // 1_000_000
+
+
+def time_ns(text: str) -> int:
+    """Unix ns of the engine's RFC 3339 time. Raises ValueError."""
+    head, _, tail = text.partition(".")
+    if not tail:
+        return int(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()) * 1_000_000_000
+    digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
+    zone = tail[len(digits) :].replace("Z", "+00:00")
+    seconds = int(datetime.fromisoformat(head + zone).timestamp())
+    return seconds * 1_000_000_000 + int(digits[:9].ljust(9, "0"))
+
+
+def _health(health: dict[str, Any]) -> Health:
+    return Health(health.get("Status") or Health.NONE)
+
+
+def _probe_output(health: dict[str, Any]) -> str:
+    """The last output of a health check that failed."""
+    failed = [probe for probe in health.get("Log") or () if probe["ExitCode"] != 0]
+    return str(failed[-1]["Output"])[:_PROBE_OUTPUT_CHARS_MAX] if failed else ""
+
+
+def _address(settings: dict[str, Any], network_mode: str) -> str:
+    """The address on the network that the container was made with; the first one that has any."""
+    networks = settings.get("Networks") or {}
+    own = networks.get("bridge" if network_mode == "default" else network_mode)
+    candidates = [own, *(networks[name] for name in sorted(networks))]
+    return next((found["IPAddress"] for found in candidates if found and found.get("IPAddress")), "")

@@ -1,0 +1,216 @@
+"""What the agent's core remembers: one row a task, the images on their way, the session, the outbox.
+
+Rows are frozen; the tables around them are changed only by `agent.core`. Nothing here decides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+from typing import NamedTuple
+
+from agent.events import Change, Command, Container, NodeIdentity, Phase
+from agent.labels import PREDEFINED_NETWORKS
+from bayplan.lifecycle import ENDED, TaskState
+from bayplan.model import (
+    Assignment,
+    Assignments,
+    ContainerSpec,
+    Desired,
+    Inventory,
+    Model,
+    Now,
+    TaskStatus,
+)
+
+
+class Work(StrEnum):
+    """The command of a task that is in flight."""
+
+    NONE = "none"
+    PULL = "pull"  # waits for its image, which other tasks may wait for too
+    CREATE = "create"
+    START = "start"
+    STOP = "stop"
+    REMOVE = "remove"
+
+
+class Task(Model, frozen=True, kw_only=True):
+    """One task: what is wanted, what is seen, what is being done. Times are monotonic ms.
+
+    `assignment` None: not in the desired set. `container` None: there is none on the engine.
+    """
+
+    status: TaskStatus
+    assignment: Assignment | None = None
+    spec: ContainerSpec | None = None
+    container: Container | None = None
+    work: Work = Work.NONE
+    #: Set with the first stop: the state in which the task will have ended once its process is gone.
+    ending: TaskState | None = None
+    #: Its image was pulled for it: a second "no such image" is final.
+    pulled: bool = False
+    #: Commands that went unanswered in a row, and when the next may be tried.
+    failures: int = 0
+    retry_at: int = 0
+    #: When its container was last started by this run of the agent, and quick exits in a row.
+    started_at: int = 0
+    quick_exits: int = 0
+
+    def __repr__(self) -> str:
+        wanted = self.assignment.desired if self.assignment else "absent"
+        phase = self.container.phase if self.container else "none"
+        return f"<Task {self.id} {self.status.state}, wanted {wanted}, container {phase}, work {self.work}>"
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return self.status.task_id
+
+    @property
+    def ended(self) -> bool:
+        """Whether the task will never run again."""
+        return self.status.state in ENDED
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self.container is not None and self.container.phase is Phase.RUNNING
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it shall run."""
+        return self.assignment is not None and self.assignment.desired is Desired.RUN
+
+    def networks(self) -> frozenset[str]:
+        """Names of the networks that it uses or will use."""
+        planned = {attachment.network for attachment in self.spec.networks} if self.spec else set()
+        used = planned | set(self.container.networks if self.container else ())
+        return frozenset(used - PREDEFINED_NETWORKS)
+
+
+class Pull(Model, frozen=True, kw_only=True):
+    """An image that tasks wait for."""
+
+    image: str
+    in_flight: bool = False
+    failures: int = 0
+    retry_at: int = 0
+
+
+class Session:
+    """The one link to the controller. `link` 0: none. `welcomed`: the controller's epoch is obeyed."""
+
+    def __init__(self) -> None:
+        self.link = 0
+        self.greeted = False
+        self.welcomed = False
+        #: Since when there is no welcomed session, monotonic ms; None before the first event.
+        self.alone_since: int | None = None
+
+
+class Outbox:
+    """What the controller has not been told yet: the newest status counts, told once each."""
+
+    def __init__(self) -> None:
+        self.changed: set[str] = set()
+        self.gone: set[str] = set()
+        #: A revision was taken over and not acknowledged.
+        self.ack_due = False
+        self.in_flight = False
+        self.last_sent_at = 0
+
+    def clear(self) -> None:
+        """A new Hello tells all."""
+        self.changed.clear()
+        self.gone.clear()
+        self.ack_due = False
+        self.in_flight = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self.changed or self.gone or self.ack_due)
+
+
+class State:
+    """All of the core's memory. `cores` of the machine bound its starts."""
+
+    def __init__(self, *, identity: NodeIdentity, boot_id: str, cores: int) -> None:
+        self.identity = identity
+        self.boot_id = boot_id
+        self.cores = cores
+        self.epoch = 0
+        self.assignments = Assignments(revision=0)
+        #: A whole desired set of the current epoch was received in this run: absence means something.
+        self.confirmed = False
+        #: The engine answers and its containers are known.
+        self.engine_up = False
+        self.inventory: Inventory | None = None
+        self.tasks: dict[str, Task] = {}
+        #: Tasks to be decided about, and those to be decided about later (monotonic ms).
+        self.due: set[str] = set()
+        self.timers: dict[str, int] = {}
+        #: How many tasks have each kind of work in flight.
+        self.busy: Counter[Work] = Counter()
+        #: An assigned task has ended since the ends were last kept.
+        self.ends_changed = False
+        self.pulls: dict[str, Pull] = {}
+        #: Networks of ours on the engine; the value is when removal may be tried (again), monotonic ms.
+        self.networks: dict[str, int] = {}
+        self.networks_leaving: set[str] = set()
+        self.networks_due = False
+        self.session = Session()
+        self.outbox = Outbox()
+
+    def put(self, task: Task) -> None:
+        """Change a row and note what follows from it: decide about it, tell it, keep its end."""
+        old = self.tasks.get(task.id)
+        if old is not None:
+            self.busy[old.work] -= 1
+        self.busy[task.work] += 1
+        self.tasks[task.id] = task
+        self.due.add(task.id)
+        if old is None or old.status != task.status:
+            self.outbox.changed.add(task.id)
+            self.ends_changed |= task.ended and task.assignment is not None
+
+    def forget(self, task: Task) -> None:
+        """Drop the row of a task of which nothing is left."""
+        assert task.work is Work.NONE
+        del self.tasks[task.id]
+        self.busy[task.work] -= 1
+        self.due.discard(task.id)
+        self.outbox.changed.discard(task.id)
+        self.outbox.gone.add(task.id)
+        self.networks_due = True
+
+    def ends(self) -> tuple[TaskStatus, ...]:
+        """The statuses of the ended tasks that are still assigned, by id."""
+        return tuple(task.status for task in self.sorted_tasks() if task.ended and task.assignment)
+
+    def waiting_for(self, image: str) -> list[Task]:
+        """The tasks that wait for an image, by id."""
+        return [
+            task
+            for task in self.sorted_tasks()
+            if task.work is Work.PULL and task.spec is not None and task.spec.image == image
+        ]
+
+    def sorted_tasks(self) -> list[Task]:
+        """The rows by id."""
+        return [self.tasks[task_id] for task_id in sorted(self.tasks)]
+
+
+class Turn(NamedTuple):
+    """One step of the core: its memory, the time, and what the step leads to."""
+
+    state: State
+    now: Now
+    changes: list[Change]
+    commands: list[Command]
+
+
+def taken_up(task_id: str, wall_ms: int) -> TaskStatus:
+    """The status of a task that the agent has just learnt of."""
+    return TaskStatus(task_id=task_id, state=TaskState.ASSIGNED, since_ms=wall_ms)

@@ -1,0 +1,157 @@
+"""Turns decisions into commands, within the node's slots.
+
+Tasks without a free slot stay due and are decided about again at the next step; order is by task
+id, so that the same events give the same commands.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from agent import events as ev
+from agent.decide.container import create_config
+from agent.decide.converge import Act, Decision, Situation, decide
+from agent.decide.status import ended, moved, unhealthy_message
+from agent.observe import await_image, reject
+from agent.state import Task, Turn, Work
+from bayplan.lifecycle import TaskState
+from bayplan.model import Health
+
+#: Containers being created or started at once, for each core: more gains nothing and costs 10-20 % CPU.
+STARTS_IN_FLIGHT_PER_CORE = 2
+#: Containers being removed at once, for each core.
+REMOVALS_IN_FLIGHT_PER_CORE = 2
+#: Containers being stopped at once: they mostly wait for their grace.
+STOPS_IN_FLIGHT_MAX = 50
+#: Images being pulled at once. Starts of others do not wait for them.
+PULLS_IN_FLIGHT_MAX = 3
+
+
+def converge(turn: Turn) -> None:
+    """Decide about every task that is due and issue what there is room for."""
+    state, session = turn.state, turn.state.session
+    greeting = session.greeted and not session.welcomed
+    situation = Situation(state.confirmed, session.alone_since, greeting)
+    due, state.due = state.due, set()
+    for task_id in sorted(due):
+        while (task := state.tasks.get(task_id)) is not None:
+            state.due.discard(task_id)
+            _act(turn, task, decide(task, situation))
+            if task_id not in state.due or state.tasks.get(task_id) is task:
+                break  # at rest, or waiting for a slot
+    _pull(turn)
+    _remove_networks(turn)
+
+
+def _act(turn: Turn, task: Task, decision: Decision) -> None:
+    """Do what was decided for a task, if it is time and there is room."""
+    state = turn.state
+    state.timers.pop(task.id, None)
+    if decision.act is Act.REST:
+        return
+    if decision.at_ms > turn.now.mono_ms:
+        state.timers[task.id] = decision.at_ms
+    elif decision.act is Act.FINISH:
+        state.put(replace(task, status=ended(task, turn.now.wall_ms)))
+    elif decision.act is Act.FORGET:
+        state.forget(task)
+    elif not _has_room(turn, decision.act):
+        state.due.add(task.id)
+    elif decision.act is Act.CREATE:
+        _create(turn, task)
+    else:
+        _handle(turn, task, decision)
+
+
+def _has_room(turn: Turn, act: Act) -> bool:
+    busy, cores = turn.state.busy, turn.state.cores
+    if act is Act.STOP:
+        return busy[Work.STOP] < STOPS_IN_FLIGHT_MAX
+    if act is Act.REMOVE:
+        return busy[Work.REMOVE] < REMOVALS_IN_FLIGHT_PER_CORE * cores
+    return busy[Work.CREATE] + busy[Work.START] < STARTS_IN_FLIGHT_PER_CORE * cores
+
+
+def _create(turn: Turn, task: Task) -> None:
+    """Cases: the message lacked the spec; the image is on its way; a network is going; create."""
+    state = turn.state
+    assert task.assignment is not None
+    if task.spec is None:
+        reject(turn, task, f"the controller sent no container spec {task.assignment.spec_id!r}")
+        return
+    if task.spec.image in state.pulls:
+        await_image(turn, task)
+        return
+    if task.networks() & state.networks_leaving:
+        return  # due again when the removal is over
+    state.networks.update(dict.fromkeys(sorted(task.networks()), 0))
+    command = ev.CreateContainer(
+        task_id=task.id,
+        stack=task.assignment.stack,
+        spec=task.spec,
+        config=create_config(state.identity, task.assignment, task.spec),
+    )
+    status = moved(task.status, TaskState.PREPARING, turn.now.wall_ms)
+    _issue(turn, replace(task, status=status), Work.CREATE, command)
+
+
+def _handle(turn: Turn, task: Task, decision: Decision) -> None:
+    """Start, stop or remove the task's container."""
+    container = task.container
+    assert container is not None
+    ids = {"task_id": task.id, "container_id": container.container_id}
+    if decision.act is Act.START:
+        again = container.phase is ev.Phase.EXITED
+        status = replace(task.status, restarts=task.status.restarts + again)
+        _issue(turn, replace(task, status=status), Work.START, ev.StartContainer(**ids))
+    elif decision.act is Act.STOP:
+        stop = ev.StopContainer(**ids, grace_ms=container.stop_grace_ms)
+        _issue(turn, _ending(turn, task, container, decision.ending), Work.STOP, stop)
+    else:
+        assert decision.act is Act.REMOVE
+        _issue(turn, task, Work.REMOVE, ev.RemoveContainer(**ids))
+
+
+def _ending(turn: Turn, task: Task, container: ev.Container, ending: TaskState | None) -> Task:
+    """The task on its way to `ending`; the first reason for a stop is the one that counts."""
+    if task.ending is not None or ending is None:
+        return task
+    sick = ending is TaskState.FAILED and container.health is Health.UNHEALTHY
+    message = unhealthy_message(container) if sick else ""
+    status = moved(task.status, TaskState.STOPPING, turn.now.wall_ms, message)
+    return replace(task, ending=ending, status=status)
+
+
+def _issue(turn: Turn, task: Task, work: Work, command: ev.Command) -> None:
+    turn.state.put(replace(task, work=work))
+    turn.state.due.discard(task.id)
+    turn.commands.append(command)
+
+
+def _pull(turn: Turn) -> None:
+    pulls = turn.state.pulls
+    in_flight = sum(pull.in_flight for pull in pulls.values())
+    for image, pull in sorted(pulls.items()):
+        if pull.in_flight:
+            continue
+        if not turn.state.waiting_for(image):
+            del pulls[image]
+        elif in_flight < PULLS_IN_FLIGHT_MAX and pull.retry_at <= turn.now.mono_ms:
+            pulls[image] = replace(pull, in_flight=True)
+            turn.commands.append(ev.PullImage(image=image))
+            in_flight += 1
+
+
+def _remove_networks(turn: Turn) -> None:
+    """Remove the networks that no task uses; a set of tasks must have been confirmed first."""
+    state = turn.state
+    retry = any(0 < at <= turn.now.mono_ms for at in state.networks.values())
+    if not state.confirmed or not (state.networks_due or retry):
+        return
+    state.networks_due = False
+    used = {name for task in state.tasks.values() for name in task.networks()}
+    for network, at in sorted(state.networks.items()):
+        if network not in used and at <= turn.now.mono_ms:
+            del state.networks[network]
+            state.networks_leaving.add(network)
+            turn.commands.append(ev.RemoveNetwork(network=network))
