@@ -90,6 +90,11 @@ class Pump(Generic[EventT]):
         self._inbox.append(event)
         self._arrived.set()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is being made durable."""
+        return not self._inbox and self._settled.is_set()
+
     async def settled(self) -> None:
         """Wait until all that the core has decided is durable: readers see nothing that can be unsaid."""
         while not self._settled.is_set():
@@ -124,11 +129,9 @@ class Pump(Generic[EventT]):
         changes: list[Any] = []
         commands: list[Any] = []
         now = self._clock()
-        steps = [self._core.wake(now)]
-        steps += [
-            self._core.step(self._inbox.popleft(), now)
-            for _ in range(min(len(self._inbox), BATCH_EVENTS_MAX))
-        ]
+        batch = range(min(len(self._inbox), BATCH_EVENTS_MAX))
+        steps = [self._core.step(self._inbox.popleft(), now) for _ in batch]
+        steps.append(self._core.wake(now))  # after the events: a sign of life that waits counts first
         for step in steps:
             changes += step.changes
             commands += step.commands

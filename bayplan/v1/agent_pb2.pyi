@@ -602,7 +602,7 @@ Global___LogStop: _TypeAlias = LogStop  # noqa: Y015
 
 @_typing.final
 class PushLogsRequest(_message.Message):
-    """Some lines of output."""
+    """Some lines of output. The first message of a stream may carry none: it says which request is answered."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -1,0 +1,114 @@
+"""bayplan-controller: the daemon, and the making of a cluster."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import uvloop
+
+import bayplan
+from bayplan import logs
+from bayplan.errors import ProblemError
+from controller import config as configuration
+from controller.config import DATA_DIR, Config
+
+_DATA_DIR_OPTION = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=DATA_DIR,
+    show_default=True,
+    help="Where the cluster is kept.",
+)
+
+
+@click.group(invoke_without_command=True)
+@click.version_option(bayplan.__version__, prog_name="bayplan-controller")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """The bayplan controller: holds the cluster's state and tells the agents what to run.
+
+    \b
+    Examples:
+      bayplan-controller init --advertise-addr 10.0.0.1
+      bayplan-controller run
+      bayplan-controller run --data-dir /srv/bayplan --log-format json
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(run)
+
+
+@main.command()
+@_DATA_DIR_OPTION
+@click.option("--advertise-addr", help="The host or address under which agents reach this controller.")
+@click.option("--listen", default=configuration.LISTEN, show_default=True, help="Agents' port (mTLS).")
+@click.option(
+    "--bootstrap-listen",
+    default=configuration.BOOTSTRAP_LISTEN,
+    show_default=True,
+    help="Joining machines' port.",
+)
+@click.option(
+    "--http-listen",
+    default=configuration.HTTP_LISTEN,
+    show_default=True,
+    help="The lookup's loopback port.",
+)
+@click.option("--socket", default=configuration.SOCKET, show_default=True, help="The commands' unix socket.")
+def init(
+    data_dir: Path,
+    advertise_addr: str | None,
+    listen: str,
+    bootstrap_listen: str,
+    http_listen: str,
+    socket: str,
+) -> None:
+    """Make a new cluster on this host."""
+    from controller.making import make_cluster
+
+    config = Config(
+        advertise_addr=advertise_addr or configuration.guess_address(),
+        listen=listen,
+        bootstrap_listen=bootstrap_listen,
+        http_listen=http_listen,
+        socket=socket,
+    )
+    with _problems_shown():
+        make_cluster(config, data_dir)
+
+
+@main.command()
+@_DATA_DIR_OPTION
+@click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+def run(data_dir: Path = DATA_DIR, log_format: str = "console", log_level: str = "info") -> None:
+    """Run the controller until it is asked to stop."""
+    from controller import daemon
+
+    logs.configure(log_level, log_format)
+    with _problems_shown():
+        uvloop.run(daemon.run(configuration.load(data_dir), data_dir))
+
+
+class _problems_shown:  # noqa: N801 - used like a function
+    """Prints an expected failure as the command line does, and ends with its exit code."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from controller.store.base import StoreError
+
+        if isinstance(error, ProblemError):
+            for problem in error.problems:
+                click.echo("\n".join(problem.lines()), err=True)
+            sys.exit(error.problem.exit_code)
+        if isinstance(error, StoreError):
+            click.echo(f"error: {error}", err=True)
+            sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""What a controller is told at its making, kept in its data directory."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import msgspec
+
+from bayplan.errors import ProblemKind, refuse
+from bayplan.files import write_whole
+from bayplan.model import Model
+from controller.decide.liveness import Timing
+
+#: Where everything is kept when no other place is given.
+DATA_DIR = Path("/var/lib/bayplan/controller")
+
+#: Agents' port (mTLS), joining machines' port, the lookup's loopback port, the command line's socket.
+LISTEN = "0.0.0.0:7443"
+BOOTSTRAP_LISTEN = "0.0.0.0:7444"
+HTTP_LISTEN = "127.0.0.1:7480"
+SOCKET = "/run/bayplan/controller.sock"
+
+_FILE = "config.json"
+
+
+class Config(Model, frozen=True, kw_only=True):
+    """Addresses as host:port. `advertise_addr` is the host under which others reach the controller."""
+
+    advertise_addr: str
+    listen: str = LISTEN
+    bootstrap_listen: str = BOOTSTRAP_LISTEN
+    http_listen: str = HTTP_LISTEN
+    socket: str = SOCKET
+    timing: Timing = Timing()
+
+    @property
+    def main_address(self) -> str:
+        """Where agents find the main (mTLS) listener."""
+        return f"{self.advertise_addr}:{self.listen.rpartition(':')[2]}"
+
+    @property
+    def join_address(self) -> str:
+        """Where machines join."""
+        return f"{self.advertise_addr}:{self.bootstrap_listen.rpartition(':')[2]}"
+
+
+def save(config: Config, data_dir: Path) -> None:
+    """Write it. Raises OSError."""
+    pretty = msgspec.json.format(msgspec.json.encode(config), indent=2)
+    write_whole(data_dir / _FILE, pretty + b"\n")
+
+
+def load(data_dir: Path) -> Config:
+    """Read it. Raises ProblemError."""
+    path = data_dir / _FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Config)
+    except FileNotFoundError as error:
+        raise refuse(
+            ProblemKind.NOT_FOUND,
+            f"there is no cluster in {data_dir}",
+            f"{path} does not exist",
+            hint="make one with `bayplan init`, or name another place with --data-dir",
+        ) from error
+    except PermissionError as error:
+        raise refuse(
+            ProblemKind.REFUSED, f"{path} cannot be read: {error.strerror}", hint="are you root?"
+        ) from error
+    except msgspec.DecodeError as error:
+        raise refuse(
+            ProblemKind.INVALID, str(error), hint="correct the file, or restore it", place=f"{path}:1"
+        ) from error
+
+
+def guess_address() -> str:
+    """This host's address on its default route, or loopback when it has none. Sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # TEST-NET-1 (RFC 5737): only asks the routing table
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"

@@ -1,0 +1,186 @@
+"""The controller put together: store, core, pump and doors, in one TaskGroup, until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import assert_never
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from bayplan import systemd, tls
+from bayplan.errors import ProblemKind, refuse
+from bayplan.pump import Pump, read_clock
+from controller.authority import CONTROLLER_LIFE_DAYS, Authority
+from controller.config import Config
+from controller.core import ControllerCore
+from controller.core.turn import Settings
+from controller.doors import servers
+from controller.doors.cluster import ClusterDoor, EventDoor, NodeDoor
+from controller.doors.gate import Gate
+from controller.doors.http import HttpDoor, check_loopback
+from controller.doors.join import JoinDoor
+from controller.doors.logs import LogExchange
+from controller.doors.registry import RegistryDoor
+from controller.doors.sessions import AgentDoor
+from controller.doors.stacks import ServiceDoor, StackDoor
+from controller.doors.tasks import TaskDoor
+from controller.events import Command, Event, Publish, Reply, Send
+from controller.records import Put
+from controller.state import State
+from controller.store.sqlite import SqliteStore
+
+#: The loop counts as stuck, and systemd may restart us, when the pump has not turned for this long.
+STUCK_MS = 20_000
+#: The controller's own certificate is renewed after half of its life, in seconds.
+RENEW_AFTER_S = CONTROLLER_LIFE_DAYS * 86_400 / 2
+
+STORE_FILE = "state.db"
+CA_FOLDER = "ca"
+
+log = structlog.get_logger()
+
+
+class OwnCertificate:
+    """The certificate that the listeners show; gRPC asks for it at every handshake."""
+
+    def __init__(self, authority: Authority, config: Config) -> None:
+        self._authority = authority
+        self._hosts = (config.advertise_addr,)
+        self.renew()
+
+    def renew(self) -> None:
+        """Take a new one."""
+        self.current = self._authority.issue_controller("main", self._hosts, read_clock().wall_ms)
+
+    async def keep_fresh(self) -> None:
+        """Renew it at half of its life, for ever."""
+        while True:
+            await asyncio.sleep(RENEW_AFTER_S)
+            self.renew()
+
+
+async def run(config: Config, data_dir: Path) -> None:
+    """Run until SIGTERM or SIGINT. Raises ProblemError or StoreError when it cannot start."""
+    http_host, http_port = check_loopback(config.http_listen)
+    authority = Authority.load(data_dir / CA_FOLDER)
+    async with AsyncExitStack() as stack:
+        store = SqliteStore(data_dir / STORE_FILE)
+        stack.push_async_callback(store.close)
+        state = State(await store.load())
+        await _begin_epoch(store, state)
+        core = ControllerCore(
+            state, random.Random(secrets.randbits(128)), read_clock(), Settings(timing=config.timing)
+        )
+        performer = Performer()
+        pump: Pump[Event] = Pump(core, store, performer.perform)
+        gate = Gate(state, pump)
+        doors = _doors(gate, authority, config)
+        performer.gate, performer.agents = gate, doors.agents
+        certificate = OwnCertificate(authority, config)
+        await _serve(stack, doors, config, certificate)
+        await _serve_http(stack, gate, http_host, http_port)
+        log.info(
+            "controller is up", cluster=state.cluster.id, epoch=state.cluster.epoch, join=config.join_address
+        )
+        await _until_signalled(pump, certificate)
+        systemd.notify("STOPPING=1")
+        doors.agents.close()
+
+
+class Performer:
+    """Performs commands: hands each to the door that it is for."""
+
+    gate: Gate
+    agents: AgentDoor
+
+    def perform(self, command: Command) -> None:
+        """Never blocks or raises."""
+        match command:
+            case Send():
+                self.agents.send(command)
+            case Reply():
+                self.gate.reply(command)
+            case Publish():
+                self.gate.publish(command)
+            case _:
+                assert_never(command)
+
+
+async def _begin_epoch(store: SqliteStore, state: State) -> None:
+    """A new epoch, durable before anybody hears of it."""
+    change = Put(record=msgspec.structs.replace(state.cluster, epoch=state.cluster.epoch + 1))
+    state.apply(change)
+    await store.append([change])
+
+
+def _doors(gate: Gate, authority: Authority, config: Config) -> servers.Doors:
+    logs = LogExchange()
+    agents = AgentDoor(gate, logs)
+    return servers.Doors(
+        stacks=StackDoor(gate),
+        services=ServiceDoor(gate),
+        tasks=TaskDoor(gate, agents, logs),
+        nodes=NodeDoor(gate),
+        registry=RegistryDoor(gate),
+        cluster=ClusterDoor(gate, authority, config.join_address, f"http://{config.http_listen}"),
+        events=EventDoor(gate),
+        agents=agents,
+        joins=JoinDoor(gate, authority, config.main_address),
+    )
+
+
+async def _serve(
+    stack: AsyncExitStack, doors: servers.Doors, config: Config, certificate: OwnCertificate
+) -> None:
+    main = tls.server_credentials(lambda: certificate.current)
+    bootstrap = tls.bootstrap_credentials(lambda: certificate.current)
+    for server in (
+        servers.main_server(doors, config.listen, main),
+        servers.bootstrap_server(doors, config.bootstrap_listen, bootstrap),
+        servers.unix_server(doors, Path(config.socket)),
+    ):
+        await server.start()
+        stack.push_async_callback(server.stop, servers.STOP_GRACE_S)
+
+
+async def _serve_http(stack: AsyncExitStack, gate: Gate, host: str, port: int) -> None:
+    runner = web.AppRunner(HttpDoor(gate).application(), access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        raise refuse(
+            ProblemKind.REFUSED,
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            hint="`ss -ltnp` shows who has the port; --http-listen at `init` takes another",
+        ) from error
+
+
+async def _until_signalled(pump: Pump[Event], certificate: OwnCertificate) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with asyncio.TaskGroup() as group:
+        work = [
+            group.create_task(pump.run()),
+            group.create_task(certificate.keep_fresh()),
+            group.create_task(systemd.watchdog(lambda: _turns(pump))),
+        ]
+        systemd.notify("READY=1")
+        await stopping.wait()
+        for task in work:
+            task.cancel()
+
+
+def _turns(pump: Pump[Event]) -> bool:
+    """Whether the pump has turned lately; an idle one turns for the nodes' leases or has nothing to do."""
+    return pump.idle or read_clock().mono_ms - pump.turned_mono_ms < STUCK_MS

@@ -1,0 +1,110 @@
+"""The lookup over HTTP, on loopback: `GET /v1/lookup/<stack>/<service>`.
+
+Plain HTTP never leaves the machine: an address that is not loopback is refused at the start.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from bayplan.errors import Problem, ProblemKind, refuse
+from bayplan.model import Instance
+from controller import lookup, views
+from controller.doors.gate import Gate
+
+#: Bytes of a request's line and headers.
+REQUEST_BYTES_MAX = 8_190
+#: Connections that send nothing are closed after this time, in seconds.
+KEEPALIVE_S = 75
+
+
+def check_loopback(listen: str) -> tuple[str, int]:
+    """Host and port of host:port. Raises ProblemError when the host is not loopback."""
+    host, _, port = listen.rpartition(":")
+    try:
+        loopback = host == "localhost" or ip_address(host.strip("[]")).is_loopback
+        number = int(port)
+    except ValueError as error:
+        raise refuse(
+            ProblemKind.INVALID, f"--http-listen {listen}: {error}", hint="give it as 127.0.0.1:7480"
+        ) from error
+    if not loopback:
+        raise refuse(
+            ProblemKind.INVALID,
+            f"--http-listen {listen} is not a loopback address",
+            "the HTTP lookup has no TLS and so does not leave the host",
+            hint="listen on 127.0.0.1, or use the gRPC lookup from other hosts",
+        )
+    return host.strip("[]"), number
+
+
+class HttpDoor:
+    """Answers lookups with JSON."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def application(self) -> web.Application:
+        """The routes."""
+        application = web.Application(client_max_size=REQUEST_BYTES_MAX)
+        application.router.add_get("/v1/lookup/{stack}/{service}", self._lookup)
+        application.router.add_get("/v1/services", self._services)
+        application.router.add_get("/{tail:.*}", self._unknown)
+        return application
+
+    async def _lookup(self, request: web.Request) -> web.Response:
+        """200 with the ready instances, or 404 with the reason."""
+        stack, service = request.match_info["stack"], request.match_info["service"]
+        found = lookup.lookup(await self._gate.read(), stack, service)
+        if found.absence is not None:
+            return _refusal(found.absence, found.revision)
+        body = {
+            "stack": stack,
+            "service": service,
+            "revision": found.revision,
+            "instances": [_row(instance) for instance in found.instances],
+        }
+        return _json(body, 200)
+
+    async def _services(self, request: web.Request) -> web.Response:
+        """All services with their numbers."""
+        rows = views.registry_entries(await self._gate.read())
+        return _json({"services": [msgspec.structs.asdict(row) for row in rows]}, 200)
+
+    async def _unknown(self, request: web.Request) -> web.Response:
+        paths = ("GET /v1/lookup/<stack>/<service>", "GET /v1/services")
+        return _refusal(
+            Problem(kind=ProblemKind.NOT_FOUND, summary=f"there is no {request.path}", details=paths), 0
+        )
+
+
+def _row(instance: Instance) -> dict[str, Any]:
+    return {
+        "id": instance.id,
+        "address": instance.address,
+        "port": instance.port,
+        "node": instance.node,
+        "health": instance.health.value,
+        "slot": instance.slot,
+        "version": instance.version,
+    }
+
+
+def _refusal(problem: Problem, revision: int) -> web.Response:
+    body = {
+        "error": problem.summary,
+        "details": list(problem.details),
+        "hint": problem.hint,
+        "revision": revision,
+    }
+    return _json(body, 404)
+
+
+def _json(body: Any, status: int) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(body) + b"\n", status=status, content_type="application/json"
+    )

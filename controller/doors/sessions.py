@@ -1,0 +1,194 @@
+"""The agents' sessions: one bidirectional stream each, from the stream to events and back.
+
+Of the desired set only the newest matters, and one is in flight at a time: the next leaves when the
+agent has acknowledged (Report.revision) the one before. Identity comes from the certificate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc.aio
+import structlog
+
+from bayplan import tls
+from bayplan.errors import ProblemKind, refuse
+from bayplan.model import Assignments
+from bayplan.pump import InboxFullError
+from bayplan.session import ControllerSays, Dismissal, Hello, Report
+from bayplan.v1 import agent_pb2, agent_pb2_grpc
+from bayplan.wire import WireError, unwrap, wrap
+from controller.doors.gate import Context, Gate, answers
+from controller.doors.logs import LogExchange
+from controller.events import AgentSaid, Send, SessionLost, SessionOpened
+
+#: Messages other than assignments that may wait for one agent; more end the session.
+OUTBOX_MESSAGES_MAX = 1_000
+#: An agent that does not say Hello by then is hung up on.
+HELLO_TIMEOUT_MS = 10_000
+#: A stream older than this is ended, so that a certificate cannot outlive its term in it.
+SESSION_AGE_MS_MAX = 24 * 3_600_000
+#: Pause before an event is offered again to a full inbox.
+FULL_PAUSE_MS = 20
+
+log = structlog.get_logger()
+
+
+class Outbox:
+    """What waits for one agent."""
+
+    def __init__(self, node_id: str) -> None:
+        self.node_id = node_id
+        self._others: deque[ControllerSays] = deque()
+        self._newest: Assignments | None = None
+        self._in_flight = 0
+        self._ready = asyncio.Event()
+        self._closed = False
+
+    def put(self, message: ControllerSays) -> None:
+        """Queue a message; newer assignments replace older ones. An agent that does not read is dropped."""
+        if isinstance(message, Assignments):
+            self._newest = message
+        elif len(self._others) >= OUTBOX_MESSAGES_MAX:
+            self._closed = True
+        else:
+            self._others.append(message)
+        self._ready.set()
+
+    def acknowledged(self, revision: int) -> None:
+        """The agent has taken over assignments up to here."""
+        if revision >= self._in_flight:
+            self._in_flight = 0
+            self._ready.set()
+
+    def close(self) -> None:
+        """End the stream after what is queued already."""
+        self._closed = True
+        self._ready.set()
+
+    async def messages(self) -> AsyncIterator[ControllerSays]:
+        """What to send, in order, until closed."""
+        while True:
+            self._ready.clear()
+            while self._others:
+                yield self._others.popleft()
+            if self._closed:
+                return
+            if self._newest is not None and not self._in_flight:
+                message, self._newest = self._newest, None
+                self._in_flight = message.revision
+                yield message
+                continue
+            await self._ready.wait()
+
+
+class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
+    """AgentService."""
+
+    def __init__(self, gate: Gate, logs: LogExchange) -> None:
+        self._gate = gate
+        self._logs = logs
+        self._sessions: dict[str, Outbox] = {}
+
+    def send(self, command: Send) -> None:
+        """Perform a Send; a session that has ended is no error: SessionLost is on its way."""
+        outbox = self._sessions.get(command.session_id)
+        if outbox is None:
+            return
+        outbox.put(command.message)
+        if isinstance(command.message, Dismissal):
+            outbox.close()
+
+    def say(self, session_id: str, message: ControllerSays) -> bool:
+        """Say something that the core need not know of (logs). Returns whether the session is there."""
+        outbox = self._sessions.get(session_id)
+        if outbox is not None:
+            outbox.put(message)
+        return outbox is not None
+
+    def close(self) -> None:
+        """End all sessions; the agents will look for a controller again."""
+        for outbox in self._sessions.values():
+            outbox.close()
+
+    @answers
+    async def Session(
+        self, requests: AsyncIterator[agent_pb2.SessionRequest], context: Context
+    ) -> AsyncIterator[agent_pb2.SessionResponse]:
+        """One agent's session, to its end."""
+        node_id = _node_of(context)
+        hello = await _hello(requests)
+        session_id = secrets.token_hex(8)
+        outbox = self._sessions[session_id] = Outbox(node_id)
+        reader = asyncio.create_task(self._read(requests, session_id, outbox))
+        try:
+            await self._post(SessionOpened(node_id=node_id, session_id=session_id, hello=hello))
+            async with asyncio.timeout(SESSION_AGE_MS_MAX / 1000):
+                async for message in outbox.messages():
+                    yield wrap(agent_pb2.SessionResponse, message)
+        except TimeoutError:
+            log.info("session renewed by age", node=node_id)
+        finally:
+            reader.cancel()
+            del self._sessions[session_id]
+            await self._post(SessionLost(node_id=node_id, session_id=session_id))
+
+    async def _read(
+        self, requests: AsyncIterator[agent_pb2.SessionRequest], session_id: str, outbox: Outbox
+    ) -> None:
+        """Turn what the agent says into events. Its end, orderly or not, ends the session."""
+        try:
+            async for request in requests:
+                message = unwrap(request)
+                if isinstance(message, Report):
+                    outbox.acknowledged(message.revision)
+                await self._post(AgentSaid(node_id=outbox.node_id, session_id=session_id, message=message))
+        except WireError as error:
+            log.warning("malformed message ends the session", node=outbox.node_id, error=str(error))
+        except grpc.aio.UsageError:
+            pass  # the stream was already over
+        finally:
+            outbox.close()
+
+    async def _post(self, event: SessionOpened | AgentSaid | SessionLost) -> None:
+        """Hand over an event; a full inbox slows the agent down."""
+        while True:
+            try:
+                return self._gate.post(event)
+            except InboxFullError:
+                await asyncio.sleep(FULL_PAUSE_MS / 1000)
+
+    @answers
+    async def PushLogs(self, requests: AsyncIterator[agent_pb2.PushLogsRequest], context: Context) -> Any:
+        """Output that a Logs call waits for, from the node that was asked."""
+        node_id = _node_of(context)
+        served: set[str] = set()
+        try:
+            async for request in requests:
+                served.add(request.request_id)
+                if not await self._logs.push(node_id, request):
+                    break
+        finally:
+            await self._logs.finished(node_id, served)
+        return agent_pb2.PushLogsResponse()
+
+
+def _node_of(context: Context) -> str:
+    peer = tls.peer_identity(context)
+    assert peer is not None and peer.role is tls.PeerRole.AGENT, "the access table lets only agents in"
+    return peer.id
+
+
+async def _hello(requests: AsyncIterator[agent_pb2.SessionRequest]) -> Hello:
+    try:
+        async with asyncio.timeout(HELLO_TIMEOUT_MS / 1000):
+            first = unwrap(await anext(aiter(requests)))
+    except (TimeoutError, StopAsyncIteration) as error:
+        raise refuse(ProblemKind.INVALID, "a session begins with Hello") from error
+    if not isinstance(first, Hello):
+        raise refuse(ProblemKind.INVALID, "a session begins with Hello")
+    return first
