@@ -20,10 +20,14 @@ from bayplan.wire import WireError, from_pb, to_pb
 
 #: The trailing metadata key; gRPC carries the values of `-bin` keys as bytes.
 PROBLEM_KEY = "bayplan-problem-bin"
-#: Problems of one call, serialised. gRPC refuses metadata above 8 KiB, in which they are base64.
-PROBLEMS_BYTES_MAX = 5_000
-#: What a clipped text keeps when one problem alone is above the limit, and of a status message.
-CLIPPED_CHARS_MAX = 500
+#: Problems of one call, as metadata. Above 8 KiB with all else, gRPC may refuse the whole answer.
+PROBLEMS_BYTES_MAX = 6_000
+#: Name and bookkeeping of one metadata entry (RFC 7541, 4.1: 32 bytes and the name).
+_ENTRY_BYTES = 32 + len(PROBLEM_KEY)
+#: What each text keeps of a problem that is above the limit alone.
+CLIPPED_CHARS_MAX = 250
+#: A status message travels percent-encoded, up to 12 bytes a character.
+STATUS_CHARS_MAX = 100
 
 #: The status with which a problem is sent, for clients that know only gRPC.
 STATUS_OF_KIND: dict[ProblemKind, grpc.StatusCode] = {
@@ -75,7 +79,7 @@ async def abort_with(
     """End the call with the error's problems attached; `code` overrides the one that the kind gives."""
     await context.abort(
         code or STATUS_OF_KIND[error.problem.kind],
-        error.problem.summary[:CLIPPED_CHARS_MAX],
+        error.problem.summary[:STATUS_CHARS_MAX],
         tuple((PROBLEM_KEY, payload) for payload in _payloads(error.problems)),
     )
     raise AssertionError("abort always raises")
@@ -100,13 +104,17 @@ def _payloads(problems: Iterable[Problem]) -> list[bytes]:
     size_bytes = 0
     for problem in problems:
         payload = _serialised(problem)
-        if not kept and len(payload) > PROBLEMS_BYTES_MAX:
+        if not kept and _metadata_bytes(payload) > PROBLEMS_BYTES_MAX:
             payload = _serialised(_clipped(problem))
-        size_bytes += len(payload)
+        size_bytes += _metadata_bytes(payload)
         if size_bytes > PROBLEMS_BYTES_MAX:
             break
         kept.append(payload)
     return kept
+
+
+def _metadata_bytes(payload: bytes) -> int:
+    return _ENTRY_BYTES + len(payload) * 4 // 3 + 4  # base64
 
 
 def _serialised(problem: Problem) -> bytes:

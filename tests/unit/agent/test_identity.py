@@ -73,6 +73,15 @@ def test_files_of_two_identities_do_not_mix(tmp_path, name):
     assert problem_of_loading(tmp_path / "a").kind is ProblemKind.INVALID
 
 
+def test_a_key_of_another_certificate_is_found_out(tmp_path):
+    ca = cluster()
+    identity.save(joined(ca), tmp_path)
+    certificate, begin, _ = (tmp_path / "node.pem").read_bytes().partition(b"-----BEGIN PRIVATE KEY-----")
+    assert begin
+    (tmp_path / "node.pem").write_bytes(certificate + joined(ca).keys.key_pem)
+    assert "not the certificate's" in problem_of_loading(tmp_path).details[0]
+
+
 def test_a_cas_twin_of_the_same_name_is_told_apart(tmp_path):
     identity.save(joined(cluster("one")), tmp_path)
     (tmp_path / "ca.pem").write_bytes(cluster("one").ca_pem)
