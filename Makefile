@@ -19,8 +19,9 @@ demo: setup ## one controller, one agent and a stack of three services on this m
 demo-down: ## end the demo and remove all that it made
 	@scripts/demo.sh down
 
-test: check ## everything: the checks, then all tests, on real engines too (root)
+test: setup ## everything: the checks, then all tests, on real engines too (root)
 	@scripts/engine.sh install
+	@$(MAKE) --no-print-directory check
 	@$(BIN)/pytest $(SUITES)
 
 unit: setup ## the tests that need neither root nor an engine

@@ -125,13 +125,20 @@ end() {
         if alive "$name"; then
             pid=$(cat "$RUN/$name.pid")
             kill "$pid"
-            for _ in $(seq 50); do alive "$name" && sleep 0.2 || break; done
+            for _ in $(seq 50); do
+                alive "$name" || break
+                sleep 0.2
+            done
             if alive "$name"; then kill -9 "$pid"; fi
         fi
     done
-    local filter=("--filter" "label=bayplan.node=$NODE")
-    docker ps --all --quiet "${filter[@]}" | xargs -r docker rm --force --volumes >/dev/null
-    docker network ls --quiet "${filter[@]}" | xargs -r docker network rm >/dev/null
+    local cluster filter
+    cluster=$(sed -n 's/.*"cluster_id": *"\([^"]*\)".*/\1/p' "$DATA/agent/node.json" 2>/dev/null || true)
+    if [ -n "$cluster" ]; then
+        filter=(--filter "label=bayplan.cluster=$cluster")
+        docker ps --all --quiet "${filter[@]}" | xargs -r docker rm --force --volumes >/dev/null
+        docker network ls --quiet "${filter[@]}" | xargs -r docker network rm >/dev/null
+    fi
     rm -rf "$DATA/controller" "$DATA/agent" "$RUN"/*.log "$RUN"/*.pid "$RUN"/*.sock
 }
 

@@ -21,6 +21,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -308,8 +309,8 @@ class Host(Machine):
             raise TestbedError(f"{self.name}: docker {shlex.join(args)}: {done.stderr.strip()}")
         return done.stdout.strip()
 
-    def inspect(self, container: str) -> dict[str, object]:
-        found: list[dict[str, object]] = json.loads(self.docker("inspect", container))
+    def inspect(self, container: str) -> dict[str, Any]:
+        found: list[dict[str, Any]] = json.loads(self.docker("inspect", container))
         return found[0]
 
     def containers(self, *, running: bool = False) -> list[str]:
