@@ -133,12 +133,8 @@ async def _shown_certificate(host: str, port: int, controller: _Controller) -> b
         writer.transport.abort()
         return x509.load_der_x509_certificate(shown_der).public_bytes(Encoding.PEM)
     except (OSError, ValueError) as error:  # SSLError and TimeoutError are OSErrors
-        raise refuse(
-            ProblemKind.UNREACHABLE,
-            f"cannot reach {controller}",
-            str(error) or f"no answer within {CONNECT_TIMEOUT_MS // 1_000} s",
-            hint="is the controller running, is this its join address, and does a firewall let us through?",
-        ) from error
+        cause = str(error) or f"no answer within {CONNECT_TIMEOUT_MS // 1_000} s"
+        raise _unreachable(controller, cause) from error
 
 
 async def _pinned_ca(shown_pem: bytes, controller: _Controller) -> bytes:
@@ -149,7 +145,7 @@ async def _pinned_ca(shown_pem: bytes, controller: _Controller) -> bytes:
             response = await stub.GetTrustBundle(join_pb2.GetTrustBundleRequest())
         ca_pem = controller.token.pinned_ca(response.ca_pem)
     except grpc.aio.AioRpcError as error:
-        raise problem_error_of(error, str(controller)) from error
+        raise _failed(error, controller) from error
     except ValueError:
         ca_pem = None
     if ca_pem is None:
@@ -170,7 +166,23 @@ async def _send_join(
         async with open_channel(controller.address, ca_pem) as channel:
             return await join_pb2_grpc.JoinServiceStub(channel).Join(request)
     except grpc.aio.AioRpcError as error:
-        raise problem_error_of(error, str(controller)) from error
+        raise _failed(error, controller) from error
+
+
+def _failed(error: grpc.aio.AioRpcError, controller: _Controller) -> ProblemError:
+    """A failed call as a problem; the cause is worded for somebody who may have the wrong address."""
+    found = problem_error_of(error, str(controller))
+    unreachable = found.problem.kind is ProblemKind.UNREACHABLE
+    return _unreachable(controller, *found.problem.details) if unreachable else found
+
+
+def _unreachable(controller: _Controller, *causes: str) -> ProblemError:
+    return refuse(
+        ProblemKind.UNREACHABLE,
+        f"cannot reach {controller}",
+        *causes,
+        hint="is it running, is this its join address, and does a firewall let us through?",
+    )
 
 
 def _identity(

@@ -40,7 +40,7 @@ STATUS_OF_KIND: dict[ProblemKind, grpc.StatusCode] = {
     ProblemKind.UNPLACEABLE: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 
-_UNREACHABLE_HINT = "is it running and reachable from here? systemctl status bayplan-controller"
+_UNREACHABLE_HINT = "is it running, and reachable from here? On its host: systemctl status bayplan-controller"
 #: What a status means when no problem came with it: kind, summary (with the peer's name), hint.
 _MEANING: dict[grpc.StatusCode, tuple[ProblemKind, str, str]] = {
     grpc.StatusCode.UNAVAILABLE: (ProblemKind.UNREACHABLE, "cannot reach {peer}", _UNREACHABLE_HINT),

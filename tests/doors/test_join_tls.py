@@ -270,6 +270,23 @@ async def test_a_controller_that_is_not_there_is_unreachable(tmp_path, unused_tc
     assert files(tmp_path) == set()
 
 
+async def test_the_main_port_taken_for_the_join_port_is_told_apart(tmp_path):
+    door = JoinDoor(cluster())
+    keys = controller_keys(door.authority)
+    async with main_port(lambda: keys) as address:
+        problem = await problem_of(joining(door.new_token(), address, tmp_path / "agent"))
+    assert problem.kind is ProblemKind.UNREACHABLE
+    assert "is this its join address" in problem.hint
+
+
+async def test_a_web_proxy_in_the_environment_is_not_for_us(tmp_path, monkeypatch, unused_tcp_port):
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{unused_tcp_port}")
+    door = JoinDoor(cluster())
+    async with join_port(door) as address:
+        assert (await joining(door.new_token(), address, tmp_path)).membership.node_id == "n1"
+
+
 async def test_a_server_that_speaks_no_tls_is_unreachable(tmp_path):
     async def talk(reader, writer):
         writer.write(b"220 mail.example\r\n")
