@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-# Before the first import of grpc: with fork support on, children of this process may crash.
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-
 import asyncio
 import contextlib
 import socket
@@ -139,7 +133,7 @@ def _refuse_second_join(data_dir: Path) -> None:
         ProblemKind.REFUSED,
         f"this host is already {known.name} of the cluster {known.cluster_id}",
         f"its controller is {known.controller_address}",
-        hint=f"start it with `bayplan-agent run`; to leave that cluster, stop the agent and remove {data_dir}",
+        hint=f"start it with `bayplan-agent run`; to leave: stop the agent and remove {data_dir}",
     )
 
 

@@ -19,12 +19,13 @@ from agent import events as ev
 from agent import identity
 from agent.core import AgentCore
 from agent.doors.controller import GrpcController
-from agent.doors.session import SessionDoor
+from agent.doors.session import Connect, SessionDoor
 from agent.identity import NodeIdentity
+from agent.runtime.base import Engine
 from agent.runtime.docker import DockerEngine
 from agent.runtime.hands import Hands
 from agent.runtime.journal import Journal
-from agent.runtime.logs import LogPushes
+from agent.runtime.logs import Carry, LogPushes
 from agent.runtime.watch import Watcher
 from bayplan import __version__
 from bayplan.errors import ProblemError
@@ -40,7 +41,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _log = structlog.get_logger(__name__)
 
 
-class _Ended(Exception):
+class EndError(Exception):
     """The daemon's orderly end, with its exit code."""
 
     def __init__(self, exit_code: int) -> None:
@@ -88,52 +89,56 @@ async def run(settings: Settings) -> int:
     core = AgentCore(identity=node, remembered=remembered, boot_id=boot_id, cores=os.cpu_count() or 1)
     _log.info("agent starts", node=member.name, version=__version__, tasks=len(remembered.assignments.tasks))
     fresh = Identity(loaded, settings.data_dir)
-    try:
-        async with (
-            DockerEngine(settings.docker_socket, node, __version__) as engine,
-            asyncio.TaskGroup() as group,
-        ):
-            _Agent(core, journal, engine, fresh, group).start()
-    except* _Ended as ended:
-        first = ended.exceptions[0]
-        assert isinstance(first, _Ended)
-        exit_code = first.exit_code
+    controller = GrpcController(lambda: fresh.current)
+    async with DockerEngine(settings.docker_socket, node, __version__) as engine:
+        try:
+            async with asyncio.TaskGroup() as group:
+                agent = Agent(core, journal, engine, controller.connect, controller.push_logs, group)
+                agent.start()
+                group.create_task(fresh.keep_fresh())
+                group.create_task(watchdog(lambda: True))  # fed by this loop: a loop that hangs does not
+                notify("READY=1")
+                await _stop_signal()
+                notify("STOPPING=1")
+                _log.info("agent ends; its containers stay")
+                await agent.say_goodbye("the agent was stopped")
+                raise EndError(0)
+        except* EndError as ends:
+            exit_code = next(end.exit_code for end in ends.exceptions if isinstance(end, EndError))
     return exit_code
 
 
-class _Agent:
-    """The parts, wired: events go to the pump, commands to the part that performs them."""
+class Agent:
+    """The parts, wired: events go to the pump, commands to the part that performs them.
+
+    `connect` and `carry` are the way to the controller; tasks belong to `group`.
+    """
 
     def __init__(
         self,
         core: AgentCore,
         journal: Journal,
-        engine: DockerEngine,
-        fresh: Identity,
+        engine: Engine,
+        connect: Connect,
+        carry: Carry,
         group: asyncio.TaskGroup,
     ) -> None:
         self._group = group
-        self._fresh = fresh
         self._pump: Pump[ev.Event] = Pump(core, journal, self._perform)
-        controller = GrpcController(lambda: fresh.current)
         # Jitter only: it must differ between nodes and need not be repeatable.
-        self._door = SessionDoor(controller.connect, self._pump.post, random.Random())
+        self._door = SessionDoor(connect, self._pump.post, random.Random())
         self._watcher = Watcher(engine, self._pump.post)
         self._hands = Hands(engine, self._watcher, self._pump.post, group)
-        self._logs = LogPushes(engine, controller.push_logs, group)
+        self._logs = LogPushes(engine, carry, group)
 
     def start(self) -> None:
-        """Start every part."""
-        for part in (
-            self._pump.run(),
-            self._watcher.run(),
-            self._keep_session(),
-            self._fresh.keep_fresh(),
-            watchdog(lambda: True),  # fed by this loop: a loop that hangs does not feed it
-            self._await_signal(),
-        ):
+        """Start every part. The group ends with an EndError when the controller dismisses the node."""
+        for part in (self._pump.run(), self._watcher.run(), self._keep_session()):
             self._group.create_task(part)
-        notify("READY=1")
+
+    async def say_goodbye(self, reason: str) -> None:
+        """Tell the controller that this end is an orderly one."""
+        await self._door.say_goodbye(reason)
 
     def _perform(self, command: ev.Command) -> None:
         match command:
@@ -149,15 +154,12 @@ class _Agent:
         await self._watcher.first_list()
         reason = await self._door.run()
         _log.error("the controller dismissed this node for good", reason=reason)
-        raise _Ended(1)
+        raise EndError(1)
 
-    async def _await_signal(self) -> None:
-        stopped = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopped.set)
-        await stopped.wait()
-        notify("STOPPING=1")
-        _log.info("agent ends; its containers stay")
-        await self._door.say_goodbye("the agent was stopped")
-        raise _Ended(0)
+
+async def _stop_signal() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await stopped.wait()

@@ -40,6 +40,7 @@ HEARTBEAT_MS_MIN = 100
 GOODBYE_DEADLINE_S = 1.0
 
 AgentLink: TypeAlias = Link[AgentSays, ControllerSays]
+Connect: TypeAlias = Callable[[], Awaitable[AgentLink]]
 _log = structlog.get_logger(__name__)
 
 
@@ -74,7 +75,7 @@ class SessionDoor:
 
     def __init__(
         self,
-        connect: Callable[[], Awaitable[AgentLink]],
+        connect: Connect,
         post: Callable[[SessionEvent], None],
         rng: random.Random,
     ) -> None:

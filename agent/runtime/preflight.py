@@ -57,9 +57,7 @@ def _port_fault(check: PortCheck) -> PreflightFault | None:
         except OSError as error:
             subject = f"{check.port}/{check.protocol}"
             where = f" on {check.host_ip}" if check.host_ip else ""
-            return PreflightFault(
-                subject=subject, reason=f"port {subject}{where}: {os.strerror(error.errno)}"
-            )
+            return PreflightFault(subject=subject, reason=f"port {subject}{where}: {error.strerror}")
     return None
 
 
