@@ -158,7 +158,8 @@ def _changes(turn: Turn, event: DeployAsked) -> tuple[deploy.Change, ...]:
 def _try(turn: Turn, changes: tuple[deploy.Change, ...]) -> list[tuple[str, ServiceSpec]] | Problem:
     """Places all new tasks of a deploy on paper: where they would go, or why one cannot."""
     needs: list[schedule.Need] = []
-    leaving: set[str] = set()
+    # What is on its way out already will have made room: the new tasks wait for it, as pending ones.
+    leaving = {task.id for task in turn.state.tasks.values() if not task.wanted}
     for change in changes:
         before = change.service
         slots = range(1, (change.spec.replicas if change.spec else 0) + 1)

@@ -174,7 +174,7 @@ class _Table:
 
     def _free(self, row: int, wanted: Resources) -> str:
         cpu, memory = max(0, int(self.cpu[row])), max(0, int(self.memory[row]))
-        parts = [f"{format_cpus(cpu)} CPU free", f"{format_bytes(memory)} free"]
+        parts = [f"{format_cpus(cpu)} free", f"{format_bytes(memory)} free"]
         if cpu < wanted.cpu_millis:
             parts[0] += f" ({format_cpus(wanted.cpu_millis - cpu)} short)"
         if memory < wanted.memory_bytes:
@@ -183,6 +183,6 @@ class _Table:
 
 
 def _amounts(wanted: Resources) -> str:
-    parts = [f"{format_cpus(wanted.cpu_millis)} CPU"] if wanted.cpu_millis else []
+    parts = [format_cpus(wanted.cpu_millis)] if wanted.cpu_millis else []
     parts += [format_bytes(wanted.memory_bytes)] if wanted.memory_bytes else []
     return ", ".join(parts)

@@ -1,0 +1,252 @@
+"""A small world around the real controller core: nodes that do what they are told, at a spoken time."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import msgspec
+
+from bayplan.lifecycle import TaskState
+from bayplan.model import (
+    Assignments,
+    BoundPort,
+    ContainerSpec,
+    Health,
+    Inventory,
+    Now,
+    PortSpec,
+    PreflightFault,
+    Resources,
+    ServiceSpec,
+    StackSpec,
+    TaskStatus,
+)
+from bayplan.session import Dismissal, Goodbye, Heartbeat, Hello, Preflight, PreflightResult, Report
+from controller.core import ControllerCore
+from controller.events import (
+    AgentSaid,
+    DeployAsked,
+    Event,
+    JoinAsked,
+    RemoveAsked,
+    Reply,
+    ScaleAsked,
+    Send,
+    SessionLost,
+    SessionOpened,
+    TokenMade,
+)
+from controller.records import Cluster, Put, Task
+from controller.state import State
+
+GIB = 1024**3
+
+
+def service(name: str = "web", image: str = "app:1", **fields: Any) -> ServiceSpec:
+    """A service; `ports=[8080]` publishes fixed ports, `cpu` and `memory` reserve."""
+    ports = tuple(PortSpec(target=80, published=port) for port in fields.pop("ports", ()))
+    reservations = Resources(cpu_millis=fields.pop("cpu", 0), memory_bytes=fields.pop("memory", 0))
+    container = ContainerSpec(image=image, ports=ports, **fields.pop("container", {}))
+    return ServiceSpec(name=name, container=container, reservations=reservations, **fields)
+
+
+def stack(*services: ServiceSpec, name: str = "shop") -> StackSpec:
+    return StackSpec(name=name, services=services)
+
+
+class Node:
+    """An agent as the controller sees it. It obeys at once unless `obedient` is taken from it."""
+
+    def __init__(self, world: World, node_id: str, inventory: Inventory) -> None:
+        self.world = world
+        self.id = node_id
+        self.inventory = inventory
+        self.session = ""
+        self.obedient = True
+        self.faults: tuple[PreflightFault, ...] = ()
+        self.statuses: dict[str, TaskStatus] = {}
+        self.assigned = Assignments(revision=0)
+        self.dismissed: list[Dismissal] = []
+        self.asked: list[Preflight] = []
+
+    def connect(self, boot_id: str = "") -> None:
+        self.session = f"{self.id}-{self.world.next_number()}"
+        hello = Hello(
+            boot_id=boot_id or f"boot-{self.id}",
+            epoch=1,
+            revision=self.assigned.revision,
+            inventory=self.inventory,
+            tasks=tuple(self.statuses.values()),
+        )
+        self.world.event(SessionOpened(node_id=self.id, session_id=self.session, hello=hello))
+
+    def disconnect(self) -> None:
+        session, self.session = self.session, ""
+        self.world.event(SessionLost(node_id=self.id, session_id=session))
+
+    def says(self, message: Report | Heartbeat | PreflightResult | Goodbye) -> None:
+        self.world.event(AgentSaid(node_id=self.id, session_id=self.session, message=message))
+
+    def reports(self, task_id: str, state: TaskState, **fields: Any) -> None:
+        status = TaskStatus(task_id=task_id, state=state, **fields)
+        self.statuses[task_id] = status
+        self.says(Report(revision=self.assigned.revision, tasks=(status,)))
+
+    def running(self) -> list[str]:
+        return sorted(i for i, status in self.statuses.items() if status.state is TaskState.RUNNING)
+
+    def hears(self, message: Any) -> None:
+        if isinstance(message, Dismissal):
+            self.dismissed.append(message)
+        elif isinstance(message, Preflight):
+            self.asked.append(message)
+            if self.obedient:
+                self.says(PreflightResult(ticket=message.ticket, faults=self.faults))
+        elif isinstance(message, Assignments):
+            self.assigned = message
+            if self.obedient:
+                self.obey()
+
+    def obey(self) -> None:
+        wanted = {each.task_id: each for each in self.assigned.tasks}
+        gone = tuple(sorted(set(self.statuses) - set(wanted)))
+        for task_id in gone:
+            del self.statuses[task_id]
+        changed = []
+        for task_id, assignment in wanted.items():
+            before = self.statuses.get(task_id)
+            spec = self.assigned.specs[assignment.spec_id]
+            if assignment.desired.value == "run" and before is None:
+                changed.append(self._run(task_id, spec))
+            elif assignment.desired.value == "stop" and (before is None or before.state is TaskState.RUNNING):
+                changed.append(TaskStatus(task_id=task_id, state=TaskState.SHUTDOWN))
+        self.statuses |= {status.task_id: status for status in changed}
+        if changed or gone:
+            self.says(Report(revision=self.assigned.revision, tasks=tuple(changed), gone=gone))
+
+    @staticmethod
+    def _run(task_id: str, spec: ContainerSpec) -> TaskStatus:
+        ports = tuple(BoundPort(target=port.target, published=port.published or 32768) for port in spec.ports)
+        return TaskStatus(
+            task_id=task_id, state=TaskState.RUNNING, health=Health.NONE, address="172.18.0.2", ports=ports
+        )
+
+
+class World:
+    """The core, its nodes, and a clock that moves only when told to."""
+
+    def __init__(self, state: State | None = None, start_ms: int = 1_000_000) -> None:
+        self.now_ms = start_ms
+        self.state = state or State([Cluster(id="c", epoch=1)])
+        self.core = ControllerCore(self.state, random.Random(7), self.now)
+        self.nodes: dict[str, Node] = {}
+        self.replies: dict[str, Reply] = {}
+        self.log: list[Any] = []
+        self._queue: list[Event] = []
+        self._number = 0
+        self._busy = False
+
+    @property
+    def now(self) -> Now:
+        return Now(self.now_ms, self.now_ms + 1_700_000_000_000)
+
+    def next_number(self) -> int:
+        self._number += 1
+        return self._number
+
+    def node(self, name: str, cpu: int = 4, memory: int = 8 * GIB, **labels: str) -> Node:
+        """A node that has joined and is connected."""
+        if "tok" not in self.state.tokens:
+            self.event(TokenMade(ticket="t", token_id="tok", secret_hash="s", expires_ms=2**50, uses=1000))
+        self.event(
+            JoinAsked(
+                ticket="join",
+                token_id="tok",
+                secret_hash="s",
+                key_id=f"key-{name}",
+                name=name,
+                address=f"10.0.0.{len(self.nodes) + 1}",
+                labels=labels,
+            )
+        )
+        joined: Any = self.replies["join"].value
+        inventory = Inventory(
+            hostname=name, capacity=Resources(cpu_millis=cpu * 1000, memory_bytes=memory), os="linux"
+        )
+        node = self.nodes[joined.id] = Node(self, joined.id, inventory)
+        node.connect()
+        return node
+
+    def event(self, event: Event) -> None:
+        """Let something happen, and all that follows from it at the same moment."""
+        self._queue.append(event)
+        if self._busy:
+            return
+        self._busy = True
+        while self._queue:
+            self._perform(self.core.step(self._queue.pop(0), self.now))
+            self._perform(self.core.wake(self.now))
+        self._busy = False
+
+    def pass_time(self, ms: int, *, beating: bool = True) -> None:
+        """Let time pass, second by second; connected nodes give signs of life unless not `beating`."""
+        end = self.now_ms + ms
+        while self.now_ms < end:
+            due = self.core.wake_at()
+            step = min(end, self.now_ms + 1_000, max(due, self.now_ms + 1) if due else end)
+            self.now_ms = step
+            for node in self.nodes.values():
+                if beating and node.session:
+                    node.says(Heartbeat())
+            self._perform(self.core.wake(self.now))
+            while self._queue:
+                self.event(self._queue.pop(0))
+
+    def _perform(self, step: Any) -> None:
+        self.log += [change for change in step.changes if isinstance(change, Put)]
+        for command in step.commands:
+            if isinstance(command, Reply):
+                self.replies[command.ticket] = command
+            elif isinstance(command, Send):
+                node = self.nodes.get(command.node_id)
+                if node is not None and command.session_id == node.session:
+                    node.hears(command.message)
+                elif node is not None and isinstance(command.message, Dismissal):
+                    node.dismissed.append(command.message)
+
+    # --- what users do ---
+
+    def deploy(self, wished: StackSpec, **fields: Any) -> Reply:
+        return self._ask(DeployAsked(ticket="", stack=wished, **fields))
+
+    def remove(self, name: str = "shop") -> Reply:
+        return self._ask(RemoveAsked(ticket="", stack=name))
+
+    def scale(self, name: str, replicas: int) -> Reply:
+        return self._ask(ScaleAsked(ticket="", service=name, replicas=replicas))
+
+    def _ask(self, event: Any) -> Any:
+        ticket = f"ticket-{self.next_number()}"
+        self.event(msgspec.structs.replace(event, ticket=ticket))
+        return self.replies.get(ticket)
+
+    # --- what can be seen ---
+
+    def tasks(self, name: str = "shop_web") -> list[Task]:
+        found = self.state.service_named(name)
+        return self.state.tasks_of(found.id) if found else []
+
+    def wanted(self, name: str = "shop_web") -> list[Task]:
+        return [task for task in self.tasks(name) if task.wanted]
+
+    def restarted(self) -> World:
+        """The world after the controller was killed and started again, with its nodes not yet back."""
+        records = list(self.state.records())
+        cluster = msgspec.structs.replace(self.state.cluster, epoch=self.state.cluster.epoch + 1)
+        again = World(State([*records, cluster]), self.now_ms)
+        for node in self.nodes.values():
+            node.world, node.session = again, ""
+        again.nodes = self.nodes
+        again._number = self._number
+        return again
