@@ -61,6 +61,7 @@ class MemoryLink:
 
     async def close(self) -> None:
         self.closed = True
+        self.arrived.set()
         self.inbox.put_nowait(None)
 
 
@@ -100,6 +101,9 @@ class World:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._running
         self._running = self.link = None
+
+    def journal_files(self) -> list[Path]:
+        return sorted(self._data_dir.glob("*.journal"))
 
     async def _run_agent(self) -> None:
         journal = Journal(self._data_dir)
