@@ -41,8 +41,12 @@ def _run(args: list[str]) -> int:
     from bayplan.cli.root import root
 
     try:
-        result = root.main(args=args, prog_name="bayplan", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        # Not `root.main`, which has its own ideas of exit codes for a broken pipe and Ctrl-C.
+        with root.make_context("bayplan", args) as context:
+            root.invoke(context)
+        return 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0

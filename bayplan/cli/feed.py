@@ -22,16 +22,22 @@ class Feed(Generic[T]):
 
     def __init__(self, stream: Iterable[T]) -> None:
         self._queue: queue.Queue[T | BaseException] = queue.Queue(BACKLOG_ITEMS_MAX)
-        self._thread = threading.Thread(target=self._read, args=(stream,), daemon=True)
-        self._thread.start()
+        self._end: BaseException | None = None
+        threading.Thread(target=self._read, args=(stream,), daemon=True).start()
 
     def next(self, timeout_s: float) -> T | None:
-        """The next item, or None when there is none in time. Raises Ended or the stream's own error."""
+        """The next item, or None when there is none in time.
+
+        Raises Ended or the stream's own error, from then on each time.
+        """
+        if self._end is not None:
+            raise self._end
         try:
             item = self._queue.get(timeout=max(0.0, timeout_s))
         except queue.Empty:
             return None
         if isinstance(item, BaseException):
+            self._end = item
             raise item
         return item
 

@@ -6,6 +6,7 @@ import heapq
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 import click
@@ -132,8 +133,9 @@ def _followed(feed: Feed[LogBatch], names: dict[str, str], tail: int | None) -> 
 
 def _backlog(feed: Feed[LogBatch], names: dict[str, str], tail: int | None) -> Iterator[LogLine]:
     def until_quiet() -> Iterator[LogBatch]:
-        while (batch := feed.next(QUIET_S)) is not None:
-            yield batch
+        with suppress(Ended):
+            while (batch := feed.next(QUIET_S)) is not None:
+                yield batch
 
     return _ordered(until_quiet(), names, tail)
 

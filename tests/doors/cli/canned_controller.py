@@ -124,6 +124,8 @@ class World:
         self.refusal: Problem | None = None
         self.actions: list[ServiceChange] = []
         self.after_deploy: Callable[[World], None] = lambda _world: None
+        self.keep_following = False
+        self.stop_serving: Callable[[], None] = lambda: None
         self._watchers: list[queue.Queue[None]] = []
         self._lock = threading.Lock()
 
@@ -252,6 +254,8 @@ class Tasks(Door, task_pb2_grpc.TaskServiceServicer):
         yield task_pb2.LogsResponse(names=self.world.names)
         for line in self.world.lines:
             yield task_pb2.LogsResponse(lines=[to_pb(line)])
+        while self.world.keep_following and request.follow and context.is_active():
+            time.sleep(0.05)
 
 
 class Nodes(Door, node_pb2_grpc.NodeServiceServicer):
@@ -316,6 +320,7 @@ def serve(world: World, path: Path) -> grpc.Server:
     cluster_pb2_grpc.add_ClusterServiceServicer_to_server(Cluster(world), server)
     server.add_insecure_port(f"unix://{path}")
     server.start()
+    world.stop_serving = lambda: server.stop(0).wait()
     return server
 
 
