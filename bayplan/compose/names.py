@@ -75,10 +75,6 @@ def parse_constraint(written: str) -> str:
 
 
 def _nearest_key(key: str) -> str:
-    head, _, tail = key.rpartition(".")
-    near = did_you_mean(head + ".", _LABEL_PREFIXES) if head.count(".") == 1 else ""
-    if near:
-        return near.removesuffix("?") + f"{tail}?"
-    return did_you_mean(
-        key, _CONSTRAINT_KEYS, f"write one of {', '.join(_CONSTRAINT_KEYS)}, node.labels.NAME"
-    )
+    name = key.rpartition(".")[2]
+    candidates = (*_CONSTRAINT_KEYS, *(prefix + name for prefix in _LABEL_PREFIXES))
+    return did_you_mean(key, candidates, f"write one of {', '.join(_CONSTRAINT_KEYS)}, node.labels.NAME")

@@ -1,0 +1,57 @@
+"""Writes docs/compose.md out of the tables of keys.
+
+`python -m bayplan.compose.document > docs/compose.md`; a test holds the page equal.
+"""
+
+from __future__ import annotations
+
+from bayplan.compose import decoders, interpolate, parse, ports, schema
+from bayplan.compose.fields import Keys, Support
+
+_HEAD = f"""# Compose files
+
+bayplan reads the files that `docker compose` and `docker stack deploy` read. What it does not honour yet
+is refused by name; nothing is dropped in silence. An error has its file and line, and the way out;
+several errors are reported together.
+
+- **YAML** has its meaning of version 1.2: `22:22` and `no` are text. A key written twice is an error. Merge
+  keys (`<<`) and anchors work; keys that begin with `x-` are yours. A file has at most
+  {parse.SOURCE_BYTES_MAX // 1024} KiB, {parse.NODES_MAX:,} values (aliases counted in full),
+  {parse.ALIASES_MAX:,} aliases and a depth of {parse.DEPTH_MAX}.
+- **Variables** come from the environment, then from `--env-file`, or else from `.env` beside the file:
+  `$NAME`, `${{NAME}}`, `${{NAME:-default}}`, `${{NAME-default}}`, `${{NAME:?message}}`, `${{NAME?message}}`,
+  `${{NAME:+other}}`, `${{NAME+other}}`, nested; `$$` is a dollar. An unset variable becomes empty, with a
+  warning. A value has at most {interpolate.VALUE_CHARS_MAX // 1024} KiB.
+- **Names**: a network or volume `data` of the stack `shop` is `shop_data`. A service without `networks` is
+  in `shop_default`; its own name is its first alias.
+- **Amounts**: sizes like `512MiB`, `1g`, `64k` (k, kb and kib are 1024); times like `1m30s`, `500ms`; CPUs
+  like `0.5`. A memory limit is at least {decoders.MEMORY_BYTES_MIN // 1024**2} MiB.
+- **Ports** in all short and long forms, at most {ports.PORTS_MAX:,} a service. Two services that publish
+  the same port are an error.
+- **Constraints**: `node.labels.K`, `node.hostname`, `node.id`, `node.role`, `node.platform.os`,
+  `node.platform.arch`, `engine.labels.K` with `==` or `!=`.
+
+*yes*: as the specification says. *mapped*: in another way. *warned*: each use is told what happens
+instead. *refused*: an error, for now.
+"""
+
+
+def document() -> str:
+    """The whole page, in Markdown."""
+    return "\n".join([_HEAD, *(_section(path, keys) for path, keys in schema.TABLES.items())])
+
+
+def _section(path: str, keys: Keys) -> str:
+    title = f"## `{path}`" if path else "## The file"
+    rows = [
+        f"| `{name}` | {key.support} | {'; '.join(filter(None, dict.fromkeys((key.note, key.warning))))} |"
+        for name, key in keys.items()
+        if key.support is not Support.REFUSED
+    ]
+    refused = ", ".join(f"`{name}`" for name, key in keys.items() if key.support is Support.REFUSED)
+    table = ["| key | | |", "|---|---|---|", *rows]
+    return "\n".join([title, "", *table, *(["", f"*refused*: {refused}"] if refused else []), ""])
+
+
+if __name__ == "__main__":
+    print(document(), end="")

@@ -1,0 +1,53 @@
+"""A small language for the loader's tests: text in, a service or the lines of an error out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent, indent
+
+import pytest
+
+from bayplan.compose import Loaded, Source, load
+from bayplan.errors import ProblemError, ProblemKind
+from bayplan.model import ServiceSpec
+
+FILE = "compose.yml"
+FOLDER = Path("/srv/app")
+
+
+def loaded(text: str, files: dict[str, str] | None = None, /, **environment: str) -> Loaded:
+    """Loads a file as the stack `shop`; `files` lie beside it."""
+    beside = {FOLDER / name: content.encode() for name, content in (files or {}).items()}
+
+    def read_file(path: Path) -> bytes:
+        if path not in beside:
+            raise FileNotFoundError(2, "No such file or directory")
+        return beside[path]
+
+    source = Source(FILE, dedent(text).encode())
+    return load("shop", [source], environment, FOLDER, read_file=read_file)
+
+
+def service(body: str, files: dict[str, str] | None = None, /, **environment: str) -> ServiceSpec:
+    """The service `web` (its body begins in line 4) of a file with the volume `data` and network `back`."""
+    return loaded(wrapped(body), files, **environment).stack.services[0]
+
+
+def wrapped(body: str) -> str:
+    """A file around the body of the service `web`; the body begins in line 4."""
+    head = "services:\n  web:\n    image: nginx\n"
+    tail = "volumes: {data: , old: {external: true, name: legacy}}\nnetworks: {back: }\n"
+    return head + indent(dedent(body).strip("\n"), "    ") + "\n" + tail
+
+
+def refusal(text: str, /, **environment: str) -> list[str]:
+    """The lines of the error that a file gives; fails if it gives none or one without its kind."""
+    with pytest.raises(ProblemError) as caught:
+        loaded(text, **environment)
+    assert all(problem.kind is ProblemKind.INVALID for problem in caught.value.problems)
+    return [line for problem in caught.value.problems for line in problem.lines()]
+
+
+def service_refusal(body: str, /, **environment: str) -> list[str]:
+    """As `refusal`, for the body of a service; the body begins in line 4."""
+    return refusal(wrapped(body), **environment)
