@@ -1,0 +1,127 @@
+"""When a deploy is done, when it has failed, and what is said of it on the way."""
+
+from __future__ import annotations
+
+import pytest
+
+from bayplan.cli.rollout import Goal, failure, is_reached, summary, unplaced
+from bayplan.client import StackNow
+from bayplan.lifecycle import TaskState
+from bayplan.model import Desired, RestartCondition
+from bayplan.views import TaskView
+from tests.doors.cli.canned_controller import service, task
+
+ANY, ON_FAILURE, NONE = RestartCondition.ANY, RestartCondition.ON_FAILURE, RestartCondition.NONE
+FAILED, COMPLETE, RUNNING = TaskState.FAILED, TaskState.COMPLETE, TaskState.RUNNING
+
+
+def goal(restart: RestartCondition = ANY, **fields: frozenset[str]) -> Goal:
+    return Goal("shop", {"shop_web": restart}, **fields)
+
+
+def ended(number: int, state: TaskState = FAILED, slot: int = 1, version: int = 1) -> list[TaskView]:
+    return [
+        task(
+            f"shop_web.{slot}", state, id=f"{slot}-{attempt}", created_ms=attempt, version=version,
+            desired=Desired.STOP, exit_code=1,
+        )
+        for attempt in range(number)
+    ]  # fmt: skip
+
+
+def test_it_is_reached_when_all_wanted_tasks_are_current() -> None:
+    view = StackNow((service("shop_web", 2),), (task("shop_web.1"), task("shop_web.2")))
+    assert is_reached(goal(), view)
+    assert not is_reached(goal(), StackNow((service("shop_web", 2, ready=1),), view.tasks))
+
+
+def test_a_service_that_is_not_there_yet_is_not_reached() -> None:
+    assert not is_reached(goal(), StackNow())
+
+
+@pytest.mark.parametrize("old", [{"version": 1}, {"version": 2, "desired": Desired.STOP}])
+def test_it_is_not_reached_while_a_task_that_goes_is_alive(old: dict[str, object]) -> None:
+    new = task("shop_web.1", id="new", version=2)
+    services = (service("shop_web", 1, version=2),)
+    assert is_reached(goal(), StackNow(services, (new,)))
+    assert not is_reached(goal(), StackNow(services, (new, task("shop_web.1", id="old", **old))))
+
+
+def test_a_task_that_ended_well_counts_only_where_it_may_end() -> None:
+    view = StackNow((service("shop_web", 1, ready=0),), tuple(ended(1, COMPLETE)))
+    assert is_reached(goal(NONE), view)
+    assert is_reached(goal(ON_FAILURE), view)
+    assert not is_reached(goal(ANY), view)
+
+
+def test_what_goes_must_be_gone_with_its_tasks() -> None:
+    leaving = Goal("shop", {}, gone=frozenset({"shop_web"}))
+    assert not is_reached(leaving, StackNow((service("shop_web"),), ()))
+    assert not is_reached(leaving, StackNow((), (task("shop_web.1", TaskState.STOPPING),)))
+    assert is_reached(leaving, StackNow((service("shop_api"),), tuple(ended(1))))
+
+
+def test_three_ended_tasks_in_one_slot_are_a_failure_and_two_are_not() -> None:
+    services = (service("shop_web", 1, ready=0),)
+    assert failure(goal(), StackNow(services, tuple(ended(2)))) is None
+    problem = failure(goal(), StackNow(services, tuple(ended(3))))
+    assert problem is not None
+    assert problem.exit_code == 1
+    assert problem.summary == "shop_web.1 keeps failing: 3 attempts"
+
+
+def test_failures_of_several_slots_do_not_add_up() -> None:
+    tasks = (*ended(2, slot=1), *ended(2, slot=2), *ended(2, slot=3))
+    assert failure(goal(), StackNow((service("shop_web", 3, ready=0),), tasks)) is None
+
+
+def test_a_slot_that_recovered_has_not_failed() -> None:
+    tasks = (*ended(3), task("shop_web.1", created_ms=9))
+    assert failure(goal(), StackNow((service("shop_web", 1),), tasks)) is None
+
+
+def test_failures_of_an_old_version_and_of_before_do_not_count() -> None:
+    services = (service("shop_web", 1, ready=0, version=2),)
+    assert failure(goal(), StackNow(services, tuple(ended(5, version=1)))) is None
+    tasks = tuple(ended(5, version=2))
+    known = frozenset(each.id for each in tasks)
+    assert failure(goal(known=known), StackNow(services, tasks)) is None
+    assert failure(goal(), StackNow(services, tasks)) is not None
+
+
+def test_a_task_that_is_never_restarted_fails_the_deploy_at_once() -> None:
+    services = (service("shop_web", 1, ready=0),)
+    assert failure(goal(NONE), StackNow(services, tuple(ended(1)))) is not None
+    assert failure(goal(ON_FAILURE), StackNow(services, tuple(ended(1)))) is None
+
+
+def test_a_command_that_ends_by_itself_is_told_so() -> None:
+    tasks = tuple(task(f"shop_web.{1}", COMPLETE, id=str(n), exit_code=0, created_ms=n) for n in range(3))
+    problem = failure(goal(), StackNow((service("shop_web", 1, ready=0),), tasks))
+    assert problem is not None
+    assert "exit code 0: the command ended by itself; a service's command has to go on" in problem.details
+
+
+def test_waiting_tasks_are_a_problem_with_exit_code_5() -> None:
+    waiting = [
+        task(
+            f"shop_web.{slot}", TaskState.PENDING, node="", pending_reasons=("needs 8 CPU",), place="c.yml:3"
+        )
+        for slot in (1, 2)
+    ]
+    problem = unplaced(goal(), StackNow((service("shop_web", 2, ready=0),), tuple(waiting)))
+    assert problem is not None
+    assert problem.exit_code == 5
+    assert problem.lines()[:2] == [
+        "error: c.yml:3: shop_web.1 cannot be placed (and 1 more task)",
+        "  needs 8 CPU",
+    ]
+
+
+def test_a_summary_tells_what_the_others_do() -> None:
+    tasks = (
+        task("shop_web.1"), task("shop_web.2", TaskState.STARTING), task("shop_web.3", TaskState.STARTING),
+        task("shop_web.3", TaskState.STOPPING, id="old", desired=Desired.STOP),
+    )  # fmt: skip
+    view = StackNow((service("shop_web", 3, ready=1),), tasks)
+    assert summary(view.services[0], view) == "1/3 ready · 2 starting · 1 stopping"
