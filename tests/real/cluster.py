@@ -107,6 +107,7 @@ class Cluster:
         )
 
     def ready_nodes(self) -> int:
+        """How many nodes are ready, as `node ls` says."""
         return sum(node["Status"] == "Ready" for node in self.rows("node", "ls"))
 
     def stop(self) -> None:
@@ -118,8 +119,6 @@ class Cluster:
             self._empty(host)
         for folder in (self.data, *(host.folder / "agent" for host in self.bed.hosts)):
             subprocess.run(["rm", "-rf", folder], check=True)
-        for log in self.logs():
-            log.unlink()
 
     def _empty(self, host: Host) -> None:
         if not host.on:
@@ -131,9 +130,6 @@ class Cluster:
         if networks := host.networks():
             host.docker("network", "rm", *networks)
         host.docker("volume", "prune", "--force")
-
-    def logs(self) -> list[Path]:
-        return sorted(self.bed.root.glob("*/bayplan-*.log"))
 
     # -- the command line -------------------------------------------------------------------------------
 

@@ -38,14 +38,21 @@ def cluster(testbed: Testbed) -> Iterator[Cluster]:
         cluster.stop()
 
 
+@pytest.fixture(autouse=True)
+def _fresh_logs(testbed: Testbed) -> None:
+    """What a failure shows is of its own test."""
+    for log in testbed.logs():
+        log.unlink()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Shows the daemons' last words beside a failure."""
     report = yield
-    cluster = getattr(item, "funcargs", {}).get("cluster")
-    if report.failed and report.when == "call" and isinstance(cluster, Cluster):
-        for log in cluster.logs():
+    bed = getattr(item, "funcargs", {}).get("testbed")
+    if report.failed and isinstance(bed, Testbed):
+        for log in bed.logs():
             report.sections.append((f"{log.parent.name} {log.stem}", tail(log)))
     return report

@@ -107,6 +107,7 @@ class Machine:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._holder: subprocess.Popen[bytes] | None = None
         self._init = 0
+        self._processes: list[Process] = []
 
     def power_on(self) -> None:
         # A machine has a boot id and a /run of its own. Ignoring SIGCHLD makes the kernel reap orphans.
@@ -148,6 +149,9 @@ class Machine:
             self._holder.kill()
         self._holder.wait()
         self._holder, self._init = None, 0
+        for process in self._processes:
+            process.wait()
+        self._processes.clear()
 
     @property
     def init_pid(self) -> int:
@@ -180,7 +184,8 @@ class Machine:
                 env=os.environ | (env or {}),
                 start_new_session=True,
             )
-        return Process(popen, f"{name} on {self.name}", log)
+        self._processes.append(Process(popen, f"{name} on {self.name}", log))
+        return self._processes[-1]
 
 
 class Switch(Machine):
@@ -373,6 +378,10 @@ class Testbed:
             host.power_off()
         self.switch.kill()
         remove_traces(self.root)
+
+    def logs(self) -> list[Path]:
+        """The output of the programs that were started on the machines, but not the engines'."""
+        return [log for log in sorted(self.root.glob("*/*.log")) if log.stem not in ("dockerd", "power")]
 
     def leftovers(self) -> list[str]:
         """What still exists of this testbed after `down`; empty is right."""
