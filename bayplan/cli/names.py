@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -19,29 +19,24 @@ def full_name(name: str) -> str:
 
 @contextmanager
 def offering(name: str, client: Client, kind: str) -> Iterator[None]:
-    """Adds "did you mean" to a NOT_FOUND that has no hint. `kind`: stack, service or node."""
+    """Adds "did you mean" to a NOT_FOUND when something is near. `kind`: stack, service or node."""
     try:
         yield
     except ProblemError as error:
-        problem = error.problem
-        if problem.kind is not ProblemKind.NOT_FOUND or problem.hint:
+        near = nearest(name, _known(client, kind)) if error.problem.kind is ProblemKind.NOT_FOUND else None
+        if near is None:
             raise
-        raise ProblemError(msgspec.structs.replace(problem, hint=_hint(name, client, kind))) from None
+        raise ProblemError(msgspec.structs.replace(error.problem, hint=f"did you mean {near}?")) from None
 
 
-def not_found(name: str, client: Client, kind: str, summary: str) -> ProblemError:
-    return refuse(ProblemKind.NOT_FOUND, summary, hint=_hint(name, client, kind))
+def nothing_found(stack: str, client: Client) -> ProblemError:
+    """A stack that is not there, in Docker's words."""
+    near = nearest(stack, _known(client, "stack"))
+    hint = f"did you mean {near}?" if near else "`bayplan stack ls` shows what there is"
+    return refuse(ProblemKind.NOT_FOUND, f"Nothing found in stack: {stack}", hint=hint)
 
 
-def _hint(name: str, client: Client, kind: str) -> str:
-    known = list(_known(client, kind))
-    near = nearest(name, known)
-    if near:
-        return f"did you mean {near}?"
-    return f"`bayplan {kind} ls` shows those that exist" if known else f"there is no {kind} at all"
-
-
-def _known(client: Client, kind: str) -> Iterable[str]:
+def _known(client: Client, kind: str) -> list[str]:
     if kind == "stack":
         return [stack.name for stack in client.stacks()]
     if kind == "node":

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import click
+import msgspec
 
 from bayplan.cli import rows
 from bayplan.cli.commands import command, connect, nearest
 from bayplan.cli.listing import Layout, listing_options, print_list
 from bayplan.client import Client
-from bayplan.errors import ProblemKind, refuse
+from bayplan.errors import ProblemError, ProblemKind, refuse
 
 
 @command(
@@ -41,7 +42,10 @@ def lookup(names: tuple[str, ...], every: bool, layout: Layout) -> None:
         )
     with connect() as client:
         stack, service = _resolve(client, names)
-        instances = client.lookup(stack, service, every)
+        try:
+            instances = client.lookup(stack, service, every)
+        except ProblemError as error:
+            raise _offering(error, f"{stack}/{service}", client) from None
     columns = rows.EVERY_INSTANCE if every else rows.INSTANCES
     print_list(columns, [rows.instance_row(instance) for instance in instances], layout, "Endpoint")
 
@@ -53,9 +57,24 @@ def _resolve(client: Client, names: tuple[str, ...]) -> tuple[str, str]:
     stack, slash, service = names[0].partition("/")
     if slash:
         return stack, service
-    known = {f"{entry.stack}_{entry.service}": (entry.stack, entry.service) for entry in client.registry()}
+    known = _known(client, "_")
     if names[0] in known:
         return known[names[0]]
     near = nearest(names[0], known)
     hint = f"did you mean {near}?" if near else "`bayplan registry services` shows those that exist"
     raise refuse(ProblemKind.NOT_FOUND, f"no service {names[0]} in the registry", hint=hint)
+
+
+def _offering(error: ProblemError, name: str, client: Client) -> ProblemError:
+    """The error with "did you mean", where it is about a name that is near another one."""
+    known = _known(client, "/")
+    near = nearest(name, known)
+    if error.problem.kind is not ProblemKind.NOT_FOUND or name in known or near is None:
+        return error
+    return ProblemError(msgspec.structs.replace(error.problem, hint=f"did you mean {near}?"))
+
+
+def _known(client: Client, joint: str) -> dict[str, tuple[str, str]]:
+    return {
+        f"{entry.stack}{joint}{entry.service}": (entry.stack, entry.service) for entry in client.registry()
+    }

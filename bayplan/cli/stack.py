@@ -11,10 +11,11 @@ from bayplan.cli import rows
 from bayplan.cli.commands import command, connect, waiting_options
 from bayplan.cli.follow import follow
 from bayplan.cli.listing import Layout, listing_options, print_list
-from bayplan.cli.names import not_found, offering
+from bayplan.cli.names import nothing_found, offering
 from bayplan.cli.output import note, out
 from bayplan.cli.rollout import Goal
 from bayplan.client import Client, StackNow
+from bayplan.errors import ProblemError, ProblemKind
 from bayplan.render.amounts import counted
 from bayplan.views import ServiceView
 
@@ -79,7 +80,7 @@ def rm(stacks: tuple[str, ...], yes: bool, dry_run: bool, detach: bool, timeout_
         found = {stack: client.stack_now(stack) for stack in stacks}
         for stack, view in found.items():
             if not view.services and not view.tasks:
-                raise not_found(stack, client, "stack", f"Nothing found in stack: {stack}")
+                raise nothing_found(stack, client)
         if dry_run:
             _tell_removal(found)
             return
@@ -91,10 +92,14 @@ def rm(stacks: tuple[str, ...], yes: bool, dry_run: bool, detach: bool, timeout_
 
 
 def _services(client: Client, stack: str) -> tuple[ServiceView, ...]:
-    with offering(stack, client, "stack"):
+    try:
         found = client.services(stack)
+    except ProblemError as error:
+        if error.problem.kind is not ProblemKind.NOT_FOUND:
+            raise
+        found = ()
     if not found:
-        raise not_found(stack, client, "stack", f"Nothing found in stack: {stack}")
+        raise nothing_found(stack, client)
     return found
 
 

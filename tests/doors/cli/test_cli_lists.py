@@ -139,6 +139,14 @@ def test_lookup_without_an_instance_ends_with_1_and_the_reason(world: World, cli
     assert "no ready instance of shop/web: 1 is starting" in answer.err
 
 
+def test_a_lookup_of_a_misspelt_service_offers_the_nearest(world: World, cli: Cli) -> None:
+    world.instances = {("shop", "web"): (WEB,)}
+    for name, near in (("shop/wbe", "shop/web"), ("shop_wbe", "shop_web")):
+        answer = cli("registry", "lookup", name)
+        assert answer.code == 1
+        assert f"hint: did you mean {near}?" in answer.err
+
+
 def test_status_ends_with_0_when_all_is_well_and_1_when_degraded(world: World, cli: Cli) -> None:
     world.shop()
     well = cli("status")
