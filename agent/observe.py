@@ -149,5 +149,5 @@ def network_settled(turn: Turn, event: ev.NetworkRemoved | ev.NetworkKept) -> No
 def _with_restart_delay(turn: Turn, task: Task) -> Task:
     quick = turn.now.mono_ms - task.started_at < STEADY_RUN_MS
     exits = task.quick_exits if quick else 0
-    retry_at = turn.now.mono_ms + restart_delay_ms(exits)
-    return replace(task, quick_exits=exits + 1, retry_at=retry_at)
+    restart_at = turn.now.mono_ms + restart_delay_ms(exits)
+    return replace(task, quick_exits=exits + 1, restart_at=restart_at)

@@ -53,9 +53,10 @@ class Task(Model, frozen=True, kw_only=True):
     #: Commands that went unanswered in a row, and when the next may be tried.
     failures: int = 0
     retry_at: int = 0
-    #: When its container was last started by this run of the agent, and quick exits in a row.
+    #: When its container was last seen to start, quick exits in a row, and when it may start in place.
     started_at: int = 0
     quick_exits: int = 0
+    restart_at: int = 0
 
     def __repr__(self) -> str:
         wanted = self.assignment.desired if self.assignment else "absent"

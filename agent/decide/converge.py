@@ -109,7 +109,8 @@ def _after_exit(task: Task, situation: Situation) -> Decision:
         return Decision(Act.FINISH)
     if situation.greeting:  # a controller was just told that it ended
         return REST
-    return Decision(Act.START, max(task.retry_at, situation.alone_since + RECONNECT_GRACE_MS))
+    soonest = situation.alone_since + RECONNECT_GRACE_MS
+    return Decision(Act.START, max(task.retry_at, task.restart_at, soonest))
 
 
 def _may_restart(task: Task) -> bool:
