@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import ip_address
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,10 @@ LISTEN = "0.0.0.0:7443"
 BOOTSTRAP_LISTEN = "0.0.0.0:7444"
 HTTP_LISTEN = "127.0.0.1:7480"
 SOCKET = "/run/bayplan/controller.sock"
+
+#: In the data directory: the store, and the CA.
+STORE_FILE = "state.db"
+CA_FOLDER = "ca"
 
 _FILE = "config.json"
 
@@ -71,6 +76,26 @@ def load(data_dir: Path) -> Config:
         raise refuse(
             ProblemKind.INVALID, str(error), hint="correct the file, or restore it", place=f"{path}:1"
         ) from error
+
+
+def check_loopback(listen: str) -> tuple[str, int]:
+    """Host and port of host:port. Raises ProblemError when the host is not loopback."""
+    host, _, port = listen.rpartition(":")
+    try:
+        loopback = host == "localhost" or ip_address(host.strip("[]")).is_loopback
+        number = int(port)
+    except ValueError as error:
+        raise refuse(
+            ProblemKind.INVALID, f"--http-listen {listen}: {error}", hint="give it as 127.0.0.1:7480"
+        ) from error
+    if not loopback:
+        raise refuse(
+            ProblemKind.INVALID,
+            f"--http-listen {listen} is not a loopback address",
+            "the HTTP lookup has no TLS and so does not leave the host",
+            hint="listen on 127.0.0.1, or use the gRPC lookup from other hosts",
+        )
+    return host.strip("[]"), number
 
 
 def guess_address() -> str:

@@ -18,13 +18,13 @@ from bayplan import systemd, tls
 from bayplan.errors import ProblemKind, refuse
 from bayplan.pump import Pump, read_clock
 from controller.authority import CONTROLLER_LIFE_DAYS, Authority
-from controller.config import Config
+from controller.config import CA_FOLDER, STORE_FILE, Config, check_loopback
 from controller.core import ControllerCore
 from controller.core.turn import Settings
 from controller.doors import servers
 from controller.doors.cluster import ClusterDoor, EventDoor, NodeDoor
 from controller.doors.gate import Gate
-from controller.doors.http import HttpDoor, check_loopback
+from controller.doors.http import HttpDoor
 from controller.doors.join import JoinDoor
 from controller.doors.logs import LogExchange
 from controller.doors.registry import RegistryDoor
@@ -40,9 +40,6 @@ from controller.store.sqlite import SqliteStore
 STUCK_MS = 20_000
 #: The controller's own certificate is renewed after half of its life, in seconds.
 RENEW_AFTER_S = CONTROLLER_LIFE_DAYS * 86_400 / 2
-
-STORE_FILE = "state.db"
-CA_FOLDER = "ca"
 
 log = structlog.get_logger()
 

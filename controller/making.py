@@ -13,9 +13,7 @@ from bayplan.files import make_secret_folder
 from bayplan.pump import read_clock
 from controller import config as configuration
 from controller.authority import Authority
-from controller.config import Config
-from controller.daemon import CA_FOLDER, STORE_FILE
-from controller.doors.http import check_loopback
+from controller.config import CA_FOLDER, STORE_FILE, Config
 from controller.records import Cluster, Put
 from controller.store.sqlite import SqliteStore
 
@@ -25,7 +23,7 @@ def make_cluster(config: Config, data_dir: Path) -> str:
 
     The CA comes last: a folder with a CA holds a whole cluster, one without may be made anew.
     """
-    check_loopback(config.http_listen)
+    configuration.check_loopback(config.http_listen)
     if (data_dir / CA_FOLDER).exists():
         raise refuse(
             ProblemKind.REFUSED,

@@ -5,13 +5,12 @@ Plain HTTP never leaves the machine: an address that is not loopback is refused 
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from bayplan.errors import Problem, ProblemKind, refuse
+from bayplan.errors import Problem, ProblemKind
 from bayplan.model import Instance
 from controller import lookup, views
 from controller.doors.gate import Gate
@@ -20,26 +19,6 @@ from controller.doors.gate import Gate
 REQUEST_BYTES_MAX = 8_190
 #: Connections that send nothing are closed after this time, in seconds.
 KEEPALIVE_S = 75
-
-
-def check_loopback(listen: str) -> tuple[str, int]:
-    """Host and port of host:port. Raises ProblemError when the host is not loopback."""
-    host, _, port = listen.rpartition(":")
-    try:
-        loopback = host == "localhost" or ip_address(host.strip("[]")).is_loopback
-        number = int(port)
-    except ValueError as error:
-        raise refuse(
-            ProblemKind.INVALID, f"--http-listen {listen}: {error}", hint="give it as 127.0.0.1:7480"
-        ) from error
-    if not loopback:
-        raise refuse(
-            ProblemKind.INVALID,
-            f"--http-listen {listen} is not a loopback address",
-            "the HTTP lookup has no TLS and so does not leave the host",
-            hint="listen on 127.0.0.1, or use the gRPC lookup from other hosts",
-        )
-    return host.strip("[]"), number
 
 
 class HttpDoor:
