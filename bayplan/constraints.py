@@ -40,10 +40,13 @@ def parse(text: str) -> Constraint:
     if match is None:
         raise ValueError(f"constraint {text!r} is not of the form `node.labels.zone == a` or `... != a`")
     key = match["key"]
-    if not any(
-        key == known or (known.endswith(".") and key.startswith(known) and key != known) for known in KEYS
-    ):
+    if not _known(key):
         near = difflib.get_close_matches(key, [known.rstrip(".") for known in KEYS], 1, 0.5)
         hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(KEYS)}"
         raise ValueError(f"constraint {text!r} asks about {key!r}, which nodes do not have{hint}")
     return Constraint(key=key, value=match["value"], negated=match["op"] == "!=")
+
+
+def _known(key: str) -> bool:
+    label = key.removeprefix("node.labels.")
+    return bool(label) if label != key else key in KEYS
