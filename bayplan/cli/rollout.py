@@ -187,8 +187,9 @@ def _failure_problem(task: TaskView, ended: int) -> Problem:
     status = task.status
     reason = one_line(status.message) or task_error(task) or status.state.value
     details = [f"{status.state} on {task.node or 'no node'}: {reason}"]
-    if status.exit_code is not None:
-        details.append(f"exit code {status.exit_code}{_exit_meaning(status.exit_code)}")
+    meaning = _exit_meaning(status.exit_code)
+    if status.exit_code is not None and (meaning or str(status.exit_code) not in reason):
+        details.append(f"exit code {status.exit_code}{meaning}")
     if status.probe_output:
         details.append(f"last health check: {one_line(status.probe_output)}")
     details.append(f"image {task.image}, task {task.id}")
@@ -202,7 +203,7 @@ def _failure_problem(task: TaskView, ended: int) -> Problem:
     )
 
 
-def _exit_meaning(code: int) -> str:
+def _exit_meaning(code: int | None) -> str:
     """What the shell's and Docker's well-known exit codes mean."""
     known = {
         0: ": the command ended by itself; a service's command has to go on",
@@ -213,10 +214,11 @@ def _exit_meaning(code: int) -> str:
         139: ": segmentation fault",
         143: ": ended by SIGTERM",
     }
-    return known.get(code, "")
+    return known.get(code, "") if code is not None else ""
 
 
 def _state_word(task: TaskView, service: ServiceView) -> str:
     if _is_leaving(task, service):
-        return "stopping" if task.status.state is TaskState.STOPPING else "of the old version"
+        is_stopping = task.status.state is TaskState.STOPPING or task.version == service.version
+        return "stopping" if is_stopping else "of the old version"
     return task.status.state.value

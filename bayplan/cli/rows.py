@@ -151,11 +151,12 @@ def quoted(text: str) -> str:
 
 
 def ports_text(ports: Iterable[PortSpec]) -> str:
-    """`*:8080->80/tcp`; a port that each node chooses for itself is `*:0`."""
+    """`*:8080->80/tcp`; `*->80/tcp` where each node chooses a port for itself."""
     return ", ".join(
         f"{port.host_ip or '*'}:{port.published}->{port.target}/{port.protocol}"
+        if port.published
+        else f"{port.host_ip or '*'}->{port.target}/{port.protocol}"
         for port in ports
-        if port.target
     )
 
 
