@@ -34,7 +34,7 @@ from bayplan.v1 import (
     task_pb2_grpc,
 )
 from bayplan.views import Event, NodeView, RegistryEntry, ServiceChange, ServiceView, StackView, TaskView
-from bayplan.wire import from_pb, to_pb
+from bayplan.wire import WireError, from_pb, to_pb
 
 #: Where the controller listens when nobody says otherwise.
 DEFAULT_HOST = "unix:///run/bayplan/controller.sock"
@@ -200,7 +200,7 @@ class Client(AbstractContextManager["Client"]):
 
     def service(self, name: str) -> tuple[ServiceView, ServiceSpec]:
         answer = _call(self._services.GetService, service_pb2.GetServiceRequest(service=name), READ_S)
-        return from_pb(answer.view), from_pb(answer.spec)
+        return _value(answer.view), _value(answer.spec)
 
     def scale(self, name: str, replicas: int) -> tuple[str, int, int]:
         """The service's full name, its replicas before and after."""
@@ -226,7 +226,8 @@ class Client(AbstractContextManager["Client"]):
 
     def node(self, name: str) -> NodeView:
         answer = _call(self._nodes.GetNode, node_pb2.GetNodeRequest(node=name), READ_S)
-        return from_pb(answer.node, NodeView)  # type: ignore[no-any-return]
+        node: NodeView = _value(answer.node)
+        return node
 
     def lookup(self, stack: str, service: str, every: bool) -> tuple[Instance, ...]:
         """The ready instances, or every one. Raises NOT_FOUND with the reason when there is none."""
@@ -299,4 +300,17 @@ def _stack_now(answer: Any) -> StackNow:
 
 
 def _values(messages: Any) -> tuple[Any, ...]:
-    return tuple(from_pb(message) for message in messages)
+    return tuple(_value(message) for message in messages)
+
+
+def _value(message: Any) -> Any:
+    try:
+        return from_pb(message)
+    except WireError as error:
+        raise refuse(
+            ProblemKind.REFUSED,
+            "the controller's answer cannot be understood",
+            str(error),
+            hint="client and controller may be of different versions",
+            why="bayplan version",
+        ) from None

@@ -145,15 +145,13 @@ def _problems(now: ClusterNow) -> list[str]:
 
 
 def _hints(now: ClusterNow) -> Iterator[str]:
+    """The next command for each thing that is short of what it should be."""
     for node in now.nodes:
         if not rows.node_is_well(node):
             yield (
-                f"{node.name} is {node.status}: on that machine `systemctl status bayplan-agent`, "
-                f"here `bayplan node inspect --pretty {node.name}`"
+                f"on {node.name}: `systemctl status bayplan-agent`; here: "
+                f"`bayplan node inspect --pretty {node.name}`"
             )
     for service in now.services:
         if service.ready < service.desired:
-            yield (
-                f"{service.name} has {service.ready} of {counted(service.desired, 'task')} ready: "
-                f"`bayplan service ps {service.name}`"
-            )
+            yield f"`bayplan service ps {service.name}`, `bayplan logs {service.name}`"

@@ -125,6 +125,7 @@ class World:
         self.actions: list[ServiceChange] = []
         self.after_deploy: Callable[[World], None] = lambda _world: None
         self.keep_following = False
+        self.strange = False
         self.stop_serving: Callable[[], None] = lambda: None
         self._watchers: list[queue.Queue[None]] = []
         self._lock = threading.Lock()
@@ -260,7 +261,10 @@ class Tasks(Door, task_pb2_grpc.TaskServiceServicer):
 
 class Nodes(Door, node_pb2_grpc.NodeServiceServicer):
     def ListNodes(self, request: Any, context: Any) -> Any:
-        return node_pb2.ListNodesResponse(nodes=map(to_pb, self.world.nodes))
+        answer = node_pb2.ListNodesResponse(nodes=map(to_pb, self.world.nodes))
+        if self.world.strange:
+            answer.nodes[0].status = 77
+        return answer
 
     def GetNode(self, request: Any, context: Any) -> Any:
         for each in self.world.nodes:
