@@ -75,6 +75,7 @@ class ControllerCore:
         return Turn(self.state, self._rng, self._settings, now)
 
     def _done(self, turn: Turn) -> Step:
+        self._deploys.give_up(turn)
         self._settler.settle(turn)
         self._last_ms = turn.now.mono_ms
         return turn.done()
@@ -90,8 +91,7 @@ class ControllerCore:
             case AgentSaid():
                 sessions.agent_said(turn, event)
             case SessionLost():
-                if sessions.session_lost(turn, event):
-                    self._deploys.node_left(turn, event.node_id)
+                sessions.session_lost(turn, event)
                 self._judge_soon(turn)
             case DeployAsked():
                 self._deploys.asked(turn, event)

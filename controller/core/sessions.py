@@ -85,18 +85,14 @@ def agent_said(turn: Turn, event: AgentSaid) -> None:
         turn.note("node", name, f"its agent stops: {event.message.reason or 'asked to'}")
 
 
-def session_lost(turn: Turn, event: SessionLost) -> bool:
-    """The stream ended: the node is suspect at once, and down when its lease ends.
-
-    Returns whether it was the node's current session.
-    """
+def session_lost(turn: Turn, event: SessionLost) -> None:
+    """The stream ended: the node is suspect at once, and down when its lease ends."""
     life = turn.state.lives.get(event.node_id)
     if life is None or life.session_id != event.session_id:
-        return False
+        return
     life.session_id = ""
     if life.status is NodeStatus.READY:
         _set_status(turn, event.node_id, NodeStatus.SUSPECT)
-    return True
 
 
 def judge_all(turn: Turn) -> int | None:

@@ -22,10 +22,10 @@ DEPLOYS_OPEN_MAX = 100
 
 @dataclass
 class Open:
-    """A deploy that waits for the answers of nodes."""
+    """A deploy that waits for the answers of nodes. `awaited` is by node id the session that was asked."""
 
     event: DeployAsked
-    awaited: set[str]
+    awaited: dict[str, str]
     specs: list[ServiceSpec]
     deadline_ms: int
 
@@ -62,7 +62,8 @@ class Deploys:
         for node_id, question in sorted(asked.items()):
             turn.send(node_id, question)
         deadline_ms = turn.now.mono_ms + turn.settings.preflight_ms
-        self.open[event.ticket] = Open(event, set(asked), [spec for _, spec in trial], deadline_ms)
+        awaited = {node_id: turn.state.lives[node_id].session_id for node_id in asked}
+        self.open[event.ticket] = Open(event, awaited, [spec for _, spec in trial], deadline_ms)
 
     def answered(self, turn: Turn, node_id: str, ticket: str, faults: tuple[PreflightFault, ...]) -> None:
         """A node's answer: a fault ends the deploy, the last "yes" commits it."""
@@ -73,7 +74,7 @@ class Deploys:
             problem = preflight.problem(turn.state.nodes[node_id].name, faults, waiting.specs)
             self._refuse(turn, ticket, problem)
             return
-        waiting.awaited.discard(node_id)
+        del waiting.awaited[node_id]
         if waiting.awaited:
             return
         del self.open[ticket]
@@ -84,10 +85,13 @@ class Deploys:
         else:
             _commit(turn, waiting.event, changes)
 
-    def node_left(self, turn: Turn, node_id: str) -> None:
-        """A node that was asked is gone: its deploys are refused."""
-        for ticket in [each for each, waiting in self.open.items() if node_id in waiting.awaited]:
-            self._refuse(turn, ticket, _no_answer(turn, [node_id]))
+    def give_up(self, turn: Turn) -> None:
+        """Refuses deploys that ask in a session that is over, however it ended: no answer will come."""
+        for ticket, waiting in list(self.open.items()):
+            lives = turn.state.lives
+            gone = sorted(node for node, asked in waiting.awaited.items() if lives[node].session_id != asked)
+            if gone:
+                self._refuse(turn, ticket, _no_answer(turn, gone))
 
     def caller_left(self, turn: Turn, event: CallerLeft) -> None:
         """Nobody waits any more: an uncommitted deploy is forgotten."""
