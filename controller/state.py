@@ -84,6 +84,8 @@ class State:
         self.since_ms: dict[str, int] = {}
         self.slots: dict[tuple[str, int], SlotHistory] = {}
         self.exposures: dict[str, Exposure] = {}
+        #: The newest revision of any exposure: a service that is removed and made anew does not go back.
+        self.revision = 0
         self.pending_reasons: dict[str, tuple[str, ...]] = {}
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT_MAX)
         self._by_service: dict[str, set[str]] = {}

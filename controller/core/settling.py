@@ -170,4 +170,5 @@ def _expose(turn: Turn, service: Service) -> None:
     before = registry.routable(exposure.instances)
     exposure.instances = registry.instances(rows)
     if exposure.revision == 0 or registry.routable(exposure.instances) != before:
-        exposure.revision = registry.next_revision(state.cluster.epoch, exposure.revision)
+        state.revision = registry.next_revision(state.cluster.epoch, state.revision)
+        exposure.revision = state.revision

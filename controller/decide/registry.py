@@ -9,7 +9,7 @@ from bayplan.lifecycle import ALIVE, TaskState
 from bayplan.model import BoundPort, Health, Instance, NodeStatus, ServiceSpec, TaskStatus
 from controller.records import Node, Task
 
-#: Changes of one service's instances counted before the next epoch's numbers begin.
+#: Changes of all services' instances counted before the next epoch's numbers begin.
 REVISIONS_PER_EPOCH = 1_000_000_000
 
 
@@ -41,7 +41,7 @@ def routable(all_instances: tuple[Instance, ...]) -> tuple[tuple[str, str, int],
 
 
 def next_revision(epoch: int, revision: int) -> int:
-    """A service's next revision: by one, and beyond every one of an earlier epoch."""
+    """The revision after the newest that was given: by one, and beyond every one of an earlier epoch."""
     return max(revision, (epoch - 1) * REVISIONS_PER_EPOCH) + 1
 
 
