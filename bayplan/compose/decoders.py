@@ -57,6 +57,13 @@ def memory_limit(field: Field) -> int:
     return amount
 
 
+def absolute_path(field: Field) -> str:
+    """A path inside the container."""
+    if not text(field).startswith("/"):
+        raise field.refuse(f"is not an absolute path: {shown(text(field))}", hint="begin it with /")
+    return text(field)
+
+
 def untemplated(field: Field) -> str:
     """Text without Swarm's templates, which nobody would fill in."""
     value = text(field)

@@ -149,7 +149,7 @@ def _long(field: Field) -> tuple[PortSpec, ...]:
     if port.target is None:
         return ()
     if port.published is not None and len(port.published) != len(port.target):
-        raise field.refuse("publishes a range for another number of targets; that is not supported yet")
+        raise field.refuse("maps a range to another number of targets, which is not supported yet")
     return tuple(
         PortSpec(
             target=target,

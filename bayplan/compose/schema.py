@@ -78,7 +78,7 @@ PLACEMENT: Keys = {
     **refused("preferences"),
 }
 ATTACHMENT: Keys = {
-    "aliases": yes(each(text)),
+    "aliases": yes(each(via(parse_name))),
     **refused(
         "driver_opts", "gw_priority", "interface_name", "ipv4_address", "ipv6_address", "link_local_ips",
         "mac_address", "priority",
@@ -154,7 +154,7 @@ SERVICE: Keys = {
     "labels": yes(labels, "labels of the container"),
     "hostname": yes(read.untemplated),
     "user": yes(text),
-    "working_dir": yes(text),
+    "working_dir": yes(read.absolute_path),
     "tty": yes(flag),
     "stdin_open": yes(flag),
     "read_only": yes(flag),

@@ -100,6 +100,13 @@ def test_a_bad_line_of_the_env_file_is_a_problem_with_its_line(
     assert caught.value.problem.place == ".env:2"
 
 
+def test_warnings_of_the_env_file_come_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / ".env").write_text("TAG=1$NONE\n")
+    warnings = read("shop", ["compose.yml"], environ={}).warnings
+    assert warnings == (".env:1: the variable NONE is not set; it becomes empty",)
+
+
 def test_a_link_out_of_the_project_folder_is_not_followed(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.env").write_text("A=1\n")
     (folder / "web.env").unlink()

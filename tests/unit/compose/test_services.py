@@ -275,9 +275,9 @@ def test_scale_is_another_word_for_replicas(body: str, replicas: int) -> None:
 
 
 def test_env_files_give_way_to_later_ones_and_to_the_service() -> None:
-    files = {"a.env": "A=1\nB=1\nC=1\n", "b.env": "B=2\nC=2\nD\n"}
-    web = service("env_file: [a.env, ./b.env]\nenvironment: {C: 3, E: }", files, D="host", E="host")
-    assert web.container.environment == ("A=1", "B=2", "C=3", "D=host", "E=host")
+    files = {"a.env": "A=1\nB=1\nC=1\nF=1\n", "b.env": "B=2\nC=2\nD\n"}
+    web = service("env_file: [a.env, ./b.env]\nenvironment: {C: 3, E: , F: }", files, D="host", E="host")
+    assert web.container.environment == ("A=1", "B=2", "C=3", "D=host", "E=host", "F=1")
 
 
 def test_every_place_points_at_its_line() -> None:
