@@ -19,6 +19,9 @@ from bayplan.errors import ProblemError, ProblemKind
 from bayplan.render.amounts import counted
 from bayplan.views import ServiceView
 
+#: Exit code when the user does not want it after all.
+EXIT_DECLINED = 1
+
 
 @command(
     "ls",
@@ -86,7 +89,9 @@ def rm(stacks: tuple[str, ...], yes: bool, dry_run: bool, detach: bool, timeout_
             return
         if not yes and sys.stdin.isatty():
             _tell_removal(found)
-            click.confirm("Remove?", abort=True, err=True)
+            if not click.confirm("Remove?", err=True):
+                note("nothing was removed")
+                click.get_current_context().exit(EXIT_DECLINED)
         for stack, view in found.items():
             _remove(client, stack, view, detach, timeout_ms)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import signal
@@ -257,25 +258,29 @@ def test_ctrl_c_stops_watching_and_says_how_to_come_back(world: World, cli: Cli,
     assert err.endswith("stopped watching; the cluster goes on\nhint: bayplan stack ps shop\n")
 
 
-def test_on_a_terminal_it_draws_a_row_for_each_service(world: World, cli: Cli, tmp_path: Path) -> None:
-    creates(world, "shop_api", "shop_web")
-    world.after_deploy = comes_up
+def on_a_terminal(command: list[str], folder: Path, typed: str = "") -> tuple[int, str]:
+    """Runs a program on a pseudo-terminal; its exit code and all that it showed."""
     ours, theirs = pty.openpty()
     program = subprocess.Popen(
-        cli.program("stack", "deploy", "-c", "docker-compose.yml", "shop"),
-        stdout=theirs, stderr=theirs, stdin=theirs, cwd=tmp_path,
+        command, stdout=theirs, stderr=theirs, stdin=theirs, cwd=folder,
         env=environment(TERM="xterm", NO_COLOR="1", COLUMNS="100"),
     )  # fmt: skip
     os.close(theirs)
+    os.write(ours, typed.encode())
     screen = b""
-    try:
+    with contextlib.suppress(OSError):  # a pty ends with EIO
         while chunk := os.read(ours, 65_536):
             screen += chunk
-    except OSError:  # a pty ends with EIPO
-        pass
     os.close(ours)
-    assert program.wait(20) == 0
-    text = screen.decode()
+    return program.wait(20), screen.decode()
+
+
+def test_on_a_terminal_it_draws_a_row_for_each_service(world: World, cli: Cli, tmp_path: Path) -> None:
+    creates(world, "shop_api", "shop_web")
+    world.after_deploy = comes_up
+    command = cli.program("stack", "deploy", "-c", "docker-compose.yml", "shop")
+    code, text = on_a_terminal(command, tmp_path)
+    assert code == 0
     assert "━" in text
     assert "2/2 ready" in text
     assert "shop is up: 2 services, 3 tasks ready" in text
@@ -299,6 +304,15 @@ def test_rm_waits_until_the_stack_is_gone(world: World, cli: Cli) -> None:
     assert answer.out == "Removing service shop_api\nRemoving service shop_web\n"
     assert answer.err.endswith("shop is gone\n")
     assert "shop_web removing · 2 tasks left" in answer.err
+
+
+def test_rm_asks_on_a_terminal_and_takes_no_for_an_answer(world: World, cli: Cli, tmp_path: Path) -> None:
+    world.shop()
+    code, text = on_a_terminal(cli.program("stack", "rm", "shop"), tmp_path, typed="n\n")
+    assert code == 1
+    assert "Would remove service shop_web (2 tasks)" in text
+    assert "nothing was removed" in text
+    assert world.asked == []
 
 
 def test_rm_of_an_unknown_stack_removes_none_of_those_named(world: World, cli: Cli) -> None:
