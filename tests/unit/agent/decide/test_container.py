@@ -1,0 +1,173 @@
+"""A container spec as the engine's create request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agent.decide.container import create_config
+from agent.events import NodeIdentity
+from bayplan.model import (
+    Assignment,
+    ContainerSpec,
+    Desired,
+    HealthCheck,
+    LogConfig,
+    Mount,
+    MountKind,
+    NetworkAttachment,
+    PortSpec,
+    Protocol,
+    Resources,
+)
+
+
+def config(**fields: Any) -> dict[str, Any]:
+    assignment = Assignment(
+        task_id="t1",
+        service="shop_web",
+        stack="shop",
+        slot=2,
+        version=3,
+        desired=Desired.RUN,
+        spec_id="s",
+    )
+    identity = NodeIdentity(node_id="n1", cluster_id="c1")
+    return create_config(identity, assignment, ContainerSpec(**({"image": "web:1"} | fields)))
+
+
+def host(**fields: Any) -> dict[str, Any]:
+    made: dict[str, Any] = config(**fields)["HostConfig"]
+    return made
+
+
+def test_a_bare_spec_leaves_the_image_its_defaults() -> None:
+    made = config()
+    for left_out in (
+        "Cmd",
+        "Entrypoint",
+        "User",
+        "WorkingDir",
+        "Healthcheck",
+        "StopSignal",
+        "NetworkingConfig",
+    ):
+        assert left_out not in made
+    for left_out in ("NanoCpus", "Memory", "CapAdd", "NetworkMode"):
+        assert left_out not in made["HostConfig"]
+    assert made["HostConfig"]["RestartPolicy"] == {"Name": "no"}
+
+
+def test_our_labels_win_over_the_users() -> None:
+    labels = config(labels={"mine": "yes", "bayplan.node": "forged"})["Labels"]
+    assert labels == {
+        "mine": "yes",
+        "bayplan.node": "n1",
+        "bayplan.cluster": "c1",
+        "bayplan.task": "t1",
+        "bayplan.service": "shop_web",
+        "bayplan.stack": "shop",
+        "bayplan.slot": "2",
+        "bayplan.version": "3",
+    }
+
+
+@pytest.mark.parametrize(("given", "made"), [(None, None), ((), [""]), (("sh", "-c"), ["sh", "-c"])])
+def test_an_empty_entrypoint_is_told_from_none(given: tuple[str, ...] | None, made: list[str] | None) -> None:
+    assert config(entrypoint=given).get("Entrypoint") == made
+
+
+def test_an_empty_command_is_told_from_none() -> None:
+    assert "Cmd" not in config(command=None)
+    assert config(command=())["Cmd"] == []
+
+
+def test_limits_are_in_the_engines_units() -> None:
+    made = host(limits=Resources(cpu_millis=1_500, memory_bytes=1 << 30))
+    assert (made["NanoCpus"], made["Memory"]) == (1_500_000_000, 1 << 30)
+
+
+def test_ports_keep_protocol_address_and_freedom_of_choice() -> None:
+    made = config(
+        ports=(
+            PortSpec(target=80, published=8080),
+            PortSpec(target=80, published=8081, host_ip="127.0.0.1"),
+            PortSpec(target=53, protocol=Protocol.UDP),
+        ),
+        expose=(PortSpec(target=9000),),
+    )
+    assert set(made["ExposedPorts"]) == {"80/tcp", "53/udp", "9000/tcp"}
+    assert made["HostConfig"]["PortBindings"] == {
+        "80/tcp": [
+            {"HostIp": "", "HostPort": "8080"},
+            {"HostIp": "127.0.0.1", "HostPort": "8081"},
+        ],
+        "53/udp": [{"HostIp": "", "HostPort": ""}],
+    }
+
+
+def test_mounts_use_the_api_that_refuses_a_missing_source() -> None:
+    made = host(
+        mounts=(
+            Mount(kind=MountKind.BIND, source="/etc", target="/e", read_only=True),
+            Mount(kind=MountKind.VOLUME, source="shop_data", target="/d"),
+            Mount(kind=MountKind.TMPFS, target="/t", tmpfs_size_bytes=64, tmpfs_mode=0o1777),
+        )
+    )
+    assert made["Mounts"] == [
+        {"Type": "bind", "Source": "/etc", "Target": "/e", "ReadOnly": True},
+        {"Type": "volume", "Source": "shop_data", "Target": "/d", "ReadOnly": False},
+        {
+            "Type": "tmpfs",
+            "Source": "",
+            "Target": "/t",
+            "ReadOnly": False,
+            "TmpfsOptions": {"SizeBytes": 64, "Mode": 0o1777},
+        },
+    ]
+    assert "Binds" not in made
+
+
+def test_health_checks_are_in_nanoseconds_and_can_be_switched_off() -> None:
+    check = HealthCheck(test=("CMD", "true"), interval_ms=5, timeout_ms=6, start_period_ms=7, retries=8)
+    assert config(health_check=check)["Healthcheck"] == {
+        "Test": ["CMD", "true"],
+        "Interval": 5_000_000,
+        "Timeout": 6_000_000,
+        "StartPeriod": 7_000_000,
+        "Retries": 8,
+    }
+    assert config(health_check=check, health_check_disabled=True)["Healthcheck"] == {"Test": ["NONE"]}
+
+
+@pytest.mark.parametrize(
+    ("log", "made"),
+    [
+        (LogConfig(), {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}),
+        (
+            LogConfig(options={"max-size": "1m"}),
+            {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "3"}},
+        ),
+        (LogConfig(driver="none"), {"Type": "none", "Config": {}}),
+    ],
+)
+def test_output_is_rotated_unless_the_user_says_otherwise(log: LogConfig, made: dict[str, Any]) -> None:
+    assert host(log=log)["LogConfig"] == made
+
+
+def test_only_the_first_network_is_in_the_request() -> None:
+    made = config(networks=(NetworkAttachment(network="a", aliases=("web",)), NetworkAttachment(network="b")))
+    assert made["HostConfig"]["NetworkMode"] == "a"
+    assert made["NetworkingConfig"] == {"EndpointsConfig": {"a": {"Aliases": ["web"]}}}
+
+
+def test_the_hosts_network_has_no_endpoint() -> None:
+    made = config(networks=(NetworkAttachment(network="host"),))
+    assert made["HostConfig"]["NetworkMode"] == "host"
+    assert "NetworkingConfig" not in made
+
+
+def test_a_broken_second_of_grace_is_rounded_up() -> None:
+    assert config(stop_grace_ms=1_500)["StopTimeout"] == 2
+    assert config(stop_grace_ms=0)["StopTimeout"] == 0
