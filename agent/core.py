@@ -13,7 +13,7 @@ from agent import observe, talk, work
 from agent.decide.speech import report_at
 from agent.state import State, Task, Turn, taken_up
 from bayplan.model import Now
-from bayplan.pump import Step
+from bayplan.step import Step
 
 
 class AgentCore:

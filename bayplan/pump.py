@@ -11,9 +11,10 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from bayplan.model import Now
+from bayplan.step import Core
 
 #: Events that may wait. A door that can wait does; others answer "busy".
 INBOX_EVENTS_MAX = 50_000
@@ -21,27 +22,6 @@ INBOX_EVENTS_MAX = 50_000
 BATCH_EVENTS_MAX = 1_000
 
 EventT = TypeVar("EventT")
-EventT_contra = TypeVar("EventT_contra", contravariant=True)
-
-
-class Step(NamedTuple):
-    """What one event led to: changes to keep, then commands to perform, both in order."""
-
-    changes: Sequence[Any]
-    commands: Sequence[Any]
-
-
-class Core(Protocol[EventT_contra]):
-    """The pure part of a daemon."""
-
-    def step(self, event: EventT_contra, now: Now) -> Step:
-        """Apply one event; the only way to change the core's state."""
-
-    def wake(self, now: Now) -> Step:
-        """Do what has fallen due by `now`."""
-
-    def wake_at(self) -> int | None:
-        """When something falls due next, in monotonic ms; None when nothing will."""
 
 
 class Keeper(Protocol):

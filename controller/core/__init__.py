@@ -9,8 +9,8 @@ import random
 from typing import assert_never
 
 from bayplan.model import Now
-from bayplan.pump import Step
 from bayplan.session import PreflightResult
+from bayplan.step import Step
 from controller.core import joins, sessions, stacks
 from controller.core.settling import Settler
 from controller.core.turn import Settings, Turn
@@ -33,7 +33,7 @@ OVERSLEPT_MS = 1_000
 
 
 class ControllerCore:
-    """Takes events, one after the other; see `bayplan.pump.Core`."""
+    """Takes events, one after the other; see `bayplan.step.Core`."""
 
     def __init__(self, state: State, rng: random.Random, now: Now, settings: Settings | None = None) -> None:
         self.state = state

@@ -6,8 +6,8 @@ import random
 
 from bayplan.errors import Problem
 from bayplan.model import Model, Now
-from bayplan.pump import Step
 from bayplan.session import Dismissal, Preflight, Welcome
+from bayplan.step import Step
 from bayplan.views import Event, ServiceChange
 from controller.decide.liveness import Timing
 from controller.events import Command, Publish, Reply, Scaled, Send
