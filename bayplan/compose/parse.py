@@ -132,8 +132,9 @@ class _Builder:
         plain = bool(event.implicit[0]) or event.tag in _SCALAR_TAGS
         self._count(1, line)
         node = Scalar(self._path, line, event.value, plain)
-        self._keep(event.anchor, _Anchored(node, 1, 0))
-        self._add(node, 0, line)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = _Anchored(node, 1, 0)
+        self._add(node, 0)
 
     def _begin(self, event: yaml.CollectionStartEvent, line: int) -> None:
         self._check_tag(event.tag, line)
@@ -149,8 +150,9 @@ class _Builder:
             if frame.is_map
             else List(self._path, frame.line, tuple(frame.children))
         )
-        self._keep(frame.anchor, _Anchored(node, self._nodes - frame.nodes_before, frame.height))
-        self._add(node, frame.height, frame.line)
+        if frame.anchor is not None:
+            self._anchors[frame.anchor] = _Anchored(node, self._nodes - frame.nodes_before, frame.height)
+        self._add(node, frame.height)
 
     def _alias(self, name: str, line: int) -> None:
         self._aliases += 1
@@ -160,16 +162,17 @@ class _Builder:
         if anchored is None:
             raise self._refuse(line, f"the alias *{name} has no anchor &{name} that ends before it")
         self._count(anchored.nodes, line)
-        self._add(anchored.node, anchored.height, line)
+        self._check_depth(anchored.height, line)
+        self._add(anchored.node, anchored.height)
 
-    def _add(self, node: Node, height: int, line: int) -> None:
+    def _add(self, node: Node, height: int) -> None:
         if not self._open:
             self.root = node
             return
-        self._check_depth(height, line)
         frame = self._open[-1]
         frame.children.append(node)
-        frame.height = max(frame.height, height + 1)
+        if frame.height <= height:
+            frame.height = height + 1
 
     def _entries(self, children: list[Node]) -> dict[str, Entry]:
         entries: dict[str, Entry] = {}
@@ -200,10 +203,6 @@ class _Builder:
             hint = "write `<<: *name` or `<<: [*one, *two]`"
             raise self._refuse(value.line, "a merge key `<<` takes mappings only", hint)
         return [node for node in nodes if isinstance(node, Map)]
-
-    def _keep(self, anchor: str | None, anchored: _Anchored) -> None:
-        if anchor is not None:
-            self._anchors[anchor] = anchored
 
     def _count(self, nodes: int, line: int) -> None:
         self._nodes += nodes
