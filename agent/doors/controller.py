@@ -95,6 +95,8 @@ class GrpcController:
             return
 
         async def requests() -> AsyncIterator[agent_pb2.PushLogsRequest]:
+            # The first says which request is answered, so that its end is known though nothing was written.
+            yield agent_pb2.PushLogsRequest(request_id=request_id)
             async for lines, warning in batches:
                 yield agent_pb2.PushLogsRequest(
                     request_id=request_id, lines=[to_pb(line) for line in lines], warning=warning
