@@ -1,0 +1,201 @@
+"""The controller's machine: its durable records, the real core, its session door, its callers.
+
+Of the doors only what decides about order is here: an outbox per session (one assignments message in
+flight, newer ones replace those that wait) and replies to tickets.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from bayplan.model import Assignments
+from bayplan.session import ControllerSays, Dismissal, Hello, Report
+from controller.core import ControllerCore
+from controller.doors.sessions import OUTBOX_MESSAGES_MAX
+from controller.events import AgentSaid, Publish, Reply, Send, SessionLost, SessionOpened
+from controller.records import Cluster, Drop, Put, Record
+from controller.state import State
+from tests.sim.clock import Clock
+from tests.sim.daemon import Daemon, Moment
+from tests.sim.host import Session
+from tests.sim.link import Connection
+
+
+class AgentSession:
+    """The controller's end of a connection, with what waits to be sent."""
+
+    def __init__(self, control: Control, node_id: str, run: int) -> None:
+        self.control, self.node_id, self.run = control, node_id, run
+        self.session_id = ""
+        self.connection: Connection | None = None
+        self.others: deque[ControllerSays] = deque()
+        self.newest: Assignments | None = None
+        self.in_flight = 0
+
+    def received(self, message: Any) -> None:
+        """The agent said something; the first thing is its Hello."""
+        if not self.session_id:
+            assert isinstance(message, Hello), "a session begins with Hello"
+            self.control.open_session(self, message)
+            return
+        if isinstance(message, Report) and message.revision >= self.in_flight:
+            self.in_flight = 0
+            self.flush()
+        self.control.post(AgentSaid(node_id=self.node_id, session_id=self.session_id, message=message))
+
+    def ended(self) -> None:
+        """The connection is over."""
+        self.control.lose_session(self)
+
+    def put(self, message: ControllerSays) -> None:
+        """Queue a message; a Dismissal is the last."""
+        if isinstance(message, Assignments):
+            self.newest = message
+        else:
+            assert len(self.others) < OUTBOX_MESSAGES_MAX, f"the outbox of {self.node_id} is full"
+            self.others.append(message)
+        self.flush()
+        if isinstance(message, Dismissal) and self.connection is not None:
+            self.connection.close(1)
+            self.control.lose_session(self)
+
+    def flush(self) -> None:
+        """Send what may be sent."""
+        connection = self.connection
+        assert connection is not None
+        while self.others:
+            connection.send(1, self.others.popleft())
+        if self.newest is not None and not self.in_flight:
+            message, self.newest = self.newest, None
+            self.in_flight = message.revision
+            connection.send(1, message)
+
+
+class Control:
+    """`replied` hears each answer to a caller, `touched` each change worth a line."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        seed: str,
+        replied: Callable[[Reply], None],
+        turned: Callable[[], None],
+        touched: Callable[[str], None],
+    ) -> None:
+        self.records: dict[tuple[str, str], Record] = {}
+        self.sessions: dict[str, AgentSession] = {}
+        self.daemon: Daemon | None = None
+        self.core: ControllerCore | None = None
+        self.up_since_ms = 0
+        self.on_crash: Callable[[], None] = lambda: None
+        self._clock, self._replied, self._turned, self._touched = clock, replied, turned, touched
+        self._seed = seed
+        self._rng = random.Random(f"{seed}/controller")
+        self._runs = self._sessions_made = 0
+        self._keep([Put(record=Cluster(id="sim"))])
+
+    @property
+    def state(self) -> State:
+        """What the running controller knows."""
+        assert self.core is not None
+        return self.core.state
+
+    @property
+    def running(self) -> bool:
+        """Whether the controller runs."""
+        return self.daemon is not None
+
+    def start(self) -> None:
+        """Start from the durable records, with an epoch that is durable before anybody hears of it."""
+        if self.daemon is not None:
+            return
+        self._runs += 1
+        state = State(self.records.values())
+        epoch = Put(record=msgspec.structs.replace(state.cluster, epoch=state.cluster.epoch + 1))
+        state.apply(epoch)
+        self._keep([epoch])
+        skew_ms = self._rng.randint(0, 10_000_000)
+        daemon = Daemon(self._clock, self._rng, self._keep, self._perform, self._turned, skew_ms)
+        daemon.on_death = self.crash
+        self.daemon = daemon
+        dice = random.Random(f"{self._seed}/core/{self._runs}")
+        self.core = self._make_core(state, dice, daemon)
+        self.up_since_ms = self._clock.now_ms
+        self._touched(f"controller starts, epoch {state.cluster.epoch}")
+        daemon.run(self.core)
+
+    def _make_core(self, state: State, dice: random.Random, daemon: Daemon) -> ControllerCore:
+        return ControllerCore(state, dice, daemon.now())
+
+    def crash(self, moment: Moment = Moment.NOW) -> None:
+        """SIGKILL, now or around the next commit."""
+        if self.daemon is None:
+            return
+        if moment is not Moment.NOW:
+            self.daemon.dies = moment
+            return
+        died_at = self.daemon.dies
+        self.daemon.alive = False
+        self.daemon = self.core = None
+        sessions, self.sessions = self.sessions, {}
+        for session in sessions.values():
+            if session.connection is not None:
+                session.connection.close(1, reset=True)
+        self._touched(f"controller is killed {died_at.value if died_at else ''}")
+        self.on_crash()
+
+    def post(self, event: Any) -> bool:
+        """Hand an event to the controller; False when it does not run."""
+        if self.daemon is None:
+            return False
+        self.daemon.post(event)
+        return True
+
+    # --- sessions ---
+
+    def accept(self, agent: Session, node_id: str) -> Connection | None:
+        """A connection from an agent; None when nobody listens."""
+        if self.daemon is None:
+            return None
+        session = AgentSession(self, node_id, self._runs)
+        session.connection = Connection(agent.host.wire, agent, session)
+        return session.connection
+
+    def open_session(self, session: AgentSession, hello: Hello) -> None:
+        """A Hello arrived."""
+        if session.run != self._runs or self.daemon is None:
+            return
+        self._sessions_made += 1
+        session.session_id = f"session-{self._sessions_made}"
+        self.sessions[session.session_id] = session
+        self.post(SessionOpened(node_id=session.node_id, session_id=session.session_id, hello=hello))
+
+    def lose_session(self, session: AgentSession) -> None:
+        """A session is over on this side."""
+        if self.sessions.pop(session.session_id, None) is not None:
+            self.post(SessionLost(node_id=session.node_id, session_id=session.session_id))
+
+    # --- the pump's hands ---
+
+    def _keep(self, changes: Sequence[Any]) -> None:
+        for change in changes:
+            if isinstance(change, Drop):
+                self.records.pop((change.kind, change.key), None)
+            else:
+                self.records[type(change.record).__name__, change.record.key] = change.record
+
+    def _perform(self, command: Any) -> None:
+        match command:
+            case Send(session_id=session_id, message=message):
+                session = self.sessions.get(session_id)
+                if session is not None:
+                    session.put(message)
+            case Reply():
+                self._replied(command)
+            case Publish():
+                pass

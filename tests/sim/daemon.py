@@ -1,0 +1,127 @@
+"""A daemon's pump on virtual time: inbox -> step -> persist -> perform, as bayplan.pump does it.
+
+It can be killed at any moment, also exactly before or after its changes have become durable.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any
+
+from bayplan.model import Now
+from bayplan.pump import BATCH_EVENTS_MAX, INBOX_EVENTS_MAX
+from bayplan.step import Core
+from tests.sim.clock import WALL_START_MS, Clock
+
+#: How long a commit takes.
+COMMIT_MS = (1, 8)
+#: Turns at one moment of virtual time; more is a core that does not come to rest.
+TURNS_AT_ONCE_MAX = 1_000
+
+
+class Moment(StrEnum):
+    """When a daemon dies."""
+
+    NOW = "now"
+    BEFORE_APPEND = "before its next append"
+    AFTER_APPEND = "after its next append"
+
+
+class Daemon:
+    """One run of a process. `keep` makes changes durable, `perform` does what was decided.
+
+    Its clocks differ from the world's by `skew_ms` (monotonic and wall alike), as two machines' do.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        rng: random.Random,
+        keep: Callable[[Sequence[Any]], None],
+        perform: Callable[[Any], None],
+        turned: Callable[[], None],
+        skew_ms: int = 0,
+    ) -> None:
+        self.alive = True
+        self.dies: Moment | None = None
+        self.on_death: Callable[[], None] = lambda: None
+        self.inbox: deque[Any] = deque()
+        self._clock, self._rng, self._skew_ms = clock, rng, skew_ms
+        self._keep, self._perform, self._turned = keep, perform, turned
+        self._core: Core[Any] | None = None
+        self._busy = False
+        self._planned: int | None = None
+        self._turns_at = (0, 0)
+
+    def now(self) -> Now:
+        """This moment by the daemon's own clocks."""
+        here = self._clock.now_ms + self._skew_ms
+        return Now(here, WALL_START_MS + here)
+
+    def run(self, core: Core[Any]) -> None:
+        """Begin to pump."""
+        self._core = core
+        self._plan()
+
+    def post(self, event: Any) -> None:
+        """Put an event into the inbox of a living daemon."""
+        if self.alive:
+            assert len(self.inbox) < INBOX_EVENTS_MAX, "the inbox is full"
+            self.inbox.append(event)
+            self._plan()
+
+    def _plan(self) -> None:
+        """Turn as soon as there is something to do."""
+        if self._busy or not self.alive or self._core is None:
+            return
+        wake_at = self._core.wake_at()
+        due = None if wake_at is None else max(wake_at - self._skew_ms, self._clock.now_ms)
+        if self.inbox:
+            due = self._clock.now_ms
+        if due is not None and (self._planned is None or due < self._planned):
+            self._planned = due
+            self._clock.at(due, lambda: self._turn(due))
+
+    def _turn(self, planned: int) -> None:
+        if self._busy or not self.alive or self._planned != planned:
+            return
+        self._planned = None
+        self._guard_rest()
+        assert self._core is not None
+        now = self.now()
+        batch = range(min(len(self.inbox), BATCH_EVENTS_MAX))
+        steps = [self._core.step(self.inbox.popleft(), now) for _ in batch]
+        steps.append(self._core.wake(now))
+        changes = [change for step in steps for change in step.changes]
+        commands = [command for step in steps for command in step.commands]
+        if changes:
+            self._busy = True
+            self._clock.after(self._rng.randint(*COMMIT_MS), lambda: self._commit(changes, commands))
+        else:
+            self._finish(commands)
+
+    def _commit(self, changes: list[Any], commands: list[Any]) -> None:
+        if not self.alive:
+            return
+        if self.dies is Moment.BEFORE_APPEND:
+            return self.on_death()
+        self._keep(changes)
+        if self.dies is Moment.AFTER_APPEND:
+            return self.on_death()
+        self._busy = False
+        self._finish(commands)
+
+    def _finish(self, commands: list[Any]) -> None:
+        for command in commands:
+            self._perform(command)
+        self._turned()
+        self._plan()
+
+    def _guard_rest(self) -> None:
+        at, turns = self._turns_at
+        turns = turns + 1 if at == self._clock.now_ms else 1
+        self._turns_at = (self._clock.now_ms, turns)
+        assert turns <= TURNS_AT_ONCE_MAX, "a core does not come to rest"

@@ -1,0 +1,352 @@
+"""A machine of the cluster: its engine, its agent (the real core), its journal, its session door.
+
+The door and the watcher behave as `agent.doors.session` and `agent.runtime.watch` do, on virtual time.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from agent import events as ev
+from agent.core import AgentCore
+from agent.doors.session import (
+    CONNECT_DEADLINE_S,
+    RECONNECT_DELAY_S_MAX,
+    RECONNECT_DELAY_S_MIN,
+    WELCOME_DEADLINE_S,
+)
+from bayplan.model import Assignments, Resources
+from bayplan.session import Dismissal, Heartbeat, Hello, Report, Welcome
+from tests.sim.clock import WALL_START_MS, Clock
+from tests.sim.daemon import Daemon
+from tests.sim.engine import Box, Engine
+from tests.sim.link import Connection, Wire
+
+#: The engine's events reach the agent within this time, in order.
+EVENT_DELAY_MS = (1, 30)
+#: A first list of the engine takes this long.
+LIST_MS = (20, 200)
+#: A try to connect over a cut is repeated after this long, until its deadline.
+SYN_RETRY_MS = 1_000
+
+Connect = Callable[["Session"], Connection | None]
+
+
+class Session:
+    """One link of an agent while it lasts; the agent's end of a connection."""
+
+    def __init__(self, host: Host, number: int) -> None:
+        self.number = number
+        self.host = host
+        self.connection: Connection | None = None
+        self.beating = False
+        self.over = False
+
+    def received(self, message: Any) -> None:
+        """The controller said something."""
+        self.host.heard(self, message)
+
+    def ended(self) -> None:
+        """The connection is over."""
+        self.host.end_session(self, "the controller or the network ended it")
+
+
+class Host:
+    """`connect` opens a connection to the controller, or gives None when nobody listens there."""
+
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        seed: str,
+        wire: Wire,
+        connect: Connect,
+        touched: Callable[[str], None],
+        capacity: Resources,
+        subnet: int,
+    ) -> None:
+        self.name = name
+        self.wire = wire
+        self.engine = Engine(clock, random.Random(f"{seed}/engine/{name}"), name, capacity, subnet)
+        self.engine.seen = self._engine_saw
+        self.identity = ev.NodeIdentity(node_id="", cluster_id="sim")
+        self.powered = True
+        self.core: AgentCore | None = None
+        self.daemon: Daemon | None = None
+        self.session: Session | None = None
+        self.dismissed = ""
+        #: Every start of a container: (task id, container id).
+        self.starts: list[tuple[str, str]] = []
+        self.cores = 2
+        #: What the controller said in the current session, under which epoch.
+        self._session_epoch = 0
+        self._session_said: dict[int, Assignments] = {}
+        self._clock, self._connect, self._touched = clock, connect, touched
+        self._rng = random.Random(f"{seed}/host/{name}")
+        self._skew_ms = self._rng.randint(0, 10_000_000)
+        self._journal: dict[type[Any], Any] = {}
+        self._boots = self._links = 0
+        self._listed = False
+        self._lists = 0
+        self._last_event_ms = 0
+        self._delay_ms = 0
+        self._own: dict[str, int] = {}
+        self.boot_id = self._new_boot()
+
+    # --- the agent's life ---
+
+    @property
+    def running(self) -> bool:
+        """Whether the agent runs."""
+        return self.daemon is not None
+
+    @property
+    def kept_epoch(self) -> int:
+        """The epoch in the journal: nothing was done under one that is not kept yet."""
+        kept = self._journal.get(ev.KeepAssignments)
+        return kept.epoch if kept else 0
+
+    def start_agent(self) -> None:
+        """Start the agent, on a machine that has power."""
+        if self.daemon is not None or not self.powered or self.dismissed:
+            return
+        self.daemon = Daemon(self._clock, self._rng, self._keep, self._perform, self._turned, self._skew_ms)
+        self.core = self._make_core()
+        self._listed, self._own, self._delay_ms = False, {}, int(RECONNECT_DELAY_S_MIN * 1000)
+        self.daemon.run(self.core)
+        self._touched(f"{self.name} agent starts")
+        self._list_soon(self.daemon)
+
+    def _make_core(self) -> AgentCore:
+        kept = self._journal.get(ev.KeepAssignments)
+        ends = self._journal.get(ev.KeepEnds)
+        remembered = ev.Remembered(ends=ends.ends if ends else ())
+        if kept is not None:
+            remembered = ev.Remembered(epoch=kept.epoch, assignments=kept.assignments, ends=remembered.ends)
+        return AgentCore(
+            identity=self.identity, remembered=remembered, boot_id=self.boot_id, cores=self.cores
+        )
+
+    def stop_agent(self, *, silently: bool = False) -> None:
+        """SIGKILL. What is in the journal stays, and so do the containers. Silently: the power is gone."""
+        if self.daemon is None:
+            return
+        self.daemon.alive = False
+        self.daemon = self.core = None
+        session, self.session = self.session, None
+        if session is not None and session.connection is not None:
+            session.over = True
+            if silently:
+                session.connection.vanish(0)
+            else:
+                session.connection.close(0, reset=True)
+        self._touched(f"{self.name} agent is killed")
+
+    def power_off(self) -> None:
+        """The machine stops at once, without a word."""
+        self.stop_agent(silently=True)
+        self.powered = False
+        self.engine.power_off()
+        self._touched(f"{self.name} is powered off")
+
+    def power_on(self) -> None:
+        """The machine boots: a new boot, an engine with stopped containers, the agent."""
+        if not self.powered:
+            self.powered = True
+            self.boot_id = self._new_boot()
+            self._touched(f"{self.name} boots")
+            self.start_agent()
+
+    def restart_engine(self, away_ms: int) -> None:
+        """The engine's daemon dies and comes back; its containers live on (live-restore)."""
+        daemon = self.daemon
+        if daemon is None:
+            return
+        self._listed = False
+        daemon.post(ev.EngineLost(reason="the engine went away"))
+        self._touched(f"{self.name} engine restarts")
+        self._clock.after(away_ms, lambda: self._list_soon(daemon))
+
+    def _new_boot(self) -> str:
+        self._boots += 1
+        return f"{self.name}-boot-{self._boots}"
+
+    def _keep(self, changes: Sequence[Any]) -> None:
+        for change in changes:
+            self._journal[type(change)] = change
+
+    def _turned(self) -> None:
+        self._touched("")
+
+    # --- the engine ---
+
+    def _list_soon(self, daemon: Daemon) -> None:
+        self._clock.after(self._rng.randint(*LIST_MS), lambda: self._list(daemon))
+
+    def _list(self, daemon: Daemon) -> None:
+        if daemon is not self.daemon or self._listed:
+            return
+        self._listed = True
+        self._lists += 1
+        self._last_event_ms = self._clock.now_ms
+        views = tuple(box.view() for _, box in sorted(self.engine.boxes.items()))
+        networks = tuple(sorted(self.engine.networks))
+        daemon.post(ev.EngineListed(containers=views, networks=networks, inventory=self.engine.inventory))
+        if self.session is None:
+            self._try_once(daemon)
+
+    def _engine_saw(self, action: str, box: Box) -> None:
+        """Post what happened, in order, a moment later; what is seen before a list is in the list."""
+        if action == "start":
+            self.starts.append((box.task_id, box.container_id))
+        self._touched(f"{self.name} {action} {box.task_id} {_how(action, box)}")
+        daemon = self.daemon
+        if daemon is None or not self._listed:
+            return
+        own = action in ("create", "start") and self._own.get(box.task_id)
+        if own:
+            return
+        ids = {"task_id": box.task_id, "container_id": box.container_id}
+        event: ev.Event | None = None
+        if action == "die":
+            at_ms = WALL_START_MS + self._clock.now_ms
+            event = ev.ContainerExited(
+                **ids, exit_code=box.exit_code or 0, oom_killed=box.oom_killed, at_ms=at_ms
+            )
+        elif action == "destroy":
+            event = ev.ContainerDestroyed(**ids)
+        due = max(self._last_event_ms, self._clock.now_ms + self._rng.randint(*EVENT_DELAY_MS))
+        self._last_event_ms = due
+        lists = self._lists
+
+        def arrive() -> None:
+            if daemon is not self.daemon or not self._listed or lists != self._lists:
+                return
+            if event is not None:
+                daemon.post(event)
+            elif self.engine.boxes.get(box.task_id) is box:
+                daemon.post(ev.ContainerObserved(container=box.view()))
+
+        self._clock.at(due, arrive)
+
+    # --- commands ---
+
+    def _perform(self, command: ev.Command) -> None:
+        match command:
+            case ev.Say() | ev.CloseLink():
+                self._perform_session(command)
+            case ev.PushLogs() | ev.StopLogs():
+                pass
+            case _:
+                self._perform_engine(command)
+
+    def _perform_engine(self, command: ev.Command) -> None:
+        daemon = self.daemon
+        assert daemon is not None
+        owned = command.task_id if isinstance(command, ev.CreateContainer | ev.StartContainer) else ""
+        if owned:
+            self._own[owned] = self._own.get(owned, 0) + 1
+
+        def answer(outcome: ev.Event) -> None:
+            if daemon is self.daemon:
+                if owned:
+                    self._own[owned] -= 1
+                daemon.post(outcome)
+
+        self.engine.perform(command, answer)
+
+    # --- the session ---
+
+    def _try_once(self, daemon: Daemon, waited_ms: int = 0) -> None:
+        """Cases: cut (tries go on until the deadline), nobody listens, connected."""
+        if daemon is not self.daemon or self.session is not None or self.dismissed:
+            return
+        if any(self.wire.is_cut):
+            if waited_ms >= CONNECT_DEADLINE_S * 1000:
+                self._try_later(daemon)
+            else:
+                waited = waited_ms + SYN_RETRY_MS
+                self._clock.after(SYN_RETRY_MS, lambda: self._try_once(daemon, waited))
+            return
+        session = Session(self, self._links + 1)
+        session.connection = self._connect(session)
+        if session.connection is None:
+            self._try_later(daemon)
+            return
+        self._links += 1
+        self.session = session
+        daemon.post(ev.LinkOpened(link=session.number))
+        self._clock.after(int(WELCOME_DEADLINE_S * 1000), lambda: self._want_welcome(session))
+
+    def _try_later(self, daemon: Daemon) -> None:
+        delay = int(self._delay_ms * self._rng.uniform(0.5, 1.0))
+        self._delay_ms = min(self._delay_ms * 2, int(RECONNECT_DELAY_S_MAX * 1000))
+        self._clock.after(delay, lambda: self._try_once(daemon))
+
+    def _want_welcome(self, session: Session) -> None:
+        if not session.beating:
+            self.end_session(session, "no Welcome in time")
+
+    def _perform_session(self, command: ev.Say | ev.CloseLink) -> None:
+        session = self.session
+        if session is None or session.number != command.link or session.connection is None:
+            return
+        if isinstance(command, ev.CloseLink):
+            self.end_session(session, command.reason)
+            return
+        session.connection.send(0, command.message)
+        if isinstance(command.message, Hello):
+            self._touched(f"{self.name} says hello with {len(command.message.tasks)} tasks")
+        if isinstance(command.message, Report):
+            self._clock.after(1, lambda: self._said(session))
+
+    def _said(self, session: Session) -> None:
+        if session is self.session and self.daemon is not None:
+            self.daemon.post(ev.Said(link=session.number))
+
+    def heard(self, session: Session, message: Any) -> None:
+        """A message of the controller arrived."""
+        if session is not self.session or self.daemon is None:
+            return
+        self.daemon.post(ev.Heard(link=session.number, message=message))
+        if isinstance(message, Welcome) and not session.beating:
+            session.beating = True
+            self._session_epoch = message.epoch
+            self._session_said.clear()
+            self._delay_ms = int(RECONNECT_DELAY_S_MIN * 1000)
+            self._beat(session, max(message.heartbeat_ms, 100))
+        elif isinstance(message, Assignments):
+            self._session_said[message.revision] = message
+        elif isinstance(message, Dismissal):
+            if message.final:
+                self.dismissed = message.reason
+            self.end_session(session, f"dismissed: {message.reason}")
+
+    def was_said_in_session(self, assignments: Assignments, epoch: int) -> bool:
+        """Whether the controller of that epoch said this in the newest session."""
+        return epoch == self._session_epoch and self._session_said.get(assignments.revision) is assignments
+
+    def _beat(self, session: Session, period_ms: int) -> None:
+        def beat() -> None:
+            if session is self.session and session.connection is not None:
+                session.connection.send(0, Heartbeat())
+                self._clock.after(period_ms, beat)
+
+        self._clock.after(period_ms, beat)
+
+    def end_session(self, session: Session, reason: str) -> None:
+        """The agent's side of a session is over; try for another one later."""
+        if session is not self.session or self.daemon is None:
+            return
+        self.session = None
+        if session.connection is not None:
+            session.connection.close(0)
+        self._touched(f"{self.name} session over: {reason}")
+        self.daemon.post(ev.LinkClosed(link=session.number, reason=reason))
+        self._try_later(self.daemon)
+
+
+def _how(action: str, box: Box) -> str:
+    return {"die": f"exit {box.exit_code}", "health_status": box.health.value}.get(action, "")

@@ -1,0 +1,28 @@
+"""What must always be so, one checker a file."""
+
+from tests.sim.invariants.base import Invariant, Part
+from tests.sim.invariants.capacity_kept import CapacityKept
+from tests.sim.invariants.intents_kept import IntentsKept
+from tests.sim.invariants.lookup_tells_truth import LookupTellsTruth
+from tests.sim.invariants.newest_controller_obeyed import NewestControllerObeyed
+from tests.sim.invariants.one_copy_per_slot import OneCopyPerSlot
+from tests.sim.invariants.one_node_per_task import OneNodePerTask
+from tests.sim.invariants.ports_unique import PortsUnique
+from tests.sim.invariants.queues_bounded import QueuesBounded
+from tests.sim.invariants.revisions_grow import RevisionsGrow
+from tests.sim.invariants.states_go_forward import StatesGoForward
+
+ALL: tuple[type[Invariant], ...] = (
+    OneNodePerTask,
+    StatesGoForward,
+    OneCopyPerSlot,
+    NewestControllerObeyed,
+    PortsUnique,
+    CapacityKept,
+    LookupTellsTruth,
+    IntentsKept,
+    RevisionsGrow,
+    QueuesBounded,
+)
+
+__all__ = ["ALL", "Invariant", "Part"]

@@ -1,0 +1,53 @@
+"""What a checker is, and what it sees of the world."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Protocol
+
+from agent import events as ev
+from controller.state import State
+from tests.sim.clock import Clock
+from tests.sim.control import Control
+from tests.sim.engine import Box
+from tests.sim.host import Host
+from tests.sim.intents import Intents
+
+#: A change on a host reaches the controller's view within this time when nothing hinders it.
+VIEW_LAG_MS = 1_000
+
+
+class View(Protocol):
+    """The world, read only."""
+
+    hosts: dict[str, Host]
+    control: Control
+    clock: Clock
+    intents: Intents
+
+    @property
+    def state(self) -> State: ...
+    @property
+    def hosts_by_id(self) -> dict[str, Host]: ...
+    def calm(self, name: str) -> bool: ...
+
+
+class Part(Enum):
+    """What has changed since the last check."""
+
+    CONTROLLER = auto()
+    HOST = auto()
+
+
+class Invariant(Protocol):
+    """Made once a run; `check` runs after each event that changed what it `watches`, and gives what is
+    wrong, or an empty string."""
+
+    watches: Part
+
+    def check(self, world: View) -> str: ...
+
+
+def is_running(box: Box | None) -> bool:
+    """Whether the container's process runs."""
+    return box is not None and box.phase is ev.Phase.RUNNING

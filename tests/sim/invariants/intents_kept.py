@@ -1,0 +1,23 @@
+"""What was answered with a yes is in the controller's durable records, whoever crashes."""
+
+from __future__ import annotations
+
+from tests.sim.intents import in_records
+from tests.sim.invariants.base import Part, View
+
+
+class IntentsKept:
+    watches = Part.CONTROLLER
+
+    def __init__(self) -> None:
+        self._services: object = None
+
+    def check(self, world: View) -> str:
+        records = in_records(world.control.records.values())
+        for stack in world.intents.may_be.keys() | records.keys():
+            found = records.get(stack, {})
+            if found not in world.intents.allowed(stack):
+                shown = {name: (spec.replicas, spec.container) for name, spec in found.items()}
+                return f"stack {stack} is {shown}, which nobody was promised"
+            world.intents.found(stack, found)
+        return ""

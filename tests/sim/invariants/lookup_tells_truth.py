@@ -1,0 +1,34 @@
+"""Lookup shows only what the controller assigned; on a calm, connected node it really runs.
+
+A container that died is gone from the answer within a second.
+"""
+
+from __future__ import annotations
+
+from controller.decide import registry
+from tests.sim.invariants.base import VIEW_LAG_MS, Part, View, is_running
+
+
+class LookupTellsTruth:
+    watches = Part.HOST
+
+    def check(self, world: View) -> str:
+        if not world.control.running:
+            return ""
+        state, hosts = world.state, world.hosts_by_id
+        for service in state.services.values():
+            for instance in registry.ready(state.exposure(service.id).instances):
+                task = state.tasks.get(instance.id)
+                if task is None or not task.node_id:
+                    return f"{service.name} shows {instance.id}, which is assigned to no node"
+                host = hosts[task.node_id]
+                box = host.engine.boxes.get(task.id)
+                if not world.calm(host.name) or host.engine.slowness > 1:
+                    continue
+                died_lately = box is not None and world.clock.now_ms - box.ended_ms < VIEW_LAG_MS
+                if not is_running(box) and not died_lately:
+                    return f"{service.name} shows {instance.id} as ready, and it does not run on {host.name}"
+                known = {state.nodes[task.node_id].address, box.address if box else ""}
+                if is_running(box) and instance.address not in known:
+                    return f"{service.name} shows {instance.address} for {instance.id}, which is not its own"
+        return ""

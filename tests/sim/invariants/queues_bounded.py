@@ -1,0 +1,40 @@
+"""Nothing grows without end: queues, history, and tables beside the tasks."""
+
+from __future__ import annotations
+
+from agent.doors.session import OUTGOING_MESSAGES_MAX
+from controller.core.stacks import DEPLOYS_OPEN_MAX
+from controller.decide.reconcile import HISTORY_PER_SLOT
+from tests.sim.invariants.base import Part, View
+
+#: A slot's tasks: history, one that runs, its heir, and some that are on their way out.
+TASKS_PER_SLOT_MAX = HISTORY_PER_SLOT + 20
+#: Events that may wait in the inbox of a cluster of this size.
+INBOX_EVENTS_SIM_MAX = 500
+
+
+class QueuesBounded:
+    watches = Part.CONTROLLER
+
+    def check(self, world: View) -> str:
+        for name, host in world.hosts.items():
+            if host.daemon is not None and len(host.daemon.inbox) > INBOX_EVENTS_SIM_MAX:
+                return f"{len(host.daemon.inbox)} events wait at {name}"
+        control = world.control
+        if control.daemon is None:
+            return ""
+        if len(control.daemon.inbox) > INBOX_EVENTS_SIM_MAX:
+            return f"{len(control.daemon.inbox)} events wait at the controller"
+        for session in control.sessions.values():
+            if len(session.others) > OUTGOING_MESSAGES_MAX:
+                return f"{len(session.others)} messages wait for {session.node_id}"
+        state = world.state
+        if len(control.core._deploys.open) > DEPLOYS_OPEN_MAX:
+            return "too many deploys are open"
+        slots = sum(max(service.replicas, 1) for service in state.services.values())
+        if len(state.tasks) > (slots + 20) * TASKS_PER_SLOT_MAX:
+            return f"{len(state.tasks)} tasks for {slots} slots"
+        for what, table in (("statuses", state.statuses), ("times", state.since_ms)):
+            if orphans := table.keys() - state.tasks.keys():
+                return f"{what} are kept of tasks that are no more: {sorted(orphans)[:3]}"
+        return ""

@@ -1,0 +1,30 @@
+"""The registry's revision of a service name never goes down, and moves when what is ready does."""
+
+from __future__ import annotations
+
+from controller.decide import registry
+from tests.sim.invariants.base import Part, View
+
+
+class RevisionsGrow:
+    watches = Part.CONTROLLER
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[int, object]] = {}
+
+    def check(self, world: View) -> str:
+        if not world.control.running:
+            return ""
+        state = world.state
+        for service in state.services.values():
+            exposure = state.exposures.get(service.id)
+            if service.removed or exposure is None or not exposure.revision:
+                continue
+            routable = registry.routable(exposure.instances)
+            revision, before = self._seen.get(service.name, (0, ()))
+            self._seen[service.name] = (exposure.revision, routable)
+            if exposure.revision < revision:
+                return f"{service.name} was at revision {revision} and is at {exposure.revision}"
+            if exposure.revision == revision and routable != before:
+                return f"{service.name} changed and stayed at revision {revision}"
+        return ""

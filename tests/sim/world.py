@@ -1,0 +1,394 @@
+"""The whole cluster on virtual time, and the small language in which tests speak of it.
+
+    world = World(seed=1)
+    world.node("h1", cpu=4)
+    world.deploy(stack("shop", service("web", replicas=2)))
+    world.run(10)
+    world.cut("h1")
+
+The same seed gives the same trace. Invariants are checked after each event that changed something;
+a broken one raises `Broken`, which prints the seed and the log, one line per change of state.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from agent.events import Phase
+from bayplan.errors import Problem
+from bayplan.model import (
+    ContainerSpec,
+    HealthCheck,
+    NetworkAttachment,
+    PortSpec,
+    Resources,
+    ServiceSpec,
+    StackSpec,
+)
+from controller.events import DeployAsked, JoinAsked, RemoveAsked, Reply, ScaleAsked, TokenMade
+from controller.records import Node
+from controller.state import State
+from tests.sim.clock import WALL_START_MS, Clock
+from tests.sim.control import Control
+from tests.sim.daemon import Moment
+from tests.sim.engine import Box
+from tests.sim.host import Host, Session
+from tests.sim.intents import Intents, in_records
+from tests.sim.invariants import ALL, Invariant, Part, convergence
+from tests.sim.link import Connection, Wire
+
+#: Lines of the log that a failure prints.
+LOG_LINES_SHOWN = 60
+#: A host counts as calm again this long after its last fault: agents reconnect within 5 s of back-off,
+#: a stop lasts up to its grace.
+CALM_AFTER_MS = 25_000
+#: The world must have converged this long after the last fault.
+CONVERGE_S = 30
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+def service(
+    name: str = "web",
+    replicas: int = 1,
+    image: str = "app",
+    *,
+    cpu: float = 0.1,
+    port: int = 0,
+    health: bool = False,
+    network: str = "",
+    version: str = "",
+    **fields: Any,
+) -> ServiceSpec:
+    """A service; another `version` is another spec, `port` a fixed port of its nodes."""
+    container = ContainerSpec(
+        image=image,
+        command=(version,) if version else None,
+        stop_grace_ms=4_000 if image == "slow" else 10_000,
+        ports=(PortSpec(target=80, published=port),) if port else (),
+        expose=() if port else (PortSpec(target=80),),
+        health_check=HealthCheck(test=("CMD", "true"), interval_ms=1_000, retries=3) if health else None,
+        networks=(NetworkAttachment(network=network),) if network else (),
+    )
+    reservations = Resources(cpu_millis=int(cpu * 1000), memory_bytes=1 << 20)
+    return ServiceSpec(name=name, container=container, replicas=replicas, reservations=reservations, **fields)
+
+
+def stack(name: str, *services: ServiceSpec) -> StackSpec:
+    """A stack of services."""
+    return StackSpec(name=name, services=services or (service(),))
+
+
+class World:
+    """The controller and its hosts. The classes can be replaced by ones with a fault planted in."""
+
+    def __init__(
+        self,
+        seed: int | str,
+        *,
+        delay_ms: tuple[int, int] = (0, 5),
+        control: type[Control] = Control,
+        host: type[Host] = Host,
+    ) -> None:
+        self.seed = seed
+        self.clock = Clock()
+        self.rng = random.Random(f"{seed}/world")
+        self.hosts: dict[str, Host] = {}
+        self.trace: list[str] = []
+        self.replies: dict[str, Reply] = {}
+        self.intents = Intents()
+        #: Hosts with a fault now, and until when each counts as disturbed (ms).
+        self.faults: dict[str, int] = {}
+        self.disturbed_until: dict[str, int] = {}
+        self.control = control(self.clock, str(seed), self._replied, self._turned, self._touched)
+        self.control.on_crash = self._control_died
+        self._control_down_ms = 0
+        self._host_class, self._delay_ms = host, delay_ms
+        self._changed: set[Part] = set()
+        self._tickets = 0
+        self._seen: dict[str, str] = {}
+        self._invariants: list[Invariant] = [make() for make in ALL]
+        self.control.start()
+        self._ask(TokenMade, token_id="token", secret_hash="hash", expires_ms=WALL_START_MS * 2, uses=1_000)
+
+    # --- building and asking ---
+
+    def node(self, name: str, cpu: float = 4, **labels: str) -> Host:
+        """A machine that joins and starts its agent."""
+        wire = Wire(self.clock, random.Random(f"{self.seed}/wire/{name}"), self._delay_ms)
+        capacity = Resources(cpu_millis=int(cpu * 1000), memory_bytes=8 << 30)
+        subnet = 17 + len(self.hosts)
+        host = self._host_class(
+            name, self.clock, str(self.seed), wire, self._connect, self._touched, capacity, subnet
+        )
+        asked: dict[str, Any] = {"token_id": "token", "secret_hash": "hash", "key_id": name, "name": name}
+        ticket = self._ask(JoinAsked, **asked, address=f"10.0.0.{subnet}", labels=labels)
+        self._run_until(lambda: ticket in self.replies)
+        node = self.replies[ticket].value
+        assert isinstance(node, Node), self.replies[ticket]
+        host.identity = type(host.identity)(node_id=node.id, cluster_id="sim")
+        self.hosts[name] = host
+        host.start_agent()
+        return host
+
+    def nodes(self, count: int, cpu: float = 4) -> list[Host]:
+        """Machines h1, h2, ... in session."""
+        made = [self.node(f"h{number}", cpu) for number in range(1, count + 1)]
+        self.run(2)
+        return made
+
+    def deploy(self, spec: StackSpec) -> str:
+        """Ask for a stack, and for nothing else in it; returns the ticket."""
+        return self._ask(DeployAsked, self.intents.deploy, spec, stack=spec, prune=True)
+
+    def remove(self, name: str) -> str:
+        """Ask for a stack to go; returns the ticket."""
+        return self._ask(RemoveAsked, self.intents.remove, name, stack=name)
+
+    def scale(self, full_name: str, replicas: int) -> str:
+        """Ask for another number of replicas; returns the ticket."""
+        of = full_name.partition("_")[0]
+        asked = (of, full_name, replicas)
+        return self._ask(ScaleAsked, self.intents.scale, *asked, service=full_name, replicas=replicas)
+
+    def problem(self, ticket: str) -> Problem | None:
+        """Why a request was refused; it must have been answered."""
+        return self.replies[ticket].problem
+
+    def accepted(self, ticket: str) -> bool:
+        """Whether a request was answered with a yes."""
+        return ticket in self.replies and self.replies[ticket].problem is None
+
+    def _ask(self, event: type[Any], intend: Any = None, *intent: Any, **fields: Any) -> str:
+        self._tickets += 1
+        ticket = f"ticket-{self._tickets}"
+        if self.control.running:
+            if intend is not None:
+                intend(ticket, *intent)
+                about = getattr(fields.get("stack"), "name", fields.get("stack") or fields.get("service"))
+                self._touched(f"user asks {event.__name__} {about} ({ticket})")
+            self.control.post(event(ticket=ticket, **fields))
+        return ticket
+
+    # --- faults ---
+
+    def cut(self, name: str, *, up: bool = True, down: bool = True) -> None:
+        """Cut a host off, both ways or one (`up` is from the host to the controller)."""
+        self._fault(name)
+        self.hosts[name].wire.cut(up=up, down=down)
+        self._touched(f"{name} is cut off{'' if up and down else ' upwards' if up else ' downwards'}")
+
+    def heal(self, name: str) -> None:
+        """Mend the cut."""
+        self.hosts[name].wire.heal()
+        self._touched(f"{name} is mended")
+        self._mend(name)
+
+    def crash_controller(self, moment: Moment = Moment.NOW, down_s: float = 0.5) -> None:
+        """Kill the controller; it is started again later."""
+        self._control_down_ms = int(down_s * 1000)
+        self.control.crash(moment)
+
+    def _control_died(self) -> None:
+        self.intents.unanswered()
+        self.clock.after(self._control_down_ms, self.control.start)
+
+    def crash_agent(self, name: str, moment: Moment = Moment.NOW, down_s: float = 1) -> None:
+        """Kill an agent; systemd starts it again."""
+        host = self.hosts[name]
+        if host.daemon is None:
+            return
+        self._fault(name)
+
+        def died() -> None:
+            host.stop_agent()
+            self.clock.after(int(down_s * 1000), back)
+
+        def back() -> None:
+            host.start_agent()
+            self._mend(name)
+
+        if moment is Moment.NOW:
+            died()
+        else:
+            host.daemon.dies, host.daemon.on_death = moment, died
+
+    def kill_container(self, box: Box, host: Host, *, oom: bool = False) -> None:
+        """A container's process dies."""
+        host.engine.kill(box, 137, oom_killed=oom)
+
+    def power_off(self, name: str) -> None:
+        """A machine stops at once."""
+        self._fault(name)
+        self.hosts[name].power_off()
+
+    def power_on(self, name: str) -> None:
+        """It boots."""
+        self.hosts[name].power_on()
+        self._mend(name)
+
+    def restart_engine(self, name: str, away_s: float = 1) -> None:
+        """A machine's engine goes away and comes back."""
+        self._fault(name)
+        self.hosts[name].restart_engine(int(away_s * 1000))
+        self.clock.after(int(away_s * 1000), lambda: self._mend(name))
+
+    def trouble(self, name: str, share: float, slowness: int = 1) -> None:
+        """Let a share of a host's engine calls go unanswered, and all take longer."""
+        self.hosts[name].engine.trouble, self.hosts[name].engine.slowness = share, slowness
+        self._touched(f"{name} engine: trouble {share:.2f}, {slowness} times slower")
+
+    def heal_all(self) -> None:
+        """End all faults."""
+        for name, host in self.hosts.items():
+            self.trouble(name, 0)
+            if host.daemon is not None:
+                host.daemon.dies = None
+            if any(host.wire.is_cut):
+                self.heal(name)
+            host.power_on()
+            host.start_agent()
+            if self.faults.pop(name, 0):
+                self._mend(name)
+        if self.control.daemon is not None:
+            self.control.daemon.dies = None
+        self.control.start()
+
+    def _fault(self, name: str) -> None:
+        self.faults[name] = self.faults.get(name, 0) + 1
+
+    def _mend(self, name: str) -> None:
+        left = self.faults.get(name, 0) - 1
+        self.faults[name] = max(0, left)
+        self.disturbed_until[name] = self.clock.now_ms + CALM_AFTER_MS
+
+    def calm(self, name: str) -> bool:
+        """Whether a host has had no fault for a while."""
+        return not self.faults.get(name) and self.clock.now_ms >= self.disturbed_until.get(name, 0)
+
+    # --- looking ---
+
+    @property
+    def state(self) -> State:
+        """What the running controller knows."""
+        return self.control.state
+
+    @property
+    def hosts_by_id(self) -> dict[str, Host]:
+        """Hosts by node id."""
+        return {host.identity.node_id: host for host in self.hosts.values()}
+
+    def boxes(self, stack_name: str = "", *, running: bool = True) -> list[tuple[Host, Box]]:
+        """All containers (of a stack), by host and task."""
+        return [
+            (host, box)
+            for _, host in sorted(self.hosts.items())
+            for _, box in sorted(host.engine.boxes.items())
+            if (not stack_name or box.labels["bayplan.stack"] == stack_name)
+            and (not running or box.phase is Phase.RUNNING)
+        ]
+
+    def container_ids(self, stack_name: str = "") -> list[str]:
+        """The ids of the running containers."""
+        return sorted(box.container_id for _, box in self.boxes(stack_name))
+
+    # --- running ---
+
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        until_ms = self.clock.now_ms + int(seconds * 1000)
+        with self._told():
+            while self.clock.step(until_ms):
+                self._check()
+
+    def run_until(self, what: Callable[[], bool], within_s: float = CONVERGE_S) -> float:
+        """Let time pass until something is so; returns the seconds that it took."""
+        began_ms = self.clock.now_ms
+        self._run_until(what, within_s)
+        return (self.clock.now_ms - began_ms) / 1000
+
+    def converge(self, within_s: float = CONVERGE_S) -> float:
+        """Let time pass until all is as wanted; returns the seconds that it took."""
+        began_ms = self.clock.now_ms
+        with self._told():
+            while left := convergence.missing(self):
+                due = self.clock.now_ms + 100
+                if due > began_ms + within_s * 1000:
+                    raise Broken(f"not converged after {within_s} s: {'; '.join(left)}")
+                while self.clock.step(due):
+                    self._check()
+        return (self.clock.now_ms - began_ms) / 1000
+
+    def _run_until(self, what: Callable[[], bool], within_s: float = CONVERGE_S) -> None:
+        until_ms = self.clock.now_ms + int(within_s * 1000)
+        with self._told():
+            while not what():
+                if not self.clock.step(until_ms):
+                    raise Broken(f"did not come about within {within_s} s")
+                self._check()
+
+    def _check(self) -> None:
+        """Cases: nothing changed; only hosts did; the controller did, which all checkers look at."""
+        if not self._changed:
+            return
+        controller = Part.CONTROLLER in self._changed
+        self._changed.clear()
+        for invariant in self._invariants:
+            if controller or invariant.watches is Part.HOST:
+                fault = invariant.check(self)
+                if fault:
+                    raise Broken(f"{type(invariant).__name__}: {fault}")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Let a failure tell its seed and what came before."""
+        try:
+            yield
+        except Exception as error:
+            tail = "\n".join(self.trace[-LOG_LINES_SHOWN:])
+            error.add_note(f"seed {self.seed}, at {self.clock.now_ms / 1000:.3f} s; the log's end:\n{tail}")
+            raise
+
+    # --- what the parts tell ---
+
+    def _connect(self, session: Session) -> Connection | None:
+        return self.control.accept(session, session.host.identity.node_id)
+
+    def _replied(self, reply: Reply) -> None:
+        self.replies[reply.ticket] = reply
+        answer = reply.problem.summary if reply.problem else "accepted"
+        stack_name = self.intents.answered(reply.ticket, reply.problem is None)
+        self._touched(f"reply {reply.ticket}: {answer}")
+        if stack_name:
+            durable = in_records(self.control.records.values()).get(stack_name, {})
+            if durable not in self.intents.allowed(stack_name):
+                raise Broken(f"{reply.ticket} was answered, and {stack_name} is not durably so")
+
+    def _touched(self, line: str) -> None:
+        self._changed.add(Part.HOST)
+        if line:
+            self.trace.append(f"{self.clock.now_ms / 1000:9.3f} {line}")
+
+    def _turned(self) -> None:
+        """The controller has turned: tell what it sees otherwise than before."""
+        self._changed.add(Part.CONTROLLER)
+        state = self.state
+        seen = {f"node {state.nodes[node].name}": str(life.status) for node, life in state.lives.items()}
+        for task in state.tasks.values():
+            wish = "removing" if task.removing else task.desired.value
+            where = state.nodes[task.node_id].name if task.node_id else "-"
+            key = f"task {task.id} {state.services[task.service_id].name}.{task.slot} v{task.version}"
+            status = state.status_of(task)
+            what = f"{status.state.value}{f' ({status.message})' if status.message else ''}"
+            seen[key] = f"{what}, wanted {wish}, on {where}"
+        for key, now in seen.items():
+            if self._seen.get(key) != now:
+                self._touched(f"sees {key}: {now}")
+        for key in [key for key in self._seen if key not in seen]:
+            self._touched(f"sees {key}: no more")
+        self._seen = seen
