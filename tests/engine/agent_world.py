@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+
+import structlog
 
 from agent import events as ev
 from agent.core import AgentCore
@@ -27,6 +30,7 @@ from bayplan.model import (
 from bayplan.session import (
     AgentSays,
     ControllerSays,
+    Heartbeat,
     Hello,
     LogPull,
     Preflight,
@@ -77,6 +81,7 @@ class World:
         self.heard: list[TaskStatus] = []
         self.gone: set[str] = set()
         self.acked = 0
+        self.beats = 0
         self.lines: list[LogLine] = []
         self.warnings: list[str] = []
         self.answers: list[PreflightResult] = []
@@ -86,6 +91,8 @@ class World:
         self._assigned: dict[str, tuple[Assignment, ContainerSpec]] = {}
         self._running: asyncio.Task[None] | None = None
         self._links = 0
+        self._logged = structlog.testing.LogCapture()
+        structlog.configure(processors=[self._logged], cache_logger_on_first_use=False)
 
     # --- the agent ---------------------------------------------------------------------------------
 
@@ -102,6 +109,21 @@ class World:
                 await self._running
         self._running = self.link = None
 
+    @contextlib.contextmanager
+    def hung_engine(self) -> Iterator[None]:
+        """Dockerd neither answers nor ends: its sockets stay open."""
+        self.host.run("pkill", "-STOP", "dockerd")
+        try:
+            yield
+        finally:
+            self.host.run("pkill", "-CONT", "dockerd")
+            # The program through which it was started had stopped with it, and would never reap it.
+            subprocess.run(["pkill", "-CONT", "-f", f"^nsenter .*{self.host.docker_socket}"], check=True)
+
+    def agent_log(self, event: str) -> list[object]:
+        """What the agent logged of one event."""
+        return [entry for entry in self._logged.entries if entry["event"] == event]
+
     def journal_files(self) -> list[Path]:
         return sorted(self._data_dir.glob("*.journal"))
 
@@ -116,6 +138,7 @@ class World:
 
     async def close(self) -> None:
         await self.kill_agent()
+        structlog.reset_defaults()
         for container in self.host.containers():
             self.host.docker("rm", "-f", "-v", container)
         for network in self.host.networks():
@@ -144,7 +167,7 @@ class World:
             self.hellos.append(message)
             self.heard += message.tasks
             link.inbox.put_nowait(
-                Welcome(session_id=str(self._links), epoch=self.epoch, heartbeat_ms=1_000, node_name="n1")
+                Welcome(session_id=str(self._links), epoch=self.epoch, heartbeat_ms=200, node_name="n1")
             )
             self.link = link
             if self._assigned:
@@ -153,6 +176,8 @@ class World:
             self.heard += message.tasks
             self.gone.update(message.gone)
             self.acked = message.revision
+        elif isinstance(message, Heartbeat):
+            self.beats += 1
         elif isinstance(message, PreflightResult):
             self.answers.append(message)
 

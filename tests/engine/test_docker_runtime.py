@@ -266,3 +266,60 @@ async def test_output_comes_by_line_with_stream_and_time_and_follows(world: Worl
     assert (streams[b"one"], streams[b"two"]) == ("stdout", "stderr")
     assert all(abs(line.time_ns - time.time_ns()) < 30e9 for line in world.lines)
     assert world.warnings == ["no output of task none: it has no container on this node"]
+
+
+async def test_an_engine_that_hangs_ends_nothing_and_doubles_nothing(world: World) -> None:
+    await world.start_agent()
+    world.assign("t1", sleeper())
+    await world.reach("t1", TaskState.RUNNING)
+    started = world.host.inspect("bp-t1")["State"]["StartedAt"]  # type: ignore[index]
+    with world.hung_engine():
+        world.assign("t2", sleeper())
+        beats = world.beats
+        await world.until("the agent knows", lambda: world.agent_log("the engine is away"), 12.5)
+        assert world.beats >= beats + 8  # the node itself is well
+    await world.reach("t2", TaskState.RUNNING)
+    assert world.states("t1")[-1] is TaskState.RUNNING
+    assert world.host.inspect("bp-t1")["State"]["StartedAt"] == started  # type: ignore[index]
+    assert len(world.host.containers()) == 2
+
+
+async def test_a_create_whose_outcome_was_lost_is_adopted(world: World) -> None:
+    labels = ("--label", "bayplan.node=n1", "--label", "bayplan.task=t1")
+    await world.start_agent()
+    made = world.host.docker("create", "--name", "bp-t1", *labels, IMAGE, "sleep", "1000")
+    world.assign("t1", sleeper())
+    assert (await world.reach("t1", TaskState.RUNNING)).container_id == made
+
+
+async def test_a_name_that_someone_else_has_taken_is_a_refusal(world: World) -> None:
+    await world.start_agent()
+    world.host.docker("create", "--name", "bp-t1", IMAGE)
+    world.assign("t1", sleeper())
+    message = (await world.reach("t1", TaskState.REJECTED)).message
+    assert message == "the name bp-t1 is taken by a container of someone else"
+
+
+async def test_a_network_that_vanishes_is_made_again_for_the_next_task(world: World) -> None:
+    shop = (NetworkAttachment(network="shop_default"),)
+    await world.start_agent()
+    world.assign("t1", shell("exit 0", networks=shop))
+    await world.reach("t1", TaskState.COMPLETE)
+    await world.until("the network is free", lambda: world.host.docker("network", "prune", "-f"))
+    world.assign("t2", sleeper(networks=shop))
+    await world.reach("t2", TaskState.REJECTED)
+    world.assign("t3", sleeper(networks=shop))
+    await world.reach("t3", TaskState.RUNNING)
+
+
+async def test_many_tasks_start_and_go_within_the_nodes_slots(world: World) -> None:
+    await world.start_agent()
+    names = [f"t{number:02}" for number in range(12)]
+    for name in names:
+        world.assign(name, sleeper())
+    for name in names:
+        await world.reach(name, TaskState.RUNNING, 60)
+    for name in names:
+        world.withdraw(name)
+    await world.until("all are gone", lambda: set(names) <= world.gone, 60)
+    assert world.host.containers() == []
