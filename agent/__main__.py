@@ -43,7 +43,10 @@ def main(context: click.Context) -> None:
 @_data_dir
 @_docker_socket
 @click.option(
-    "--log-format", type=click.Choice([each.value for each in LogFormat]), default=LogFormat.CONSOLE.value, show_default=True
+    "--log-format",
+    type=click.Choice([each.value for each in LogFormat]),
+    default=LogFormat.CONSOLE.value,
+    show_default=True,
 )
 @click.option("--log-level", default="info", show_default=True)
 def run(

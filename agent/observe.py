@@ -114,8 +114,10 @@ def reject(turn: Turn, task: Task, reason: str) -> None:
 def await_image(turn: Turn, task: Task) -> None:
     """Let a task that is still wanted wait for its image."""
     if task.wanted and task.spec is not None:
-        turn.state.pulls.setdefault(task.spec.image, Pull(image=task.spec.image))
-        task = replace(task, work=Work.PULL)
+        image = task.spec.image
+        turn.state.pulls.setdefault(image, Pull(image=image))
+        status = moved(task.status, TaskState.PREPARING, turn.now.wall_ms, f"pulling {image}")
+        task = replace(task, work=Work.PULL, status=status)
     turn.state.put(task)
 
 

@@ -78,7 +78,7 @@ class Hands:
                 return ev.ContainerStopped(container=await watcher.view(container_id))
             case ev.RemoveContainer(task_id=task_id, container_id=container_id):
                 await engine.remove(container_id)
-                watcher.touch(container_id)
+                watcher.forget(container_id)
                 return ev.ContainerRemoved(task_id=task_id)
             case _:
                 assert_never(command)

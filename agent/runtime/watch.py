@@ -97,6 +97,12 @@ class Watcher:
         if self._dirty is not None:
             self._dirty.add(container_id)
 
+    def forget(self, container_id: str) -> None:
+        """A container is gone for good."""
+        self.touch(container_id)
+        self._changes.pop(container_id, None)
+        self._out_of_memory.discard(container_id)
+
     @contextmanager
     def own(self, task_id: str) -> Iterator[None]:
         """A create or start of ours is under way: its outcome tells what its event would."""
@@ -172,8 +178,7 @@ class Watcher:
             else:
                 self._tell_exit(event, oom_killed)
         elif event.action == "destroy":
-            self._changes.pop(container_id, None)
-            self._out_of_memory.discard(container_id)
+            self.forget(container_id)
             self._post(ContainerDestroyed(task_id=event.task_id, container_id=container_id))
         elif replayed or (event.action != "oom" and event.task_id not in self._own):
             group.create_task(self._tell_view(container_id))

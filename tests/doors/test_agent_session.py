@@ -203,6 +203,7 @@ async def test_output_is_pushed_beside_the_session(wire: Wire) -> None:
         yield [], "no output of task t2"
 
     await wire.grpc.push_logs("r1", batches())
-    first, second = wire.controller.pushed
+    opening, first, second = wire.controller.pushed
+    assert (opening.request_id, len(opening.lines)) == ("r1", 0)
     assert (first.request_id, first.lines[0].text) == ("r1", b"hello \xff")
     assert second.warning == "no output of task t2"

@@ -148,9 +148,13 @@ def test_a_missing_image_is_pulled_once_for_all_that_wait() -> None:
     for task_id in ("t1", "t2"):
         world.fail(task_id, ev.FaultKind.NO_IMAGE)
     assert [command.image for command in world.done(ev.PullImage)] == ["web:1"]
+    assert world.state("t2") is TaskState.PREPARING
+    assert world.told["t2"].message == "pulling web:1"
     world.auto = True
     world.post(ev.ImagePulled(image="web:1"))
     assert world.alive() == {"t1", "t2"}
+    assert world.state("t2") is TaskState.RUNNING
+    assert world.told["t2"].message == ""
 
 
 def test_an_image_that_cannot_be_had_rejects_all_that_wait() -> None:
