@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 
 from bayplan.model import Model
+from bayplan.nearest import did_you_mean
 
-#: What a constraint may ask about; those ending in a dot take a label's name.
-KEYS = (
-    "node.hostname",
-    "node.id",
-    "node.labels.",
-    "node.platform.arch",
-    "node.platform.os",
-    "node.role",
-)
-_FORM = re.compile(r"\s*(?P<key>[^\s=!]+)\s*(?P<op>==|!=)\s*(?P<value>\S.*?)\s*")
+#: What a constraint may ask about, besides labels.
+KEYS = ("node.hostname", "node.id", "node.platform.arch", "node.platform.os", "node.role")
+#: Before a label's name.
+LABELS = "node.labels."
+
+_FORM = re.compile(r"\s*(?P<key>[^\s=!]+)\s*(?P<operator>==|!=)\s*(?P<value>\S(?:.*\S)?)\s*")
+
+
+class ConstraintError(ValueError):
+    """A text that is no constraint; `hint` is the way out."""
+
+    def __init__(self, summary: str, hint: str) -> None:
+        super().__init__(f"{summary}; {hint}")
+        self.summary = summary
+        self.hint = hint
 
 
 class Constraint(Model, frozen=True, kw_only=True):
@@ -35,18 +40,18 @@ class Constraint(Model, frozen=True, kw_only=True):
 
 
 def parse(text: str) -> Constraint:
-    """A constraint from its text. Raises ValueError that names the nearest right form."""
+    """A constraint from its text. Raises ConstraintError."""
     match = _FORM.fullmatch(text)
     if match is None:
-        raise ValueError(f"constraint {text!r} is not of the form `node.labels.zone == a` or `... != a`")
+        raise ConstraintError(f"{_shown(text)} is not a constraint", "write it like node.labels.zone == a")
     key = match["key"]
-    if not _known(key):
-        near = difflib.get_close_matches(key, [known.rstrip(".") for known in KEYS], 1, 0.5)
-        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(KEYS)}"
-        raise ValueError(f"constraint {text!r} asks about {key!r}, which nodes do not have{hint}")
-    return Constraint(key=key, value=match["value"], negated=match["op"] == "!=")
+    label = key.removeprefix(LABELS)
+    if key not in KEYS and (label == key or not label):
+        candidates = (*KEYS, LABELS + key.rpartition(".")[2])
+        hint = did_you_mean(key, candidates, f"write one of {', '.join(KEYS)}, {LABELS}NAME")
+        raise ConstraintError(f"{_shown(key)} is not a key of a constraint", hint)
+    return Constraint(key=key, value=match["value"], negated=match["operator"] == "!=")
 
 
-def _known(key: str) -> bool:
-    label = key.removeprefix("node.labels.")
-    return bool(label) if label != key else key in KEYS
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:60] + "...")

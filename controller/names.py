@@ -5,11 +5,11 @@ A miss says what is nearest.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from bayplan.errors import ProblemError, ProblemKind, refuse
+from bayplan.nearest import did_you_mean
 from controller.records import Node, Service, Task
 from controller.state import State
 
@@ -74,6 +74,5 @@ def by_id(known: Sequence[T], text: str) -> T | None:
 
 def missing(kind: str, name: str, known: Iterable[str]) -> ProblemError:
     """The problem that there is no such thing, with the nearest name."""
-    near = difflib.get_close_matches(name, sorted(set(known)), 1)
-    hint = f"did you mean {near[0]}?" if near else f"`bayplan {kind} ls` shows what there is"
+    hint = did_you_mean(name, known, f"`bayplan {kind} ls` shows what there is")
     return refuse(ProblemKind.NOT_FOUND, f"there is no {kind} {name}", hint=hint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 from collections.abc import Callable, Mapping
@@ -14,9 +13,6 @@ if TYPE_CHECKING:
     from bayplan.client import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-#: How near a word must be to be offered instead (difflib's ratio).
-NEAR_MIN = 0.6
 
 
 class Lazy(NamedTuple):
@@ -65,6 +61,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in self.lazy and not name.startswith("-"):
+            from bayplan.nearest import nearest
+
             near = nearest(name, self.lazy)
             hint = f": did you mean `{ctx.command_path} {near}`?" if near else ""
             raise click.UsageError(f"`{ctx.command_path}` has no command {name!r}{hint}", ctx)
@@ -84,11 +82,6 @@ def write_examples(formatter: click.HelpFormatter, examples: tuple[str, ...]) ->
         with formatter.section("Examples"):
             for example in examples:
                 formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
-
-
-def nearest(name: str, known: Any) -> str | None:
-    """The known name that the user may have meant."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=NEAR_MIN)), None)
 
 
 def command(name: str, help: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:  # noqa: A002

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import msgspec
 
-from bayplan.cli.commands import nearest
 from bayplan.client import Client
 from bayplan.errors import ProblemError, ProblemKind, refuse
+from bayplan.nearest import nearest
 
 
 def full_name(name: str) -> str:

@@ -6,10 +6,11 @@ import click
 import msgspec
 
 from bayplan.cli import rows
-from bayplan.cli.commands import command, connect, nearest
+from bayplan.cli.commands import command, connect
 from bayplan.cli.listing import Layout, listing_options, print_list
 from bayplan.client import Client
 from bayplan.errors import ProblemError, ProblemKind, refuse
+from bayplan.nearest import nearest
 
 
 @command(

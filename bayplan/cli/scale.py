@@ -13,10 +13,8 @@ from bayplan.cli.output import note, out
 from bayplan.cli.rollout import Goal
 from bayplan.client import Client
 from bayplan.lifecycle import ENDED
+from bayplan.limits import REPLICAS_MAX
 from bayplan.model import RestartCondition
-
-#: The most tasks that one command may ask for.
-REPLICAS_MAX = 10_000
 
 
 @command(

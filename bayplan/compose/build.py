@@ -17,7 +17,7 @@ from bayplan.compose import typed
 from bayplan.compose.dotenv import parse_env
 from bayplan.compose.fields import Placed
 from bayplan.compose.nodes import Source
-from bayplan.compose.report import Report, did_you_mean, invalid, shown
+from bayplan.compose.report import Report, invalid, shown
 from bayplan.model import (
     ContainerSpec,
     HealthCheck,
@@ -30,6 +30,7 @@ from bayplan.model import (
     ServiceSpec,
     UpdatePolicy,
 )
+from bayplan.nearest import did_you_mean
 from bayplan.units import format_bytes, format_cpus
 
 #: Reads a file that the compose file names; raises OSError when it cannot be read.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bayplan.compose import typed
 from bayplan.compose.fields import Placed
-from bayplan.compose.report import Report, did_you_mean, invalid, shown
+from bayplan.compose.report import Report, invalid, shown
 from bayplan.model import PortSpec, Protocol
+from bayplan.nearest import did_you_mean
 
 _ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})
 

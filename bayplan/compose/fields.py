@@ -13,9 +13,10 @@ from enum import StrEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from bayplan.compose.nodes import Entry, List, Map, Node, Scalar, describe, is_null
-from bayplan.compose.report import SHOWN_CHARS_MAX, FormError, Report, did_you_mean, invalid, shown
+from bayplan.compose.report import SHOWN_CHARS_MAX, FormError, Report, invalid, shown
 from bayplan.errors import ProblemError
 from bayplan.model import Model
+from bayplan.nearest import did_you_mean
 
 T = TypeVar("T")
 

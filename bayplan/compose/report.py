@@ -5,9 +5,6 @@ Errors are ProblemErrors from the moment they arise; `collect` takes them in and
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
 from bayplan.errors import Problem, ProblemError, ProblemKind
 
 #: Errors shown at once; the user mends the first ones first.
@@ -102,11 +99,3 @@ def invalid(place: str, summary: str, *details: str, hint: str = "") -> ProblemE
 def shown(text: str) -> str:
     """A text of the user's in quotes, on one line and cut to SHOWN_CHARS_MAX."""
     return repr(text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "...")
-
-
-def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """A hint that names the nearest known name, or the other hint when nothing is near."""
-    if len(name) > SHOWN_CHARS_MAX:
-        return otherwise
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]}?" if near else otherwise

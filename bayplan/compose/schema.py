@@ -29,10 +29,8 @@ from bayplan.compose.fields import (
 from bayplan.compose.mounts import tmpfs, volumes
 from bayplan.compose.names import parse_constraint, parse_image, parse_name
 from bayplan.compose.ports import expose, ports
+from bayplan.limits import REPLICAS_MAX
 from bayplan.model import RestartCondition
-
-#: Most replicas of a service.
-REPLICAS_MAX = 10_000
 
 _DRIVER_HINT = "remove the driver"
 

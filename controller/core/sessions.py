@@ -69,6 +69,13 @@ def _was_there(turn: Turn, task: Task) -> bool:
     return not task.wanted or turn.state.status_of(task).state in ALIVE | ENDED
 
 
+def _never_there(turn: Turn, node_id: str) -> tuple[str, ...]:
+    """Tasks to be removed of which an agent that has taken over all it was sent has never spoken: they
+    came and went while it was sent something else."""
+    tasks = turn.state.tasks_on(node_id)
+    return tuple(task.id for task in tasks if task.removing and task.id not in turn.state.statuses)
+
+
 def agent_said(turn: Turn, event: AgentSaid) -> None:
     """A message of a running session; one of an older session is not heard."""
     life = turn.state.lives.get(event.node_id)
@@ -80,6 +87,8 @@ def agent_said(turn: Turn, event: AgentSaid) -> None:
     if isinstance(event.message, Report):
         _take_statuses(turn, event.node_id, event.message.tasks)
         _take_gone(turn, event.node_id, event.message.gone)
+        if event.message.revision == life.revision:
+            _take_gone(turn, event.node_id, _never_there(turn, event.node_id))
     elif isinstance(event.message, Goodbye):
         name = turn.state.nodes[event.node_id].name
         turn.note("node", name, f"its agent stops: {event.message.reason or 'asked to'}")

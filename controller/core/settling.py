@@ -101,6 +101,9 @@ def _carry_out(turn: Turn, service: Service, decision: reconcile.Decision) -> No
         _change(turn, msgspec.structs.replace(turn.state.tasks[task_id], desired=Desired.STOP))
     for task_id in decision.remove:
         _change(turn, msgspec.structs.replace(turn.state.tasks[task_id], removing=True))
+    # Age decides between an elder and its heir, so it must not go back when the clock does.
+    newest_ms = max((task.created_ms for task in turn.state.tasks_of(service.id)), default=0)
+    created_ms = max(turn.now.wall_ms, newest_ms + 1)
     for slot in decision.create:
         turn.put(
             Task(
@@ -108,7 +111,7 @@ def _carry_out(turn: Turn, service: Service, decision: reconcile.Decision) -> No
                 service_id=service.id,
                 slot=slot,
                 version=service.version,
-                created_ms=turn.now.wall_ms,
+                created_ms=created_ms,
             )
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from bayplan.errors import Problem, ProblemError, ProblemKind
+from bayplan.limits import REPLICAS_MAX
 from bayplan.model import PreflightFault, ServiceSpec
 from bayplan.views import ServiceAction
 from controller import names
@@ -131,8 +132,8 @@ def scale_asked(turn: Turn, event: ScaleAsked) -> None:
         return
     spec = turn.state.spec_of(service)
     wished = msgspec.structs.replace(spec, replicas=event.replicas)
-    if not 0 <= event.replicas <= deploy.REPLICAS_MAX:
-        summary = f"{event.replicas} replicas: 0 to {deploy.REPLICAS_MAX} are possible"
+    if not 0 <= event.replicas <= REPLICAS_MAX:
+        summary = f"{event.replicas} replicas: 0 to {REPLICAS_MAX} are possible"
         turn.reply(event.ticket, problem=Problem(kind=ProblemKind.INVALID, summary=summary))
         return
     trial = _try(turn, (deploy.Change(ServiceAction.SCALE, service.name, service, wished),))

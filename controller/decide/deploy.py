@@ -6,7 +6,6 @@ controller believes nobody.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -14,19 +13,13 @@ import msgspec
 
 from bayplan import constraints
 from bayplan.errors import Problem, ProblemKind
+from bayplan.limits import REPLICAS_MAX, SERVICE_NAME, SERVICES_MAX, STACK_NAME
 from bayplan.model import ServiceSpec, StackSpec
 from bayplan.views import ServiceAction, ServiceChange
 from controller.records import Service
 
-#: Services in one stack.
-SERVICES_MAX = 1_000
-#: Replicas of one service.
-REPLICAS_MAX = 100_000
 #: A service's spec, encoded, in bytes.
 SPEC_BYTES_MAX = 1_000_000
-
-STACK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-SERVICE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
 
 
 class Change(NamedTuple):

@@ -23,11 +23,11 @@ def test_the_forms_that_docker_knows(text: str, key: str, value: str, negated: b
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("zone = a", "not of the form"),
-        ("node.labels.zone", "not of the form"),
-        ("node.labels. == a", "nodes do not have"),
+        ("zone = a", "is not a constraint"),
+        ("node.labels.zone", "is not a constraint"),
+        ("node.labels. == a", "is not a key"),
         ("node.hostnam == a", "did you mean node.hostname?"),
-        ("node.label.zone == a", "did you mean node.labels?"),
+        ("node.label.zone == a", "did you mean node.labels.zone?"),
     ],
 )
 def test_a_wrong_one_says_what_is_right(text: str, said: str) -> None:

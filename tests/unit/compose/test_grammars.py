@@ -122,7 +122,6 @@ def test_an_image_in_capitals_is_answered_with_lower_case() -> None:
         (" node.hostname == h1 ", "node.hostname == h1"),
         ("node.role==manager", "node.role == manager"),
         ("node.platform.arch==x86_64", "node.platform.arch == x86_64"),
-        ("engine.labels.disk==ssd", "engine.labels.disk == ssd"),
         ("node.labels.a==b==c", "node.labels.a == b==c"),
     ],
 )
@@ -134,7 +133,6 @@ def test_constraints_are_written_in_one_way(written: str, constraint: str) -> No
     ("written", "hint"),
     [
         ("node.label.zone==a", "did you mean node.labels.zone?"),
-        ("engine.lables.disk==a", "did you mean engine.labels.disk?"),
         ("node.hostnme==a", "did you mean node.hostname?"),
         ("node.platform.arc==a", "did you mean node.platform.arch?"),
         ("node.labels.zone=a", "write it like node.labels.zone == a"),

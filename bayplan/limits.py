@@ -1,0 +1,15 @@
+"""What names and numbers a stack may have: one place for the loader, the command line and the controller."""
+
+from __future__ import annotations
+
+import re
+
+#: Longest name of a stack or service: a DNS label has as many characters (RFC 1035, 2.3.4).
+NAME_CHARS_MAX = 63
+#: Services in one stack.
+SERVICES_MAX = 1_000
+#: Replicas of one service.
+REPLICAS_MAX = 10_000
+
+STACK_NAME = re.compile(rf"[a-z0-9][a-z0-9_-]{{0,{NAME_CHARS_MAX - 1}}}")
+SERVICE_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{NAME_CHARS_MAX - 1}}}")
