@@ -1,7 +1,8 @@
 """A bayplan cluster on a testbed: the real programs as processes, driven through the real command line.
 
 The controller runs on the switch, an agent on each host; mTLS runs between their namespaces. Knows the
-programs' surface only, nothing of their insides.
+programs' surface only, nothing of their insides. What is polled goes through the client library, for a
+fresh process each time would take the CPU from what is tested.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from bayplan.client import Client
+from bayplan.errors import ProblemError
+from bayplan.lifecycle import TaskState
+from bayplan.model import NodeStatus
+from bayplan.views import TaskView
 from tests.real.testbed import SWITCH_ADDRESS, Host, Process, Testbed, tail, wait_until
 
 BIN = Path(sys.executable).parent
@@ -36,16 +42,6 @@ class Answer:
     err: str
 
 
-@dataclass(frozen=True)
-class Row:
-    """A line of `service ps`: one task."""
-
-    id: str
-    name: str
-    node: str
-    state: str
-
-
 class Cluster:
     """One controller and an agent per host. `start` makes it, `stop` ends it and empties the engines."""
 
@@ -66,13 +62,13 @@ class Cluster:
             "--http-listen", HTTP, "--socket", str(self.socket),
         )  # fmt: skip
         self.start_controller()
+        token = self.cli("join-token", "-q", "--uses", str(len(self.bed.hosts))).strip()
         for host in self.bed.hosts:
-            self.join(host)
+            self.join(host, token)
             self.start_agent(host)
         self.wait_nodes(len(self.bed.hosts))
 
-    def join(self, host: Host) -> None:
-        token = self.cli("join-token", "-q").strip()
+    def join(self, host: Host, token: str) -> None:
         host.run(
             str(BIN / "bayplan-agent"), "join", "--token", token, "--name", host.name,
             "--label", f"rack=r{host.number}", "--advertise-addr", host.address,
@@ -88,7 +84,15 @@ class Cluster:
 
     def _answers(self) -> bool:
         assert self.controller.alive, f"the controller ended:\n{tail(self.controller.log)}"
-        return self.try_cli("node", "ls").code == 0
+        try:
+            with self.client() as client:
+                client.status()
+        except ProblemError:
+            return False
+        return True
+
+    def client(self) -> Client:
+        return Client(f"unix://{self.socket}")
 
     @property
     def controller(self) -> Process:
@@ -107,8 +111,8 @@ class Cluster:
         )
 
     def ready_nodes(self) -> int:
-        """How many nodes are ready, as `node ls` says."""
-        return sum(node["Status"] == "Ready" for node in self.rows("node", "ls"))
+        with self.client() as client:
+            return sum(node.status is NodeStatus.READY for node in client.nodes())
 
     def stop(self) -> None:
         """Ends the daemons, brings each host back and takes everything off its engine."""
@@ -163,15 +167,12 @@ class Cluster:
     def try_deploy(self, stack: str, compose: str) -> Answer:
         return self.try_cli("stack", "deploy", "-c", "-", stack, stdin=compose)
 
-    def deploy_in_background(self, stack: str, compose: str) -> subprocess.Popen[str]:
-        deploy = subprocess.Popen(
-            self.command("stack", "deploy", "-c", "-", stack), stdin=subprocess.PIPE, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.bed.root,
-        )  # fmt: skip
-        assert deploy.stdin is not None
-        deploy.stdin.write(compose)
-        deploy.stdin.close()
-        return deploy
+    def deploy_in_background(self, stack: str, compose: str) -> subprocess.Popen[bytes]:
+        file = self.bed.root / f"{stack}.yml"
+        file.write_text(compose)
+        with (self.bed.root / "switch" / "deploy.log").open("wb") as log:
+            command = self.command("stack", "deploy", "-c", str(file), stack)
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def remove(self, stack: str) -> None:
         self.cli("stack", "rm", "-y", stack)
@@ -179,13 +180,10 @@ class Cluster:
     def stacks(self) -> set[str]:
         return {row["Name"] for row in self.rows("stack", "ls")}
 
-    def running(self, stack: str) -> list[Row]:
-        """The stack's tasks that run now."""
-        rows = [
-            Row(id=row["ID"], name=row["Name"], node=row["Node"], state=row["CurrentState"])
-            for row in self.rows("stack", "ps", stack)
-        ]
-        return [row for row in rows if row.state.startswith("Running")]
+    def running(self, stack: str) -> list[TaskView]:
+        """The stack's tasks that run now, by what their agents said last."""
+        with self.client() as client:
+            return [task for task in client.tasks(stack) if task.status.state is TaskState.RUNNING]
 
     def wait_running(self, stack: str, tasks: int, timeout_s: float = CONVERGE_TIMEOUT_S) -> float:
         return wait_until(
