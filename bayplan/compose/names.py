@@ -6,7 +6,7 @@ import re
 
 from bayplan import constraints
 from bayplan.compose.report import FormError, shown
-from bayplan.limits import NAME_CHARS_MAX, SERVICE_NAME
+from bayplan.limits import NAME_CHARS_MAX, SERVICE_NAME, STACK_NAME
 
 #: Longest image reference without its digest, as in Docker.
 IMAGE_CHARS_MAX = 255

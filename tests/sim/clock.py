@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 #: What the machines' wall clocks show when the simulation begins, Unix ms.
 WALL_START_MS = 1_700_000_000_000
+#: A machine's clocks may be ahead of the world's time, and of its own before a boot, by this much.
+CLOCK_AHEAD_MS_MAX = 10_000_000
 
 
 class Clock:

@@ -20,7 +20,7 @@ from controller.doors.sessions import OUTBOX_MESSAGES_MAX
 from controller.events import AgentSaid, Publish, Reply, Send, SessionLost, SessionOpened
 from controller.records import Cluster, Drop, Put, Record
 from controller.state import State
-from tests.sim.clock import Clock
+from tests.sim.clock import CLOCK_AHEAD_MS_MAX, Clock
 from tests.sim.daemon import Daemon, Moment
 from tests.sim.host import Session
 from tests.sim.link import Connection
@@ -97,6 +97,8 @@ class Control:
         self._seed = seed
         self._rng = random.Random(f"{seed}/controller")
         self._runs = self._sessions_made = 0
+        #: What this machine's clocks show beyond the world's time; drawn anew when it crashes.
+        self.clock_ahead_ms = self._rng.randint(0, CLOCK_AHEAD_MS_MAX)
         self._keep([Put(record=Cluster(id="sim"))])
 
     @property
@@ -119,8 +121,8 @@ class Control:
         epoch = Put(record=msgspec.structs.replace(state.cluster, epoch=state.cluster.epoch + 1))
         state.apply(epoch)
         self._keep([epoch])
-        skew_ms = self._rng.randint(0, 10_000_000)
-        daemon = Daemon(self._clock, self._rng, self._keep, self._perform, self._turned, skew_ms)
+        ahead_ms = self.clock_ahead_ms
+        daemon = Daemon(self._clock, self._rng, self._keep, self._perform, self._turned, ahead_ms)
         daemon.on_death = self.crash
         self.daemon = daemon
         dice = random.Random(f"{self._seed}/core/{self._runs}")
@@ -142,6 +144,7 @@ class Control:
         died_at = self.daemon.dies
         self.daemon.alive = False
         self.daemon = self.core = None
+        self.clock_ahead_ms = self._rng.randint(0, CLOCK_AHEAD_MS_MAX)
         sessions, self.sessions = self.sessions, {}
         for session in sessions.values():
             if session.connection is not None:

@@ -33,7 +33,7 @@ class Moment(StrEnum):
 class Daemon:
     """One run of a process. `keep` makes changes durable, `perform` does what was decided.
 
-    Its clocks differ from the world's by `skew_ms` (monotonic and wall alike), as two machines' do.
+    Its clocks are ahead of the world's by `ahead_ms` (monotonic and wall alike), as two machines' differ.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class Daemon:
         keep: Callable[[Sequence[Any]], None],
         perform: Callable[[Any], None],
         turned: Callable[[], None],
-        skew_ms: int = 0,
+        ahead_ms: int = 0,
     ) -> None:
         self.alive = True
         self.dies: Moment | None = None
         self.on_death: Callable[[], None] = lambda: None
         self.inbox: deque[Any] = deque()
-        self._clock, self._rng, self._skew_ms = clock, rng, skew_ms
+        self._clock, self._rng, self._ahead_ms = clock, rng, ahead_ms
         self._keep, self._perform, self._turned = keep, perform, turned
         self._core: Core[Any] | None = None
         self._busy = False
@@ -58,7 +58,7 @@ class Daemon:
 
     def now(self) -> Now:
         """This moment by the daemon's own clocks."""
-        here = self._clock.now_ms + self._skew_ms
+        here = self._clock.now_ms + self._ahead_ms
         return Now(here, WALL_START_MS + here)
 
     def run(self, core: Core[Any]) -> None:
@@ -78,7 +78,7 @@ class Daemon:
         if self._busy or not self.alive or self._core is None:
             return
         wake_at = self._core.wake_at()
-        due = None if wake_at is None else max(wake_at - self._skew_ms, self._clock.now_ms)
+        due = None if wake_at is None else max(wake_at - self._ahead_ms, self._clock.now_ms)
         if self.inbox:
             due = self._clock.now_ms
         if due is not None and (self._planned is None or due < self._planned):
@@ -97,20 +97,25 @@ class Daemon:
         steps.append(self._core.wake(now))
         changes = [change for step in steps for change in step.changes]
         commands = [command for step in steps for command in step.commands]
-        if changes:
-            self._busy = True
-            self._clock.after(self._rng.randint(*COMMIT_MS), lambda: self._commit(changes, commands))
-        else:
+        self._settle(changes, commands)
+
+    def _settle(self, changes: list[Any], commands: list[Any]) -> None:
+        """Make the changes durable, then perform the commands."""
+        if not changes:
             self._finish(commands)
+            return
+        self._busy = True
+        self._clock.after(self._rng.randint(*COMMIT_MS), lambda: self._commit(changes, commands))
 
     def _commit(self, changes: list[Any], commands: list[Any]) -> None:
+        if self.alive and self.dies is Moment.BEFORE_APPEND:
+            self.on_death()
         if not self.alive:
             return
-        if self.dies is Moment.BEFORE_APPEND:
-            return self.on_death()
         self._keep(changes)
         if self.dies is Moment.AFTER_APPEND:
-            return self.on_death()
+            self.on_death()
+            return
         self._busy = False
         self._finish(commands)
 

@@ -32,7 +32,7 @@ SHORT_LIFE_MS = 500
 
 @dataclass
 class Box:
-    """A container as the engine has it. `ended_ms` is world time."""
+    """A container as the engine has it. `started_ms` and `ended_ms` are world time."""
 
     task_id: str
     container_id: str
@@ -46,6 +46,7 @@ class Box:
     address: str = ""
     ports: tuple[BoundPort, ...] = ()
     changed_ms: int = 0
+    started_ms: int = 0
     ended_ms: int = 0
     runs: int = 0
 
@@ -116,13 +117,11 @@ class Engine:
         """Carry a command out; exactly one answer, unless the caller is gone by then."""
         match command:
             case ev.PullImage(image=image):
-                fail: Callable[[ev.Fault], ev.Event] = lambda fault: ev.PullFailed(image=image, fault=fault)
-                self._call((150, 900), lambda done: done(self._pull(image)), fail, answer)
+                self._call((150, 900), lambda done: done(self._pull(image)), _failure(command), answer)
             case ev.RemoveNetwork(network=network):
-                kept: Callable[[ev.Fault], ev.Event] = lambda fault: ev.NetworkKept(
-                    network=network, reason=fault.reason
+                self._call(
+                    (5, 60), lambda done: done(self._remove_network(network)), _failure(command), answer
                 )
-                self._call((5, 60), lambda done: done(self._remove_network(network)), kept, answer)
             case ev.CheckPreflight(link=link, preflight=asked):
                 self._after(
                     (10, 300), lambda: answer(ev.PreflightChecked(link=link, result=self._check(asked)))
@@ -204,6 +203,7 @@ class Engine:
             BoundPort(target=port.target, published=port.published or EPHEMERAL_PORT + self._made)
             for port in box.spec.ports
         )
+        box.started_ms = self._clock.now_ms
         box.changed_ms = WALL_START_MS + self._clock.now_ms
         box.health = Health.STARTING if box.spec.health_check else Health.NONE
         self.seen("start", box)
@@ -284,7 +284,18 @@ class Engine:
 
 
 def _failure(command: Any) -> Callable[[ev.Fault], ev.Event]:
-    return lambda fault: ev.CommandFailed(task_id=command.task_id, fault=fault)
+    """The event that tells that a command failed."""
+
+    def failed(fault: ev.Fault) -> ev.Event:
+        match command:
+            case ev.PullImage(image=image):
+                return ev.PullFailed(image=image, fault=fault)
+            case ev.RemoveNetwork(network=network):
+                return ev.NetworkKept(network=network, reason=fault.reason)
+            case _:
+                return ev.CommandFailed(task_id=command.task_id, fault=fault)
+
+    return failed
 
 
 def _refused(task_id: str, kind: ev.FaultKind, reason: str) -> ev.Event:

@@ -9,6 +9,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from agent import events as ev
 from agent.core import AgentCore
 from agent.doors.session import (
@@ -19,7 +21,7 @@ from agent.doors.session import (
 )
 from bayplan.model import Assignments, Resources
 from bayplan.session import Dismissal, Heartbeat, Hello, Report, Welcome
-from tests.sim.clock import WALL_START_MS, Clock
+from tests.sim.clock import CLOCK_AHEAD_MS_MAX, WALL_START_MS, Clock
 from tests.sim.daemon import Daemon
 from tests.sim.engine import Box, Engine
 from tests.sim.link import Connection, Wire
@@ -79,13 +81,15 @@ class Host:
         self.dismissed = ""
         #: Every start of a container: (task id, container id).
         self.starts: list[tuple[str, str]] = []
+        #: Every report, with the assignments and the ended tasks that the journal held when it was sent.
+        self.reports: list[tuple[Report, Assignments, set[str]]] = []
         self.cores = 2
         #: What the controller said in the current session, under which epoch.
         self._session_epoch = 0
         self._session_said: dict[int, Assignments] = {}
         self._clock, self._connect, self._touched = clock, connect, touched
         self._rng = random.Random(f"{seed}/host/{name}")
-        self._skew_ms = self._rng.randint(0, 10_000_000)
+        self._ahead_ms = self._rng.randint(0, CLOCK_AHEAD_MS_MAX)
         self._journal: dict[type[Any], Any] = {}
         self._boots = self._links = 0
         self._listed = False
@@ -102,17 +106,11 @@ class Host:
         """Whether the agent runs."""
         return self.daemon is not None
 
-    @property
-    def kept_epoch(self) -> int:
-        """The epoch in the journal: nothing was done under one that is not kept yet."""
-        kept = self._journal.get(ev.KeepAssignments)
-        return kept.epoch if kept else 0
-
     def start_agent(self) -> None:
         """Start the agent, on a machine that has power."""
         if self.daemon is not None or not self.powered or self.dismissed:
             return
-        self.daemon = Daemon(self._clock, self._rng, self._keep, self._perform, self._turned, self._skew_ms)
+        self.daemon = Daemon(self._clock, self._rng, self._keep, self._perform, self._turned, self._ahead_ms)
         self.core = self._make_core()
         self._listed, self._own, self._delay_ms = False, {}, int(RECONNECT_DELAY_S_MIN * 1000)
         self.daemon.run(self.core)
@@ -120,14 +118,18 @@ class Host:
         self._list_soon(self.daemon)
 
     def _make_core(self) -> AgentCore:
+        return AgentCore(
+            identity=self.identity, remembered=self.remembered(), boot_id=self.boot_id, cores=self.cores
+        )
+
+    def remembered(self) -> ev.Remembered:
+        """What is in the journal."""
         kept = self._journal.get(ev.KeepAssignments)
         ends = self._journal.get(ev.KeepEnds)
         remembered = ev.Remembered(ends=ends.ends if ends else ())
-        if kept is not None:
-            remembered = ev.Remembered(epoch=kept.epoch, assignments=kept.assignments, ends=remembered.ends)
-        return AgentCore(
-            identity=self.identity, remembered=remembered, boot_id=self.boot_id, cores=self.cores
-        )
+        if kept is None:
+            return remembered
+        return msgspec.structs.replace(remembered, epoch=kept.epoch, assignments=kept.assignments)
 
     def stop_agent(self, *, silently: bool = False) -> None:
         """SIGKILL. What is in the journal stays, and so do the containers. Silently: the power is gone."""
@@ -300,6 +302,8 @@ class Host:
         if isinstance(command.message, Hello):
             self._touched(f"{self.name} says hello with {len(command.message.tasks)} tasks")
         if isinstance(command.message, Report):
+            kept, ends = self.remembered().assignments, self.remembered().ends
+            self.reports.append((command.message, kept, {status.task_id for status in ends}))
             self._clock.after(1, lambda: self._said(session))
 
     def _said(self, session: Session) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from bayplan.errors import ProblemKind
@@ -39,6 +37,10 @@ def node_status(world: World, name: str) -> NodeStatus:
     return world.state.lives[world.hosts[name].identity.node_id].status
 
 
+def starts(world: World) -> int:
+    return sum(len(host.starts) for host in world.hosts.values())
+
+
 def states(world: World) -> list[TaskState]:
     return sorted(world.state.status_of(task).state for task in world.state.tasks.values())
 
@@ -72,7 +74,7 @@ def test_a_controller_killed_in_a_deploy_loses_nothing_that_was_acknowledged(
     world: World, moment: Moment
 ) -> None:
     ticket = world.deploy(stack("shop", service("web", 3)))
-    world.run_until(lambda: world.accepted(ticket))
+    assert world.answered(ticket)
     world.crash_controller(moment)
     world.run(2)
     world.converge()
@@ -109,7 +111,7 @@ def test_an_agent_killed_in_the_middle_of_a_start_ends_with_one_container(after_
     world = World("agent crash in a start")
     world.nodes(1)
     ticket = world.deploy(stack("shop", service("web", 1)))
-    world.run_until(lambda: world.accepted(ticket))
+    assert world.answered(ticket)
     world.run(after_ms / 1000)
     world.crash_agent("h1", down_s=1)
     world.run(2)
@@ -178,7 +180,7 @@ def test_a_stack_removed_with_a_host_down_leaves_nothing_when_it_is_back(world: 
     world.power_off("h1")
     world.run(DOWN_S + 2)
     ticket = world.remove("shop")
-    world.run_until(lambda: world.accepted(ticket))
+    assert world.answered(ticket)
     world.run(3)
     assert not world.state.services
     world.power_on("h1")
@@ -203,11 +205,10 @@ def test_a_stack_removed_with_a_host_cut_off_leaves_nothing_when_it_heals(world:
 def test_deploy_after_remove_works_at_once_ten_times_in_a_row(world: World) -> None:
     for _ in range(10):
         deploy = world.deploy(stack("shop", service("web", 3, port=8080)))
-        world.run_until(lambda: deploy in world.replies)
+        assert world.answered(deploy)
         world.run_until(lambda: len(lookup.lookup(world.state, "shop", "web").instances) == 3, within_s=15)
         remove = world.remove("shop")
-        world.run_until(lambda: remove in world.replies)
-        assert world.accepted(deploy) and world.accepted(remove)
+        assert world.answered(remove)
     world.converge()
     assert not world.boxes(running=False)
 
@@ -215,7 +216,7 @@ def test_deploy_after_remove_works_at_once_ten_times_in_a_row(world: World) -> N
 def test_an_image_that_does_not_exist_refuses_the_deploy_and_changes_nothing(world: World) -> None:
     before = deployed(world)
     ticket = world.deploy(stack("shop", service("web", 3, "ghost")))
-    world.run_until(lambda: ticket in world.replies)
+    assert not world.answered(ticket)
     problem = world.problem(ticket)
     assert problem is not None and problem.kind is ProblemKind.REFUSED
     assert "ghost" in problem.summary
@@ -225,24 +226,23 @@ def test_an_image_that_does_not_exist_refuses_the_deploy_and_changes_nothing(wor
 
 def test_a_failing_health_check_is_never_shown_and_backs_off(world: World) -> None:
     world.deploy(stack("shop", service("web", 1, "sick", health=True)))
-    starts: Callable[[], int] = lambda: sum(len(host.starts) for host in world.hosts.values())
     for _ in range(60):
         world.run(1)
         assert not lookup.lookup(world.state, "shop", "web").instances
-    assert 3 <= starts() <= 8, "1 s, 2 s, 4 s ... between tries, each of which takes 3 s to fail"
+    assert 3 <= starts(world) <= 8, "1 s, 2 s, 4 s ... between tries, each of which takes 3 s to fail"
     assert TaskState.FAILED in states(world)
 
 
 def test_a_crash_loop_backs_off_and_keeps_a_bounded_history(world: World) -> None:
     world.deploy(stack("shop", service("web", 1, "crash")))
     world.run(300)
-    assert sum(len(host.starts) for host in world.hosts.values()) <= 12
+    assert starts(world) <= 12
     assert len(world.boxes("shop", running=False)) <= 5
 
 
 def test_a_node_that_joins_late_takes_what_waited_for_room(world: World) -> None:
     ticket = world.deploy(stack("shop", service("web", 3, max_replicas_per_node=1)))
-    world.run_until(lambda: world.accepted(ticket))
+    assert world.answered(ticket)
     world.converge()
     world.power_off("h3")
     world.run(DOWN_S + 2)
@@ -275,3 +275,32 @@ def test_a_service_made_anew_does_not_go_back_in_its_registry_revision(world: Wo
     world.converge()
     deployed(world)
     assert lookup.lookup(world.state, "shop", "web").revision > before
+
+
+def test_tasks_that_come_and_go_before_their_node_hears_of_them_leave_nothing() -> None:
+    """Found as seed 570: assignments that wait are replaced by newer ones, and nobody reported an end."""
+    world = World("come and go", delay_ms=(100, 100))
+    world.nodes(2)
+    assert world.answered(world.deploy(stack("shop", service("web", 2))))
+    assert world.answered(world.scale("shop_web", 6))
+    assert world.answered(world.scale("shop_web", 2))
+    world.converge()
+    world.run(5)
+    wanted = [task for task in world.state.tasks.values() if task.wanted]
+    assert len(world.state.tasks) == len(wanted) == 2
+
+
+def test_a_controller_whose_clock_has_gone_back_replaces_a_host_as_ever(world: World) -> None:
+    """Found as seed 570: heirs were told from elders by wall time, and stopped as soon as they were made."""
+    world.crash_controller()
+    world.control.clock_ahead_ms = 3_600_000
+    world.run(3)
+    deployed(world)
+    world.crash_controller()
+    world.control.clock_ahead_ms = 0
+    world.run(15)
+    before = starts(world)
+    world.power_off("h1")
+    took_s = world.run_until(lambda: len(world.boxes("shop")) == 3)
+    assert took_s <= DOWN_S + 3
+    assert starts(world) == before + 1

@@ -7,7 +7,7 @@
     world.cut("h1")
 
 The same seed gives the same trace. Invariants are checked after each event that changed something;
-a broken one raises `Broken`, which prints the seed and the log, one line per change of state.
+a broken one raises `BrokenError`, which prints the seed and the log, one line per change of state.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ CALM_AFTER_MS = 25_000
 CONVERGE_S = 30
 
 
-class Broken(AssertionError):
+class BrokenError(AssertionError):
     """An invariant does not hold."""
 
 
@@ -163,6 +163,15 @@ class World:
     def accepted(self, ticket: str) -> bool:
         """Whether a request was answered with a yes."""
         return ticket in self.replies and self.replies[ticket].problem is None
+
+    def answered(self, ticket: str, within_s: float = CONVERGE_S) -> bool:
+        """Let time pass until a request is answered; returns whether with a yes."""
+        self.run_until(lambda: ticket in self.replies, within_s)
+        return self.accepted(ticket)
+
+    def forget_intents(self, name: str) -> None:
+        """Nobody holds the controller to what it promised about a stack (its disk is replaced)."""
+        self.intents.may_be.pop(name, None)
 
     def _ask(self, event: type[Any], intend: Any = None, *intent: Any, **fields: Any) -> str:
         self._tickets += 1
@@ -319,7 +328,7 @@ class World:
             while left := convergence.missing(self):
                 due = self.clock.now_ms + 100
                 if due > began_ms + within_s * 1000:
-                    raise Broken(f"not converged after {within_s} s: {'; '.join(left)}")
+                    raise BrokenError(f"not converged after {within_s} s: {'; '.join(left)}")
                 while self.clock.step(due):
                     self._check()
         return (self.clock.now_ms - began_ms) / 1000
@@ -329,7 +338,7 @@ class World:
         with self._told():
             while not what():
                 if not self.clock.step(until_ms):
-                    raise Broken(f"did not come about within {within_s} s")
+                    raise BrokenError(f"did not come about within {within_s} s")
                 self._check()
 
     def _check(self) -> None:
@@ -342,7 +351,7 @@ class World:
             if controller or invariant.watches is Part.HOST:
                 fault = invariant.check(self)
                 if fault:
-                    raise Broken(f"{type(invariant).__name__}: {fault}")
+                    raise BrokenError(f"{type(invariant).__name__}: {fault}")
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -367,7 +376,7 @@ class World:
         if stack_name:
             durable = in_records(self.control.records.values()).get(stack_name, {})
             if durable not in self.intents.allowed(stack_name):
-                raise Broken(f"{reply.ticket} was answered, and {stack_name} is not durably so")
+                raise BrokenError(f"{reply.ticket} was answered, and {stack_name} is not durably so")
 
     def _touched(self, line: str) -> None:
         self._changed.add(Part.HOST)

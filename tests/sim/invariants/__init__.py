@@ -10,6 +10,7 @@ from tests.sim.invariants.one_node_per_task import OneNodePerTask
 from tests.sim.invariants.ports_unique import PortsUnique
 from tests.sim.invariants.queues_bounded import QueuesBounded
 from tests.sim.invariants.revisions_grow import RevisionsGrow
+from tests.sim.invariants.said_is_durable import SaidIsDurable
 from tests.sim.invariants.states_go_forward import StatesGoForward
 
 ALL: tuple[type[Invariant], ...] = (
@@ -17,6 +18,7 @@ ALL: tuple[type[Invariant], ...] = (
     StatesGoForward,
     OneCopyPerSlot,
     NewestControllerObeyed,
+    SaidIsDurable,
     PortsUnique,
     CapacityKept,
     LookupTellsTruth,

@@ -25,7 +25,7 @@ def missing(world: View) -> list[str]:
     for service in state.services.values():
         if not service.removed:
             left += _service(world, service.id)
-    for name, host in sorted(world.hosts.items()):
+    for name in sorted(world.hosts):
         left += _host(world, name)
     return left
 
@@ -62,7 +62,8 @@ def _host(world: View, name: str) -> list[str]:
             left.append(f"{name} still has {task_id}")
         elif box.phase is ev.Phase.RUNNING and not task.wanted:
             left.append(f"{name} still runs {task_id}")
-    used = {network for box in host.engine.boxes.values() for network in box.view().networks}
+    specs = [state.specs[task.service_id, task.version].container for task in mine.values()]
+    used = {attachment.network for spec in specs for attachment in spec.networks}
     left += [f"{name} still has network {each}" for each in sorted(host.engine.networks - used)]
     if host.core is None:
         return [*left, f"{name} has no agent"]

@@ -28,7 +28,8 @@ class LookupTellsTruth:
                 died_lately = box is not None and world.clock.now_ms - box.ended_ms < VIEW_LAG_MS
                 if not is_running(box) and not died_lately:
                     return f"{service.name} shows {instance.id} as ready, and it does not run on {host.name}"
-                known = {state.nodes[task.node_id].address, box.address if box else ""}
-                if is_running(box) and instance.address not in known:
+                if box is None or not is_running(box) or world.clock.now_ms - box.started_ms < VIEW_LAG_MS:
+                    continue
+                if instance.address not in (state.nodes[task.node_id].address, box.address):
                     return f"{service.name} shows {instance.address} for {instance.id}, which is not its own"
         return ""

@@ -1,4 +1,7 @@
-"""An agent obeys its current session only, and never a lower epoch than it has obeyed."""
+"""An agent obeys its current session only, and never a lower epoch than it has obeyed.
+
+It obeys what is in its journal: nothing is done before it is there.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,17 @@ class NewestControllerObeyed:
 
     def __init__(self) -> None:
         self._highest: dict[str, int] = {}
-        self._held: dict[str, tuple[Assignments, int]] = {}
+        self._held: dict[str, Assignments] = {}
 
     def check(self, world: View) -> str:
         for name, host in world.hosts.items():
-            if host.core is None:
+            kept = host.remembered()
+            if kept.epoch < self._highest.get(name, 0):
+                return f"{name} obeys epoch {kept.epoch} after {self._highest[name]}"
+            self._highest[name] = kept.epoch
+            held, self._held[name] = self._held.get(name), kept.assignments
+            if kept.assignments is held or not kept.assignments.revision:
                 continue
-            state = host.core.state
-            if state.epoch < self._highest.get(name, 0):
-                return f"{name} obeys epoch {state.epoch} after {self._highest[name]}"
-            self._highest[name] = host.kept_epoch
-            held, revision = self._held.get(name, (None, 0))
-            if state.assignments is held:
-                continue
-            self._held[name] = (state.assignments, state.assignments.revision)
-            obeyed = state.assignments.revision > 0 and held is not None
-            if obeyed and not host.was_said_in_session(state.assignments, state.epoch):
-                return f"{name} obeys revision {state.assignments.revision}, not of its session and epoch"
+            if not host.was_said_in_session(kept.assignments, kept.epoch):
+                return f"{name} obeys revision {kept.assignments.revision}, not of its session and epoch"
         return ""

@@ -1,0 +1,27 @@
+"""All planted faults."""
+
+from tests.sim.mutants import (
+    forgotten_on_reconnect,
+    heir_before_the_end,
+    no_epoch_fence,
+    no_grace_after_start,
+    no_session_fence,
+    ports_overlooked,
+    replied_before_durable,
+    said_before_kept,
+)
+from tests.sim.mutants.base import Mutant
+
+HERD: tuple[Mutant, ...] = tuple(
+    module.MUTANT
+    for module in (
+        forgotten_on_reconnect,
+        heir_before_the_end,
+        no_epoch_fence,
+        no_grace_after_start,
+        no_session_fence,
+        ports_overlooked,
+        replied_before_durable,
+        said_before_kept,
+    )
+)
