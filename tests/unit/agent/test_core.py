@@ -335,6 +335,16 @@ def test_the_set_is_kept_before_it_is_acted_on_or_acknowledged() -> None:
     assert report.revision == 7
 
 
+def test_a_set_that_changes_no_task_is_acknowledged_too() -> None:
+    world = ready()
+    world.run("t1")
+    world.wait(1_000)
+    world.run("t1")
+    world.wait(100)
+    report = world.done(ev.Say)[-1].message
+    assert report == Report(revision=world.revision)
+
+
 def test_many_changes_at_once_are_one_report_and_the_first_goes_at_once() -> None:
     world = ready(cores=50)
     world.wait(1_000)
@@ -349,10 +359,11 @@ def test_many_changes_at_once_are_one_report_and_the_first_goes_at_once() -> Non
 def test_no_report_goes_while_one_is_in_flight() -> None:
     world = ready(auto=False)
     world.wait(1_000)
+    world.link_takes = False
     world.run("t1")
     told = len(world.done(ev.Say))
-    world.core.state.outbox.in_flight = True
     world.obey(world.done(ev.CreateContainer)[0])
+    world.obey(world.done(ev.StartContainer)[0])
     world.wait(1_000)
     assert len(world.done(ev.Say)) == told
     world.post(ev.Said(link=1))
@@ -473,6 +484,33 @@ def test_ends_are_kept_before_they_are_told() -> None:
     world.fail("t1", ev.FaultKind.REFUSED, "no mount")
     kept = [change for change in world.changes if isinstance(change, ev.KeepEnds)]
     assert [(end.task_id, end.message) for end in kept[-1].ends] == [("t1", "no mount")]
+
+
+def test_a_restart_in_place_that_is_refused_is_tried_again() -> None:
+    world = ready()
+    world.run("t1")
+    world.cut()
+    world.auto = False
+    world.die("t1", 1)
+    world.wait(RECONNECT_GRACE_MS)
+    world.fail("t1", ev.FaultKind.REFUSED, "port is already allocated")
+    world.auto = True
+    world.wait(60_000)
+    assert world.alive() == {"t1"}
+
+
+def test_a_container_that_ends_as_it_is_restarted_counts_as_a_quick_exit() -> None:
+    world = ready()
+    world.run("t1")
+    world.cut()
+    world.auto = False
+    world.die("t1", 1)
+    for _ in range(6):  # no exit is ever posted on its own: the start's outcome shows it
+        world.wait(600_000)
+        starts = len(world.done(ev.StartContainer))
+        world.post(ev.ContainerStarted(container=world.engine["t1"]))
+    world.wait(30_000)
+    assert len(world.done(ev.StartContainer)) == starts
 
 
 # --- adoption and the engine's absence ------------------------------------------------------------------

@@ -47,6 +47,7 @@ class World:
             identity=IDENTITY, remembered=remembered or ev.Remembered(), boot_id="b1", cores=cores
         )
         self.auto = auto
+        self.link_takes = True
         self.mono_ms = 1_000
         self.commands: list[ev.Command] = []
         self.changes: list[ev.Change] = []
@@ -97,7 +98,8 @@ class World:
                 assert before is None or may_follow(before.state, status.state), (before, status)
                 self.told[status.task_id] = status
             self.gone.update(message.gone)
-            self.post(ev.Said(link=say.link))
+            if self.link_takes:
+                self.post(ev.Said(link=say.link))
 
     # --- the engine ---------------------------------------------------------------------------------
 
