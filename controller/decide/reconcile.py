@@ -137,11 +137,11 @@ class _Slot(NamedTuple):
             return Decision(wake_ms=self.past.not_before_ms)
         return Decision(create=(self.number,))
 
-    @staticmethod
-    def _settle_heir(wanted: list[Row]) -> Decision:
+    def _settle_heir(self, wanted: list[Row]) -> Decision:
         """Two wanted tasks: one on a node that went down, and its heir, which may have no node yet.
 
-        The heir wins once it has a node. If the elder's node comes back before that, the elder stays.
+        The heir wins once it has a node. If the elder's node comes back before that, the elder is judged
+        as if there had been no heir.
         """
         *elders, heir = wanted
         if heir.task.node_id:
@@ -151,7 +151,7 @@ class _Slot(NamedTuple):
             )
         if all(row.node_down and not row.ended for row in elders):
             return Decision()
-        return Decision(drop=(heir.task.id,))
+        return Decision(drop=(heir.task.id,)) | self._keep_or_replace(elders[-1])
 
     def _tidy(self) -> Decision:
         """Old history goes: beyond HISTORY_PER_SLOT, and whatever was on a node that is down."""
