@@ -41,6 +41,9 @@ class Chaos:
             (3, self._kill_container),
             (1, self._restart_engine),
             (1, self._trouble_engine),
+            (1, self._pause),
+            (1, self._lose_journal),
+            (1, self._take_container_away),
         ]
 
     def run(self) -> None:
@@ -131,6 +134,25 @@ class Chaos:
             self.deaths += 1
             host, box = self.rng.choice(boxes)
             self.world.kill_container(box, host, oom=self.rng.random() < 0.2)
+
+    def _take_container_away(self) -> None:
+        boxes = self.world.boxes(running=False)
+        if boxes and self.deaths < DEATHS_MAX:
+            self.deaths += 1
+            host, box = self.rng.choice(boxes)
+            host.engine.take_away(box)
+
+    def _pause(self) -> None:
+        if self.rng.random() < 0.5:
+            self.world.pause_controller(self.rng.uniform(0.5, 12))
+        else:
+            self.world.pause_agent(self._host().name, self.rng.uniform(0.5, 20))
+
+    def _lose_journal(self) -> None:
+        host = self._host()
+        self.world.crash_agent(host.name, down_s=self.rng.uniform(0.1, 5))
+        if not host.running:
+            host.lose_journal()
 
     def _restart_engine(self) -> None:
         self.world.restart_engine(self._host().name, self.rng.uniform(0.2, 4))

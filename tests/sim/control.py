@@ -152,6 +152,17 @@ class Control:
         self._touched(f"controller is killed {died_at.value if died_at else ''}")
         self.on_crash()
 
+    def pause(self, for_ms: int) -> None:
+        """SIGSTOP for a while; the agents give their connections up if that is long."""
+        daemon = self.daemon
+        if daemon is None:
+            return
+        daemon.pause(for_ms)
+        self._touched(f"controller is paused for {for_ms} ms")
+        for session in self.sessions.values():
+            if session.connection is not None:
+                session.connection.expire(0, lambda: daemon is self.daemon and daemon.paused)
+
     def post(self, event: Any) -> bool:
         """Hand an event to the controller; False when it does not run."""
         if self.daemon is None:
@@ -163,7 +174,7 @@ class Control:
 
     def accept(self, agent: Session, node_id: str) -> Connection | None:
         """A connection from an agent; None when nobody listens."""
-        if self.daemon is None:
+        if self.daemon is None or self.daemon.paused:
             return None
         session = AgentSession(self, node_id, self._runs)
         session.connection = Connection(agent.host.wire, agent, session)

@@ -55,6 +55,16 @@ class Daemon:
         self._busy = False
         self._planned: int | None = None
         self._turns_at = (0, 0)
+        self._paused_until_ms = 0
+
+    @property
+    def paused(self) -> bool:
+        """Whether the process is stopped (SIGSTOP, a frozen machine)."""
+        return self._clock.now_ms < self._paused_until_ms
+
+    def pause(self, for_ms: int) -> None:
+        """Stand still for a while; what arrives waits."""
+        self._paused_until_ms = max(self._paused_until_ms, self._clock.now_ms + for_ms)
 
     def now(self) -> Now:
         """This moment by the daemon's own clocks."""
@@ -88,6 +98,9 @@ class Daemon:
     def _turn(self, planned: int) -> None:
         if self._busy or not self.alive or self._planned != planned:
             return
+        if self.paused:
+            self._clock.at(self._paused_until_ms, lambda: self._turn(planned))
+            return
         self._planned = None
         self._guard_rest()
         assert self._core is not None
@@ -108,6 +121,9 @@ class Daemon:
         self._clock.after(self._rng.randint(*COMMIT_MS), lambda: self._commit(changes, commands))
 
     def _commit(self, changes: list[Any], commands: list[Any]) -> None:
+        if self.alive and self.paused:
+            self._clock.at(self._paused_until_ms, lambda: self._commit(changes, commands))
+            return
         if self.alive and self.dies is Moment.BEFORE_APPEND:
             self.on_death()
         if not self.alive:

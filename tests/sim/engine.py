@@ -80,6 +80,8 @@ class Engine:
     def __init__(self, clock: Clock, rng: random.Random, name: str, capacity: Resources, subnet: int) -> None:
         self.name = name
         self.boxes: dict[str, Box] = {}
+        #: When each container was removed, by task, in world time.
+        self.removed_ms: dict[str, int] = {}
         self.networks: set[str] = set()
         self.images: set[str] = set()
         self.inventory = Inventory(hostname=name, capacity=capacity, engine_version="sim", os="linux")
@@ -106,6 +108,10 @@ class Engine:
             box.oom_killed = oom_killed
             self._mark_exited(box, exit_code)
             self.seen("die", box)
+
+    def take_away(self, box: Box) -> None:
+        """Somebody removes a container by hand."""
+        self._remove(box.task_id)
 
     def running(self) -> list[Box]:
         """The containers that run, by task."""
@@ -246,6 +252,7 @@ class Engine:
         if box is not None:
             self.kill(box)
             del self.boxes[task_id]
+            self.removed_ms[task_id] = self._clock.now_ms
             self.seen("destroy", box)
         return ev.ContainerRemoved(task_id=task_id)
 

@@ -84,6 +84,7 @@ class Host:
         #: Every report, with the assignments and the ended tasks that the journal held when it was sent.
         self.reports: list[tuple[Report, Assignments, set[str]]] = []
         self.cores = 2
+        self.journals_lost = 0
         #: What the controller said in the current session, under which epoch.
         self._session_epoch = 0
         self._session_said: dict[int, Assignments] = {}
@@ -160,6 +161,22 @@ class Host:
             self.boot_id = self._new_boot()
             self._touched(f"{self.name} boots")
             self.start_agent()
+
+    def pause_agent(self, for_ms: int) -> None:
+        """SIGSTOP for a while; the controller's side gives the connection up if that is long."""
+        daemon, session = self.daemon, self.session
+        if daemon is None:
+            return
+        daemon.pause(for_ms)
+        self._touched(f"{self.name} agent is paused for {for_ms} ms")
+        if session is not None and session.connection is not None:
+            session.connection.expire(1, lambda: daemon is self.daemon and daemon.paused)
+
+    def lose_journal(self) -> None:
+        """The agent's state file is gone, or garbled, which it treats alike."""
+        self._journal.clear()
+        self.journals_lost += 1
+        self._touched(f"{self.name} journal is lost")
 
     def restart_engine(self, away_ms: int) -> None:
         """The engine's daemon dies and comes back; its containers live on (live-restore)."""
@@ -335,7 +352,8 @@ class Host:
     def _beat(self, session: Session, period_ms: int) -> None:
         def beat() -> None:
             if session is self.session and session.connection is not None:
-                session.connection.send(0, Heartbeat())
+                if self.daemon is not None and not self.daemon.paused:
+                    session.connection.send(0, Heartbeat())
                 self._clock.after(period_ms, beat)
 
         self._clock.after(period_ms, beat)

@@ -93,11 +93,11 @@ class Connection:
         self._pipes[side].broken = True
         self.expire(1 - side)
 
-    def expire(self, side: int, cut: int | None = None) -> None:
-        """A side gives up after the keepalive, if the cut of that number still lasts."""
+    def expire(self, side: int, still: Callable[[], bool] = lambda: True) -> None:
+        """A side gives up after the keepalive, if what silences the other still lasts."""
 
         def give_up() -> None:
-            if cut is None or (self._wire.cuts == cut and any(self._wire.is_cut)):
+            if still():
                 self._over(side)
 
         self._wire.clock.after(self._wire.rng.randint(*KEEPALIVE_MS), give_up)
@@ -144,9 +144,14 @@ class Wire:
         """Let nothing through in these directions."""
         self.cuts += 1
         self.is_cut = [up, down]
+        number = self.cuts
+
+        def lasts() -> bool:
+            return self.cuts == number and any(self.is_cut)
+
         for connection in list(self.connections):
-            connection.expire(0, self.cuts)
-            connection.expire(1, self.cuts)
+            connection.expire(0, lasts)
+            connection.expire(1, lasts)
 
     def heal(self) -> None:
         """Let everything through."""

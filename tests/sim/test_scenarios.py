@@ -304,3 +304,42 @@ def test_a_controller_whose_clock_has_gone_back_replaces_a_host_as_ever(world: W
     took_s = world.run_until(lambda: len(world.boxes("shop")) == 3)
     assert took_s <= DOWN_S + 3
     assert starts(world) == before + 1
+
+
+def test_a_container_that_died_while_its_only_host_was_silent_is_replaced() -> None:
+    """Found as seed 1083: the heir that found no node was dropped, and nobody looked at the slot again."""
+    alone = World("alone")
+    alone.nodes(1)
+    assert alone.answered(alone.deploy(stack("shop", service("web", 2))))
+    alone.converge()
+    alone.pause_agent("h1", 12)
+    alone.run(DOWN_S + 3)
+    host, box = alone.boxes("shop")[0]
+    alone.kill_container(box, host)
+    alone.run(4)
+    alone.converge()
+
+
+def test_a_controller_that_stood_still_for_a_minute_moves_nothing(world: World) -> None:
+    before = deployed(world)
+    world.pause_controller(60)
+    world.run(75)
+    world.converge()
+    assert world.container_ids("shop") == before
+
+
+def test_an_agent_whose_journal_is_lost_keeps_its_containers(world: World) -> None:
+    before = deployed(world)
+    world.crash_agent("h1", down_s=2)
+    world.hosts["h1"].lose_journal()
+    world.run(5)
+    world.converge()
+    assert world.container_ids("shop") == before
+
+
+def test_a_container_removed_by_hand_is_replaced(world: World) -> None:
+    deployed(world)
+    host, box = world.boxes("shop")[0]
+    host.engine.take_away(box)
+    world.converge(within_s=3)
+    assert len(world.boxes("shop")) == 3

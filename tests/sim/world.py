@@ -231,6 +231,19 @@ class World:
         """A container's process dies."""
         host.engine.kill(box, 137, oom_killed=oom)
 
+    def pause_controller(self, for_s: float) -> None:
+        """The controller stands still for a while; nobody is calm in that time."""
+        for name in self.hosts:
+            self._fault(name)
+            self.clock.after(int(for_s * 1000), lambda name=name: self._mend(name))
+        self.control.pause(int(for_s * 1000))
+
+    def pause_agent(self, name: str, for_s: float) -> None:
+        """An agent stands still for a while."""
+        self._fault(name)
+        self.hosts[name].pause_agent(int(for_s * 1000))
+        self.clock.after(int(for_s * 1000), lambda: self._mend(name))
+
     def power_off(self, name: str) -> None:
         """A machine stops at once."""
         self._fault(name)

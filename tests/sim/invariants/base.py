@@ -6,6 +6,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from agent import events as ev
+from controller.records import Task
 from controller.state import State
 from tests.sim.clock import Clock
 from tests.sim.control import Control
@@ -46,6 +47,16 @@ class Invariant(Protocol):
     watches: Part
 
     def check(self, world: View) -> str: ...
+
+
+def holding(world: View, node_id: str) -> list[Task]:
+    """The tasks that take room on a node. After a fault a node may say that an ended task runs again,
+    which its agent brought back before it could hear of the heir: only the wanted ones count then."""
+    state = world.state
+    if not state.lives[node_id].ever:
+        return []  # what is on it is not known yet, and nothing is placed there
+    calm = world.calm(world.hosts_by_id[node_id].name) if node_id in world.hosts_by_id else False
+    return [task for task in state.tasks_on(node_id) if state.holds_node(task) and (calm or task.wanted)]
 
 
 def is_running(box: Box | None) -> bool:

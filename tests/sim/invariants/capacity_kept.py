@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.core import placing
-from tests.sim.invariants.base import Part, View
+from tests.sim.invariants.base import Part, View, holding
 
 
 class CapacityKept:
@@ -14,10 +14,7 @@ class CapacityKept:
             return ""
         state = world.state
         for node in state.nodes.values():
-            if not state.lives[node.id].ever:
-                continue  # what is on it is not known yet, and nothing is placed there
-            holding = [task for task in state.tasks_on(node.id) if state.holds_node(task)]
-            used, has = placing.reserved(state, holding), node.inventory.capacity
+            used, has = placing.reserved(state, holding(world, node.id)), node.inventory.capacity
             if used.cpu_millis > has.cpu_millis or used.memory_bytes > has.memory_bytes:
                 return f"{node.name} has {has} and {used} are reserved"
         return ""

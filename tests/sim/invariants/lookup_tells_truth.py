@@ -25,7 +25,8 @@ class LookupTellsTruth:
                 box = host.engine.boxes.get(task.id)
                 if not world.calm(host.name) or host.engine.slowness > 1:
                     continue
-                died_lately = box is not None and world.clock.now_ms - box.ended_ms < VIEW_LAG_MS
+                ended_ms = box.ended_ms if box else host.engine.removed_ms.get(task.id, 0)
+                died_lately = world.clock.now_ms - ended_ms < VIEW_LAG_MS
                 if not is_running(box) and not died_lately:
                     return f"{service.name} shows {instance.id} as ready, and it does not run on {host.name}"
                 if box is None or not is_running(box) or world.clock.now_ms - box.started_ms < VIEW_LAG_MS:

@@ -15,10 +15,15 @@ class NewestControllerObeyed:
     def __init__(self) -> None:
         self._highest: dict[str, int] = {}
         self._held: dict[str, Assignments] = {}
+        self._lost: dict[str, int] = {}
 
     def check(self, world: View) -> str:
         for name, host in world.hosts.items():
             kept = host.remembered()
+            if self._lost.get(name, 0) != host.journals_lost:
+                self._lost[name] = host.journals_lost
+                self._highest.pop(name, None)
+                self._held.pop(name, None)
             if kept.epoch < self._highest.get(name, 0):
                 return f"{name} obeys epoch {kept.epoch} after {self._highest[name]}"
             self._highest[name] = kept.epoch

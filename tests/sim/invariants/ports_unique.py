@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.decide.filters import clash, port_keys
-from tests.sim.invariants.base import Part, View
+from tests.sim.invariants.base import Part, View, holding
 
 
 class PortsUnique:
@@ -14,12 +14,8 @@ class PortsUnique:
             return ""
         state = world.state
         for node_id in state.nodes:
-            if not state.lives[node_id].ever:
-                continue  # what is on it is not known yet, and nothing is placed there
             taken: set[tuple[int, str, str]] = set()
-            for task in state.tasks_on(node_id):
-                if not state.holds_node(task):
-                    continue
+            for task in holding(world, node_id):
                 keys = port_keys(state.specs[task.service_id, task.version].container.ports)
                 if clash(keys, frozenset(taken)):
                     return f"two tasks of {state.nodes[node_id].name} have {sorted(keys)}"
