@@ -130,7 +130,7 @@ class Scaled(Model, frozen=True, kw_only=True, tag=True):
 
 
 class Publish(Model, frozen=True, kw_only=True, tag=True):
-    """What watchers may see has changed: wake those of these stacks."""
+    """What watchers may see has changed: wake those of these stacks, and those of everything."""
 
     stacks: tuple[str, ...]
 

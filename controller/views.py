@@ -62,16 +62,12 @@ def task_view(state: State, task: Task) -> TaskView:
 
 
 def task_views(state: State, *, stack: str = "", service_id: str = "", node_id: str = "") -> list[TaskView]:
-    """Tasks by service, slot and age, newest first."""
-    tasks = state.tasks_on(node_id) if node_id else list(state.tasks.values())
-    chosen = [
-        task
-        for task in tasks
-        if (not stack or state.services[task.service_id].stack == stack)
-        and (not service_id or task.service_id == service_id)
-    ]
-    chosen.sort(key=lambda t: (state.services[t.service_id].name, t.slot, -t.created_ms, t.id))
-    return [task_view(state, task) for task in chosen]
+    """Tasks by service, slot and age, newest first; each argument given restricts."""
+    services = {each.id for each in (state.stack(stack, removed=True) if stack else state.services.values())}
+    chosen = services & {service_id} if service_id else services
+    tasks = [task for each in chosen for task in state.tasks_of(each) if node_id in ("", task.node_id)]
+    tasks.sort(key=lambda task: (state.services[task.service_id].name, task.slot, -task.created_ms, task.id))
+    return [task_view(state, task) for task in tasks]
 
 
 def node_views(state: State, now_ms: int) -> list[NodeView]:

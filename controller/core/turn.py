@@ -38,6 +38,7 @@ class Turn:
         self.nodes: set[str] = set()
         self.stacks: set[str] = set()
         self._rng = rng
+        self._noted = False
         self._changes: list[Change] = []
         self._commands: list[Command] = []
 
@@ -74,6 +75,7 @@ class Turn:
 
     def note(self, kind: str, subject: str, text: str) -> None:
         """Tell people what happened."""
+        self._noted = True
         events = self.state.events
         index = events[-1].index + 1 if events else 1
         events.append(Event(index=index, time_ms=self.now.wall_ms, kind=kind, subject=subject, text=text))
@@ -92,6 +94,6 @@ class Turn:
 
     def done(self) -> Step:
         """What the turn came to."""
-        if self.stacks:
+        if self.stacks or self._noted:
             self._commands.append(Publish(stacks=tuple(sorted(self.stacks))))
         return Step(tuple(self._changes), tuple(self._commands))
