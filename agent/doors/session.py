@@ -152,7 +152,7 @@ class SessionDoor:
             if isinstance(message, Welcome) and not session.welcome.done():
                 session.welcome.set_result(message)
             elif isinstance(message, Dismissal):
-                self._dismissed = message.reason if message.final else ""
+                self._dismissed = (message.reason or "no reason given") if message.final else ""
                 session.end(f"dismissed: {message.reason}")
         session.end("the controller or the network ended it")
 
