@@ -14,7 +14,8 @@ from bayplan.model import RestartPolicy, ServiceSpec, StackSpec
 from tests.sim.control import Control
 from tests.sim.daemon import Moment
 from tests.sim.host import Host
-from tests.sim.world import World, service, stack
+from tests.sim.stacks import service, stack
+from tests.sim.world import World
 
 #: The length of the troubled part of a run.
 TROUBLE_S = 90
@@ -22,6 +23,8 @@ TROUBLE_S = 90
 PAUSE_S = (0.05, 6.0)
 #: Container deaths in a run are bounded: back-off would outlast the time in which it must converge.
 DEATHS_MAX = 6
+#: Users who may ask about one stack at the same time.
+REQUESTS_AT_ONCE_MAX = 3
 
 
 class Chaos:
@@ -34,6 +37,7 @@ class Chaos:
             (6, self._deploy),
             (3, self._scale),
             (2, self._remove),
+            (2, self._rush),
             (4, self._cut),
             (3, self._crash_controller),
             (4, self._crash_agent),
@@ -62,8 +66,9 @@ class Chaos:
     # --- users ---
 
     def _free_stack(self) -> str:
+        """A stack about which few wait for an answer."""
         name = self.rng.choice(("ant", "bee", "cat"))
-        return "" if self.world.intents.busy(name) else name
+        return name if self.world.intents.waiting().count(name) < REQUESTS_AT_ONCE_MAX else ""
 
     def _deploy(self) -> None:
         if name := self._free_stack():
@@ -100,6 +105,11 @@ class Chaos:
     def _remove(self) -> None:
         if name := self._free_stack():
             self.world.remove(name)
+
+    def _rush(self) -> None:
+        """Several users at once."""
+        for ask in self.rng.choices((self._deploy, self._scale, self._remove), k=4):
+            ask()
 
     # --- faults ---
 

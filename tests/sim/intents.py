@@ -1,73 +1,82 @@
 """What users were promised: what each stack must be, by the replies they got.
 
-A request whose reply was lost in a crash may have happened or not; anything else is certain. Users of
-the simulation ask one thing of a stack at a time.
+Replies come in the order of the commits. A request whose reply was lost in a crash may have happened
+or not; anything else is certain. A stack as it may be is its services' specs by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from bayplan.model import ServiceSpec, StackSpec
 from controller.records import Record, Service, ServiceVersion
 
-#: A stack as it may be: the specs of its services by name, without what does not make a version.
 Wanted = dict[str, ServiceSpec]
+Change = Callable[[Wanted], Wanted]
 
 
 class Intents:
-    """The stacks as they may be."""
+    """The stacks as they may be, and the requests that wait for an answer."""
 
     def __init__(self) -> None:
         self.may_be: dict[str, list[Wanted]] = {}
-        self._asked: dict[str, tuple[str, list[Wanted]]] = {}
-
-    def busy(self, stack: str) -> bool:
-        """Whether somebody waits for an answer about this stack."""
-        return stack in self.waiting()
+        self._asked: dict[str, tuple[str, Change]] = {}
 
     def waiting(self) -> list[str]:
-        """The stacks about which somebody waits for an answer."""
+        """The stacks about which somebody waits for an answer, once for each request."""
         return [stack for stack, _ in self._asked.values()]
 
     def deploy(self, ticket: str, spec: StackSpec) -> None:
         """Somebody asks for a stack, and for nothing else in it."""
         wanted = {f"{spec.name}_{each.name}": _essence(each) for each in spec.services}
-        self._asked[ticket] = (spec.name, [wanted])
+        self._asked[ticket] = (spec.name, lambda before: wanted)
 
     def remove(self, ticket: str, stack: str) -> None:
         """Somebody asks for a stack to go."""
-        self._asked[ticket] = (stack, [{}])
+        self._asked[ticket] = (stack, lambda before: {})
 
     def scale(self, ticket: str, stack: str, service: str, replicas: int) -> None:
         """Somebody asks for another number of replicas."""
-        outcomes = [_scaled(each, service, replicas) for each in self.may_be.get(stack, [{}])]
-        self._asked[ticket] = (stack, outcomes)
+
+        def change(before: Wanted) -> Wanted:
+            if service not in before:
+                return before
+            return {**before, service: msgspec.structs.replace(before[service], replicas=replicas)}
+
+        self._asked[ticket] = (stack, change)
 
     def answered(self, ticket: str, accepted: bool) -> str:
         """A reply arrived. Returns the stack that it is about, or an empty string."""
-        stack, outcomes = self._asked.pop(ticket, ("", []))
-        if stack and accepted:
-            self.may_be[stack] = outcomes
+        if ticket not in self._asked:
+            return ""
+        stack, change = self._asked.pop(ticket)
+        if accepted:
+            self.may_be[stack] = [change(before) for before in self._may_be(stack)]
         return stack
 
     def unanswered(self) -> None:
         """The controller died: each request that waits may have happened."""
-        for stack, outcomes in self._asked.values():
-            self.may_be[stack] = [*self.may_be.get(stack, [{}]), *outcomes]
+        for stack in sorted(set(self.waiting())):
+            self.may_be[stack] = self.allowed(stack)
         self._asked.clear()
 
     def found(self, stack: str, wanted: Wanted) -> None:
         """What was in doubt is known now."""
-        if not self.busy(stack) and wanted in self.may_be.get(stack, [{}]):
+        if stack not in self.waiting() and wanted in self._may_be(stack):
             self.may_be[stack] = [wanted]
 
     def allowed(self, stack: str) -> list[Wanted]:
-        """All that a stack may be now."""
-        asked = [each for name, outcomes in self._asked.values() if name == stack for each in outcomes]
-        return [*self.may_be.get(stack, [{}]), *asked]
+        """All that a stack may be now: any of the requests that wait may be committed, in any order."""
+        changes = [change for name, change in self._asked.values() if name == stack]
+        reached = list(self._may_be(stack))
+        for before in reached:  # grows while it is walked
+            reached += [after for change in changes if (after := change(before)) not in reached]
+        return reached
+
+    def _may_be(self, stack: str) -> list[Wanted]:
+        return self.may_be.get(stack, [{}])
 
 
 def in_records(records: Iterable[Record]) -> dict[str, Wanted]:
@@ -85,12 +94,6 @@ def in_records(records: Iterable[Record]) -> dict[str, Wanted]:
         assert spec.replicas == service.replicas, f"{service} and its spec differ"
         stacks.setdefault(service.stack, {})[service.name] = _essence(spec)
     return stacks
-
-
-def _scaled(wanted: Wanted, service: str, replicas: int) -> Wanted:
-    if service not in wanted:
-        return wanted
-    return {**wanted, service: msgspec.structs.replace(wanted[service], replicas=replicas)}
 
 
 def _essence(spec: ServiceSpec) -> ServiceSpec:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
+
 
 def _trace(seed: int, hash_seed: str) -> bytes:
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.getcwd()}
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "tests.sim.chaos", str(seed)]
-    return subprocess.run(command, env=environment, check=True, capture_output=True).stdout
+    return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True).stdout
 
 
 @pytest.mark.parametrize("seed", [5, 14])

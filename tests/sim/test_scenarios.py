@@ -10,7 +10,8 @@ from bayplan.model import NodeStatus
 from controller import lookup
 from tests.sim.daemon import Moment
 from tests.sim.link import KEEPALIVE_MS
-from tests.sim.world import World, service, stack
+from tests.sim.stacks import service, stack
+from tests.sim.world import World
 
 #: From the last beat before a silence to the end of a node's lease.
 DOWN_S = 6.0

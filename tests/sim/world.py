@@ -2,7 +2,7 @@
 
     world = World(seed=1)
     world.node("h1", cpu=4)
-    world.deploy(stack("shop", service("web", replicas=2)))
+    world.deploy(stack("shop", service("web", replicas=2)))  # see stacks.py
     world.run(10)
     world.cut("h1")
 
@@ -19,15 +19,7 @@ from typing import Any
 
 from agent.events import Phase
 from bayplan.errors import Problem
-from bayplan.model import (
-    ContainerSpec,
-    HealthCheck,
-    NetworkAttachment,
-    PortSpec,
-    Resources,
-    ServiceSpec,
-    StackSpec,
-)
+from bayplan.model import Resources, StackSpec
 from controller.events import DeployAsked, JoinAsked, RemoveAsked, Reply, ScaleAsked, TokenMade
 from controller.records import Node
 from controller.state import State
@@ -51,37 +43,6 @@ CONVERGE_S = 30
 
 class BrokenError(AssertionError):
     """An invariant does not hold."""
-
-
-def service(
-    name: str = "web",
-    replicas: int = 1,
-    image: str = "app",
-    *,
-    cpu: float = 0.1,
-    port: int = 0,
-    health: bool = False,
-    network: str = "",
-    version: str = "",
-    **fields: Any,
-) -> ServiceSpec:
-    """A service; another `version` is another spec, `port` a fixed port of its nodes."""
-    container = ContainerSpec(
-        image=image,
-        command=(version,) if version else None,
-        stop_grace_ms=4_000 if image == "slow" else 10_000,
-        ports=(PortSpec(target=80, published=port),) if port else (),
-        expose=() if port else (PortSpec(target=80),),
-        health_check=HealthCheck(test=("CMD", "true"), interval_ms=1_000, retries=3) if health else None,
-        networks=(NetworkAttachment(network=network),) if network else (),
-    )
-    reservations = Resources(cpu_millis=int(cpu * 1000), memory_bytes=1 << 20)
-    return ServiceSpec(name=name, container=container, replicas=replicas, reservations=reservations, **fields)
-
-
-def stack(name: str, *services: ServiceSpec) -> StackSpec:
-    """A stack of services."""
-    return StackSpec(name=name, services=services or (service(),))
 
 
 class World:

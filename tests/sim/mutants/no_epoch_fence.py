@@ -8,7 +8,8 @@ from agent import talk
 from agent.state import Turn
 from bayplan.session import Welcome
 from tests.sim.mutants.base import Mutant
-from tests.sim.world import World, service, stack
+from tests.sim.stacks import service, stack
+from tests.sim.world import World
 
 _real = talk._welcomed
 
