@@ -102,7 +102,9 @@ def _handle(turn: Turn, task: Task, decision: Decision) -> None:
     ids = {"task_id": task.id, "container_id": container.container_id}
     if decision.act is Act.START:
         again = container.phase is ev.Phase.EXITED
-        status = replace(task.status, restarts=task.status.restarts + again)
+        status = task.status
+        if again:  # it stays "running", but nobody shall be sent to it before it is there again
+            status = replace(status, restarts=status.restarts + 1, health=Health.STARTING)
         _issue(turn, replace(task, status=status), Work.START, ev.StartContainer(**ids))
     elif decision.act is Act.STOP:
         stop = ev.StopContainer(**ids, grace_ms=container.stop_grace_ms)

@@ -70,7 +70,8 @@ def _reason(row: Seen) -> str:
         return "it is stopping"
     if row.status.health is Health.UNHEALTHY:
         return "its health check fails"
-    if row.status.state is not TaskState.RUNNING:
+    # One that was started again in place stays "running" and has to pass its check anew.
+    if row.status.state is not TaskState.RUNNING or row.status.health is Health.STARTING:
         return "its health check has not passed yet"
     return ""
 
