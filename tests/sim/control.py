@@ -89,6 +89,8 @@ class Control:
     ) -> None:
         self.records: dict[tuple[str, str], Record] = {}
         self.sessions: dict[str, AgentSession] = {}
+        #: Every connection that is open on this side, also those on which no Hello came yet.
+        self._connections: list[Connection] = []
         self.daemon: Daemon | None = None
         self.core: ControllerCore | None = None
         self.up_since_ms = 0
@@ -145,10 +147,10 @@ class Control:
         self.daemon.alive = False
         self.daemon = self.core = None
         self.clock_ahead_ms = self._rng.randint(0, CLOCK_AHEAD_MS_MAX)
-        sessions, self.sessions = self.sessions, {}
-        for session in sessions.values():
-            if session.connection is not None:
-                session.connection.close(1, reset=True)
+        self.sessions = {}
+        connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.close(1, reset=True)
         self._touched(f"controller is killed {died_at.value if died_at else ''}")
         self.on_crash()
 
@@ -159,9 +161,8 @@ class Control:
             return
         daemon.pause(for_ms)
         self._touched(f"controller is paused for {for_ms} ms")
-        for session in self.sessions.values():
-            if session.connection is not None:
-                session.connection.expire(0, lambda: daemon is self.daemon and daemon.paused)
+        for connection in self._connections:
+            connection.expire(0, lambda: daemon is self.daemon and daemon.paused)
 
     def post(self, event: Any) -> bool:
         """Hand an event to the controller; False when it does not run."""
@@ -178,6 +179,8 @@ class Control:
             return None
         session = AgentSession(self, node_id, self._runs)
         session.connection = Connection(agent.host.wire, agent, session)
+        self._connections = [each for each in self._connections if each.open(1)]
+        self._connections.append(session.connection)
         return session.connection
 
     def open_session(self, session: AgentSession, hello: Hello) -> None:

@@ -72,6 +72,10 @@ class Connection:
         self._wire = wire
         wire.connections.append(self)
 
+    def open(self, side: int) -> bool:
+        """Whether a side has neither closed it nor given it up."""
+        return self._ends[side] is not None
+
     def send(self, side: int, message: Any) -> None:
         """Send from a side (0: agent, 1: controller) that has not closed."""
         if self._ends[side] is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from agent.state import Work
 from bayplan.errors import ProblemKind
 from bayplan.lifecycle import TaskState
-from bayplan.model import NodeStatus
+from bayplan.model import Health, NodeStatus
 from controller import lookup
 from tests.sim.daemon import Moment
 from tests.sim.link import KEEPALIVE_MS
@@ -344,3 +345,20 @@ def test_a_container_removed_by_hand_is_replaced(world: World) -> None:
     host.engine.take_away(box)
     world.converge(within_s=3)
     assert len(world.boxes("shop")) == 3
+
+
+def test_a_container_that_is_started_again_in_place_is_shown_when_it_is_there(world: World) -> None:
+    """Found as seed 5122: an agent that reconnected while it started one told the old state of it."""
+    deployed(world, 1, health=True)
+    host, box = world.boxes("shop")[0]
+    host.engine.slowness = 20
+    world.crash_controller(down_s=8)
+    world.run(0.5)
+    world.kill_container(box, host)
+    world.run_until(lambda: host.core is not None and host.core.state.busy[Work.START] == 1)
+    world.run_until(lambda: host.core is not None and host.core.state.session.welcomed)
+    while box.health is not Health.HEALTHY:
+        assert lookup.lookup(world.state, "shop", "web").absence is not None
+        world.run(0.05)
+    world.run(0.2)
+    assert lookup.lookup(world.state, "shop", "web").absence is None
