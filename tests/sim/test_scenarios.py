@@ -315,10 +315,10 @@ def test_a_container_that_died_while_its_only_host_was_silent_is_replaced() -> N
     assert alone.answered(alone.deploy(stack("shop", service("web", 2))))
     alone.converge()
     alone.pause_agent("h1", 12)
-    alone.run(DOWN_S + 3)
+    alone.run(1)
     host, box = alone.boxes("shop")[0]
     alone.kill_container(box, host)
-    alone.run(4)
+    alone.run(12)
     alone.converge()
 
 
