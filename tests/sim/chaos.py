@@ -23,6 +23,8 @@ TROUBLE_S = 90
 PAUSE_S = (0.05, 6.0)
 #: Container deaths in a run are bounded: back-off would outlast the time in which it must converge.
 DEATHS_MAX = 6
+#: Of one size for all: what was placed once can then be placed again, in whatever order.
+CPU = 0.25
 #: Users who may ask about one stack at the same time.
 REQUESTS_AT_ONCE_MAX = 3
 
@@ -53,7 +55,7 @@ class Chaos:
     def run(self) -> None:
         """Trouble, then peace, then everything must be as users were promised."""
         world, rng = self.world, self.rng
-        world.nodes(rng.randint(1, 5))
+        world.nodes(rng.randint(1, 5), cpu=rng.choice((1.5, 4, 4)))
         end_ms = world.clock.now_ms + TROUBLE_S * 1000
         while world.clock.now_ms < end_ms:
             world.run(rng.uniform(*PAUSE_S))
@@ -88,6 +90,7 @@ class Chaos:
             name,
             max(1, replicas) if image == "ghost" else replicas,  # nobody is asked about no tasks
             image,
+            cpu=CPU,
             port=port,
             health=rng.random() < 0.3,
             network=f"{stack_name}_default" if rng.random() < 0.5 else "",
@@ -194,7 +197,7 @@ def main(arguments: list[str]) -> None:
             simulated_s += run(seed).clock.now_ms / 1000
         except Exception as error:
             failed += 1
-            print(f"seed {seed}: {error}")
+            print(f"seed {seed}: {error}", flush=True)
     wall_s = time.monotonic() - began
     hours, rate = simulated_s / 3600, simulated_s / 60 / wall_s
     print(f"{hours:.2f} simulated hours in {wall_s:.1f} s: {rate:.2f} hours a minute; {failed} failed")

@@ -1,0 +1,10 @@
+"""The controller believes whatever an agent says about a task, also that it goes back."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+from controller.core import sessions
+from tests.sim.mutants.base import Mutant
+
+MUTANT = Mutant("states go back", lambda: patch.object(sessions, "may_follow", lambda before, after: True))
