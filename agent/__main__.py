@@ -163,11 +163,11 @@ def _local_address(controller: str) -> str:
 
 
 async def _describe_machine(docker_socket: str) -> str:
-    from agent.events import NodeIdentity
+    from agent.events import NodeRef
     from agent.runtime.base import EngineError
     from agent.runtime.docker import DockerEngine
 
-    nobody = NodeIdentity(node_id="", cluster_id="")
+    nobody = NodeRef(node_id="", cluster_id="")
     async with DockerEngine(docker_socket, nobody, __version__) as engine:
         try:
             found = await engine.inventory()

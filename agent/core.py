@@ -19,9 +19,7 @@ from bayplan.step import Step
 class AgentCore:
     """See bayplan.pump.Core. `cores` of the machine bound the starts in flight."""
 
-    def __init__(
-        self, *, identity: ev.NodeIdentity, remembered: ev.Remembered, boot_id: str, cores: int
-    ) -> None:
+    def __init__(self, *, identity: ev.NodeRef, remembered: ev.Remembered, boot_id: str, cores: int) -> None:
         self.state = State(identity=identity, boot_id=boot_id, cores=cores)
         self._now_mono_ms = 0
         self._recall(remembered)

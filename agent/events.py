@@ -66,7 +66,7 @@ class Fault(Model, frozen=True, kw_only=True):
     reason: str
 
 
-class NodeIdentity(Model, frozen=True, kw_only=True):
+class NodeRef(Model, frozen=True, kw_only=True):
     """Who this node is, by its certificate. Containers and networks are labelled with it."""
 
     node_id: str

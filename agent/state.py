@@ -9,7 +9,7 @@ from collections import Counter
 from enum import StrEnum
 from typing import NamedTuple
 
-from agent.events import Change, Command, Container, NodeIdentity, Phase
+from agent.events import Change, Command, Container, NodeRef, Phase
 from agent.labels import PREDEFINED_NETWORKS
 from bayplan.lifecycle import ENDED, TaskState
 from bayplan.model import (
@@ -137,7 +137,7 @@ class Outbox:
 class State:
     """All of the core's memory. `cores` of the machine bound its starts."""
 
-    def __init__(self, *, identity: NodeIdentity, boot_id: str, cores: int) -> None:
+    def __init__(self, *, identity: NodeRef, boot_id: str, cores: int) -> None:
         self.identity = identity
         self.boot_id = boot_id
         self.cores = cores

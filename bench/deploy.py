@@ -27,8 +27,6 @@ from tests.real.testbed import Host, Testbed
 
 #: Docker Swarm against its raw engine by number of containers, quiet machine; shown beside ours.
 SWARM_RATIO = {10: 1.26, 50: 1.25, 100: 1.17}
-#: Starts in flight per engine that the raw side tries before it takes the best.
-CONCURRENCIES = (2, 4, 8)
 STACK = "bench"
 NETWORK = f"{STACK}_default"
 #: One call of the engine; it starts some eight containers a second here.
@@ -37,15 +35,19 @@ ENGINE_DEADLINE_S = 120.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: numbers of containers, numbers of engines, rounds of each."""
+    """What is measured: numbers of containers, numbers of engines, rounds of each.
+
+    `concurrencies`: starts in flight per engine that the raw side tries before it takes the best.
+    """
 
     counts: tuple[int, ...]
     engines: tuple[int, ...]
     rounds: int
+    concurrencies: tuple[int, ...]
 
 
-FULL = Plan(counts=(10, 50, 100), engines=(1, 3), rounds=3)
-QUICK = Plan(counts=(10,), engines=(1, 3), rounds=2)
+FULL = Plan(counts=(10, 50, 100), engines=(1, 3), rounds=3, concurrencies=(2, 4, 8))
+QUICK = Plan(counts=(10,), engines=(1,), rounds=2, concurrencies=(4,))
 
 
 def started_at(inspected: dict[str, Any]) -> float:
@@ -122,13 +124,15 @@ def clear(hosts: Iterable[Host]) -> None:
         host.docker("network", "rm", NETWORK)
 
 
-def best_concurrency(hosts: Sequence[Host], count: int, body: dict[str, Any]) -> int:
+def best_concurrency(
+    hosts: Sequence[Host], count: int, body: dict[str, Any], concurrencies: tuple[int, ...]
+) -> int:
     def seconds(concurrency: int) -> float:
         took = measure_raw(hosts, count, body, concurrency)
         clear(hosts)
         return took
 
-    return min(CONCURRENCIES, key=seconds)
+    return concurrencies[0] if len(concurrencies) == 1 else min(concurrencies, key=seconds)
 
 
 def measure(bed: Testbed, plan: Plan) -> list[dict[str, Any]]:
@@ -138,8 +142,9 @@ def measure(bed: Testbed, plan: Plan) -> list[dict[str, Any]]:
         cluster.deploy(STACK, sleepers(len(hosts)))
         body = template(hosts[0])
         cluster.remove(STACK)
-        concurrency = best_concurrency(hosts, plan.counts[min(1, len(plan.counts) - 1)], body)
-        progress(f"{len(hosts)} engines: raw is fastest with {concurrency} starts in flight each")
+        middle = plan.counts[len(plan.counts) // 2]
+        concurrency = best_concurrency(hosts, middle, body, plan.concurrencies)
+        progress(f"{len(hosts)} engines: the raw side has {concurrency} starts in flight on each")
         return [row(cluster, hosts, count, body, concurrency, plan.rounds) for count in plan.counts]
     finally:
         cluster.stop()

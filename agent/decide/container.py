@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.events import NodeIdentity
+from agent.events import NodeRef
 from agent.labels import (
     LABEL_CLUSTER,
     LABEL_NODE,
@@ -36,7 +36,7 @@ _NS_PER_MS = 1_000_000
 _NANO_CPUS_PER_MILLI = 1_000_000
 
 
-def create_config(identity: NodeIdentity, assignment: Assignment, spec: ContainerSpec) -> dict[str, Any]:
+def create_config(identity: NodeRef, assignment: Assignment, spec: ContainerSpec) -> dict[str, Any]:
     """The body of `POST /containers/create`. Fields that the user did not set are left to the image."""
     config: dict[str, Any] = {
         "Image": spec.image,
@@ -67,7 +67,7 @@ def create_config(identity: NodeIdentity, assignment: Assignment, spec: Containe
     return config
 
 
-def our_labels(identity: NodeIdentity, assignment: Assignment) -> dict[str, str]:
+def our_labels(identity: NodeRef, assignment: Assignment) -> dict[str, str]:
     """The labels that make a container ours and tell which task it is."""
     return {
         LABEL_NODE: identity.node_id,

@@ -18,7 +18,7 @@ import msgspec
 from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
-from agent.events import Container, CreateContainer, Fault, FaultKind, NodeIdentity, Phase
+from agent.events import Container, CreateContainer, Fault, FaultKind, NodeRef, Phase
 from agent.labels import (
     LABEL_CLUSTER,
     LABEL_NODE,
@@ -61,7 +61,7 @@ _ENGINE_TROUBLES = (
 class DockerEngine:
     """See agent.runtime.base.Engine. An async context manager; needs a running loop."""
 
-    def __init__(self, socket_path: str, identity: NodeIdentity, agent_version: str) -> None:
+    def __init__(self, socket_path: str, identity: NodeRef, agent_version: str) -> None:
         self._identity = identity
         self._agent_version = agent_version
         self._ours = {"label": [f"{LABEL_NODE}={identity.node_id}"]}

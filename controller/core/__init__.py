@@ -93,13 +93,11 @@ class ControllerCore:
             case SessionLost():
                 sessions.session_lost(turn, event)
                 self._judge_soon(turn)
-            case DeployAsked():
+            case DeployAsked() | ScaleAsked():
                 self._deploys.asked(turn, event)
                 self._deploys_due_ms = self._deploys.wake(turn)
             case RemoveAsked():
                 stacks.remove_asked(turn, event)
-            case ScaleAsked():
-                stacks.scale_asked(turn, event)
             case CallerLeft():
                 self._deploys.caller_left(turn, event)
             case TokenMade():

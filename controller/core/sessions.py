@@ -15,8 +15,8 @@ from controller.state import Life
 
 #: What a machine is told that speaks with the identity of a living one.
 CLONE_REASON = (
-    "another machine speaks with this node's identity: "
-    "on the copy, remove the agent's data directory and join anew"
+    "another machine, or this one before it restarted, still has this node's session; "
+    "if this is a copy of a node, remove the agent's data directory here and join anew"
 )
 
 

@@ -1,4 +1,7 @@
-"""Stacks: what users ask for. A deploy is tried, asked of the nodes, then committed whole or not at all."""
+"""What users ask for: deploys, scaling, removal.
+
+A request is tried on paper, asked of the nodes, then committed whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from bayplan.errors import Problem, ProblemError, ProblemKind
+from bayplan.errors import Problem, ProblemError, ProblemKind, refuse
 from bayplan.limits import REPLICAS_MAX
 from bayplan.model import PreflightFault, ServiceSpec
-from bayplan.views import ServiceAction
+from bayplan.views import ServiceAction, ServiceChange
 from controller import names
 from controller.core import placing
 from controller.core.turn import Turn
@@ -21,11 +24,14 @@ from controller.records import Service, ServiceVersion, Task
 DEPLOYS_OPEN_MAX = 100
 
 
+Request = DeployAsked | ScaleAsked
+
+
 @dataclass
 class Open:
-    """A deploy that waits for the answers of nodes. `awaited` is by node id the session that was asked."""
+    """A request that waits for the answers of nodes. `awaited` is by node id the session that was asked."""
 
-    event: DeployAsked
+    event: Request
     awaited: dict[str, str]
     specs: list[ServiceSpec]
     deadline_ms: int
@@ -33,32 +39,29 @@ class Open:
 
 @dataclass
 class Deploys:
-    """The deploys that are not yet committed; they live in memory, since nothing was acknowledged."""
+    """Requests that are not yet committed; they live in memory, since nothing was acknowledged."""
 
     open: dict[str, Open] = field(default_factory=dict)
 
-    def asked(self, turn: Turn, event: DeployAsked) -> None:
-        """Tries a deploy, and asks the nodes that would take its tasks whether they can."""
-        problems = deploy.check(event.stack)
-        if problems:
-            others = tuple(each.summary for each in problems[1:])
-            turn.reply(event.ticket, problem=msgspec.structs.replace(problems[0], details=others))
+    def asked(self, turn: Turn, event: Request) -> None:
+        """Tries a request, and asks the nodes that would take its tasks whether they can."""
+        try:
+            changes = _proposed(turn, event)
+            trial = _try(turn, changes)
+        except ProblemError as error:
+            turn.reply(event.ticket, problem=error.problem)
             return
-        changes = _changes(turn, event)
-        trial = _try(turn, changes)
-        if isinstance(trial, Problem):
-            turn.reply(event.ticket, problem=trial)
-        elif event.dry_run:
+        if isinstance(event, DeployAsked) and event.dry_run:
             turn.reply(event.ticket, tuple(change.shown() for change in changes))
         elif not trial:
             _commit(turn, event, changes)
         elif len(self.open) >= DEPLOYS_OPEN_MAX:
-            summary = f"{DEPLOYS_OPEN_MAX} deploys are waiting for nodes; try again later"
+            summary = f"{DEPLOYS_OPEN_MAX} requests are waiting for nodes; try again later"
             turn.reply(event.ticket, problem=Problem(kind=ProblemKind.REFUSED, summary=summary))
         else:
             self._ask_nodes(turn, event, trial)
 
-    def _ask_nodes(self, turn: Turn, event: DeployAsked, trial: list[tuple[str, ServiceSpec]]) -> None:
+    def _ask_nodes(self, turn: Turn, event: Request, trial: list[tuple[str, ServiceSpec]]) -> None:
         asked = preflight.questions(event.ticket, trial, placing.ports_by_node(turn.state))
         for node_id, question in sorted(asked.items()):
             turn.send(node_id, question)
@@ -67,7 +70,7 @@ class Deploys:
         self.open[event.ticket] = Open(event, awaited, [spec for _, spec in trial], deadline_ms)
 
     def answered(self, turn: Turn, node_id: str, ticket: str, faults: tuple[PreflightFault, ...]) -> None:
-        """A node's answer: a fault ends the deploy, the last "yes" commits it."""
+        """A node's answer: a fault ends the request, the last "yes" commits it."""
         waiting = self.open.get(ticket)
         if waiting is None or node_id not in waiting.awaited:
             return
@@ -79,12 +82,13 @@ class Deploys:
         if waiting.awaited:
             return
         del self.open[ticket]
-        changes = _changes(turn, waiting.event)  # the world may have moved since the question
-        trial = _try(turn, changes)
-        if isinstance(trial, Problem):
-            turn.reply(ticket, problem=trial)
-        else:
-            _commit(turn, waiting.event, changes)
+        try:
+            changes = _proposed(turn, waiting.event)  # the world may have moved since the question
+            _try(turn, changes)
+        except ProblemError as error:
+            turn.reply(ticket, problem=error.problem)
+            return
+        _commit(turn, waiting.event, changes)
 
     def give_up(self, turn: Turn) -> None:
         """Refuses deploys that ask in a session that is over, however it ended: no answer will come."""
@@ -123,29 +127,6 @@ def remove_asked(turn: Turn, event: RemoveAsked) -> None:
     turn.reply(event.ticket, tuple(service.name for service in services))
 
 
-def scale_asked(turn: Turn, event: ScaleAsked) -> None:
-    """Changes a number of replicas, if the cluster has room for it."""
-    try:
-        service = names.find_service(turn.state, event.service)
-    except ProblemError as error:
-        turn.reply(event.ticket, problem=error.problem)
-        return
-    spec = turn.state.spec_of(service)
-    wished = msgspec.structs.replace(spec, replicas=event.replicas)
-    if not 0 <= event.replicas <= REPLICAS_MAX:
-        summary = f"{event.replicas} replicas: 0 to {REPLICAS_MAX} are possible"
-        turn.reply(event.ticket, problem=Problem(kind=ProblemKind.INVALID, summary=summary))
-        return
-    trial = _try(turn, (deploy.Change(ServiceAction.SCALE, service.name, service, wished),))
-    if isinstance(trial, Problem):
-        turn.reply(event.ticket, problem=trial)
-        return
-    if event.replicas != service.replicas:
-        _put_service(turn, service, wished, service.version)
-        turn.note("service", service.name, f"scaled from {service.replicas} to {event.replicas}")
-    turn.reply(event.ticket, Scaled(service=service.name, before=service.replicas, after=event.replicas))
-
-
 def _no_answer(turn: Turn, node_ids: list[str]) -> Problem:
     names = ", ".join(turn.state.nodes[node_id].name for node_id in node_ids)
     return Problem(
@@ -155,13 +136,29 @@ def _no_answer(turn: Turn, node_ids: list[str]) -> Problem:
     )
 
 
-def _changes(turn: Turn, event: DeployAsked) -> tuple[deploy.Change, ...]:
+def _proposed(turn: Turn, event: Request) -> tuple[deploy.Change, ...]:
+    """The changes that a request comes to. Raises ProblemError."""
+    if isinstance(event, ScaleAsked):
+        return (_scaled(turn, event),)
+    problems = deploy.check(event.stack)
+    if problems:
+        others = tuple(each.summary for each in problems[1:])
+        raise ProblemError(msgspec.structs.replace(problems[0], details=others))
     present = {each.name: (each, turn.state.spec_of(each)) for each in turn.state.stack(event.stack.name)}
     return deploy.compare(event.stack, present, event.prune)
 
 
-def _try(turn: Turn, changes: tuple[deploy.Change, ...]) -> list[tuple[str, ServiceSpec]] | Problem:
-    """Places all new tasks of a deploy on paper: where they would go, or why one cannot."""
+def _scaled(turn: Turn, event: ScaleAsked) -> deploy.Change:
+    service = names.find_service(turn.state, event.service)
+    if not 0 <= event.replicas <= REPLICAS_MAX:
+        raise refuse(ProblemKind.INVALID, f"{event.replicas} replicas: 0 to {REPLICAS_MAX} are possible")
+    action = ServiceAction.SAME if event.replicas == service.replicas else ServiceAction.SCALE
+    spec = msgspec.structs.replace(turn.state.spec_of(service), replicas=event.replicas)
+    return deploy.Change(action, service.name, service, spec)
+
+
+def _try(turn: Turn, changes: tuple[deploy.Change, ...]) -> list[tuple[str, ServiceSpec]]:
+    """Places all new tasks on paper: (node id, spec) of each. Raises ProblemError when one has no place."""
     needs: list[schedule.Need] = []
     # What is on its way out already will have made room: the new tasks wait for it, as pending ones.
     leaving = {task.id for task in turn.state.tasks.values() if not task.wanted}
@@ -181,7 +178,7 @@ def _try(turn: Turn, changes: tuple[deploy.Change, ...]) -> list[tuple[str, Serv
     plan = schedule.place(needs, placing.candidates(turn.state, without=frozenset(leaving)))
     specs = {need.task_id: need.spec for need in needs}
     for task, refusal in sorted(plan.refused.items()):
-        return _unplaceable(task, refusal, specs[task])
+        raise ProblemError(_unplaceable(task, refusal, specs[task]))
     return [(node_id, specs[task]) for task, node_id in sorted(plan.placed.items())]
 
 
@@ -204,22 +201,34 @@ def _unplaceable(task: str, refusal: schedule.Refusal, spec: ServiceSpec) -> Pro
     )
 
 
-def _commit(turn: Turn, event: DeployAsked, changes: tuple[deploy.Change, ...]) -> None:
+def _commit(turn: Turn, event: Request, changes: tuple[deploy.Change, ...]) -> None:
     for change in changes:
         match change.action:
             case ServiceAction.CREATE if change.spec:
-                made = Service(
-                    id=turn.new_id(), name=change.name, stack=event.stack.name, version=1, replicas=0
-                )
-                _put_service(turn, made, change.spec, 1)
+                stack = change.name.removesuffix(f"_{change.spec.name}")
+                new = Service(id=turn.new_id(), name=change.name, stack=stack, version=1, replicas=0)
+                _put_service(turn, new, change.spec, 1)
             case ServiceAction.UPDATE | ServiceAction.SCALE if change.service and change.spec:
                 _put_service(turn, change.service, change.spec, change.version)
             case ServiceAction.REMOVE if change.service:
                 _remove(turn, change.service)
             case _:
                 continue
-        turn.note("service", change.name, f"{change.action.value} (version {change.version})")
-    turn.reply(event.ticket, tuple(change.shown() for change in changes))
+        turn.note("service", change.name, _told(change))
+    turn.reply(event.ticket, _answer(event, changes))
+
+
+def _told(change: deploy.Change) -> str:
+    if change.action is ServiceAction.SCALE and change.service and change.spec:
+        return f"scaled from {change.service.replicas} to {change.spec.replicas}"
+    return f"{change.action.value} (version {change.version})"
+
+
+def _answer(event: Request, changes: tuple[deploy.Change, ...]) -> tuple[ServiceChange, ...] | Scaled:
+    (first, *_) = changes
+    if isinstance(event, ScaleAsked) and first.service:
+        return Scaled(service=first.name, before=first.service.replicas, after=event.replicas)
+    return tuple(change.shown() for change in changes)
 
 
 def _put_service(turn: Turn, service: Service, spec: ServiceSpec, version: int) -> None:

@@ -75,8 +75,11 @@ class Gate:
         await self._pump.settled()
         return self._state
 
-    async def changes(self, stack: str = "") -> AsyncIterator[State]:
-        """The state now, and again after changes of a stack (or of anything); slow readers miss some."""
+    async def changes(self, stack: str = "", window_ms: int = WATCH_WINDOW_MS) -> AsyncIterator[State]:
+        """The state now, and again after changes of a stack (or of anything); slow readers miss some.
+
+        Changes within `window_ms` come together.
+        """
         if len(self._watchers) >= WATCHERS_MAX:
             raise ProblemError(_BUSY)
         changed = asyncio.Event()
@@ -86,7 +89,7 @@ class Gate:
                 changed.clear()
                 yield await self.read()
                 await changed.wait()
-                await asyncio.sleep(WATCH_WINDOW_MS / 1000)
+                await asyncio.sleep(window_ms / 1000)
         finally:
             del self._watchers[changed]
 

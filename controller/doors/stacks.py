@@ -12,6 +12,9 @@ from controller.doors.gate import Context, Gate, answers
 from controller.events import DeployAsked, RemoveAsked, ScaleAsked
 from controller.names import find_service
 
+#: Changes of a stack within this time are shown together: a view is whole, and its readers are people.
+STACK_WINDOW_MS = 200
+
 
 class StackDoor(stack_pb2_grpc.StackServiceServicer):
     """StackService."""
@@ -48,7 +51,7 @@ class StackDoor(stack_pb2_grpc.StackServiceServicer):
     ) -> AsyncIterator[stack_pb2.WatchStackResponse]:
         """The whole view after each change that alters it."""
         last = None
-        async for state in self._gate.changes(request.stack):
+        async for state in self._gate.changes(request.stack, STACK_WINDOW_MS):
             services = views.service_views(state, request.stack)
             tasks = views.task_views(state, stack=request.stack)
             if (services, tasks) != last:

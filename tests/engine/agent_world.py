@@ -87,7 +87,7 @@ class World:
         self.answers: list[PreflightResult] = []
         self.hellos: list[Hello] = []
         self._data_dir = data_dir
-        self._node = ev.NodeIdentity(node_id=node_id, cluster_id="c1")
+        self._node = ev.NodeRef(node_id=node_id, cluster_id="c1")
         self._assigned: dict[str, tuple[Assignment, ContainerSpec]] = {}
         self._running: asyncio.Task[None] | None = None
         self._links = 0

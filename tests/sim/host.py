@@ -73,7 +73,7 @@ class Host:
         self.wire = wire
         self.engine = Engine(clock, random.Random(f"{seed}/engine/{name}"), name, capacity, subnet)
         self.engine.seen = self._engine_saw
-        self.identity = ev.NodeIdentity(node_id="", cluster_id="sim")
+        self.identity = ev.NodeRef(node_id="", cluster_id="sim")
         self.powered = True
         self.core: AgentCore | None = None
         self.daemon: Daemon | None = None

@@ -23,7 +23,7 @@ from bayplan.model import (
 from bayplan.session import Hello, Report, Welcome
 
 CommandT = TypeVar("CommandT")
-IDENTITY = ev.NodeIdentity(node_id="n1", cluster_id="c1")
+IDENTITY = ev.NodeRef(node_id="n1", cluster_id="c1")
 CHECKED = ContainerSpec(image="web:1", health_check=HealthCheck(test=("CMD", "true")))
 PLAIN = ContainerSpec(image="web:1")
 

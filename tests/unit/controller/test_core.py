@@ -388,3 +388,11 @@ def test_a_container_that_vanished_is_replaced(world: World) -> None:
     node.connect()
     assert len(node.running()) == 1
     assert node.running() != [task]
+
+
+def test_scaling_asks_the_nodes_first(world: World) -> None:
+    node = world.node("n1")
+    world.deploy(stack(service(replicas=0)))
+    node.faults = (PreflightFault(subject="app:1", reason="image app:1 does not exist"),)
+    assert "image app:1 does not exist" in world.scale("shop_web", 3).problem.summary
+    assert world.state.service_named("shop_web").replicas == 0

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agent.decide.container import create_config
-from agent.events import NodeIdentity
+from agent.events import NodeRef
 from bayplan.model import (
     Assignment,
     ContainerSpec,
@@ -33,7 +33,7 @@ def config(**fields: Any) -> dict[str, Any]:
         desired=Desired.RUN,
         spec_id="s",
     )
-    identity = NodeIdentity(node_id="n1", cluster_id="c1")
+    identity = NodeRef(node_id="n1", cluster_id="c1")
     return create_config(identity, assignment, ContainerSpec(**({"image": "web:1"} | fields)))
 
 
