@@ -32,7 +32,7 @@ def main(context: click.Context) -> None:
     """The agent: makes its host run what the controller assigns.
 
     \b
-    bayplan-agent join --token BPL1-a-... 10.0.0.1:7401
+    bayplan-agent join --token BPL1-a-... 10.0.0.1:7444
     bayplan-agent run
     """
     if context.invoked_subcommand is None:
@@ -91,8 +91,8 @@ def join(
     """Make this host a node of a cluster.
 
     \b
-    bayplan-agent join --token BPL1-a-... 10.0.0.1:7401
-    bayplan-agent join --token BPL1-a-... --name web1 --label disk=ssd 10.0.0.1:7401
+    bayplan-agent join --token BPL1-a-... 10.0.0.1:7444
+    bayplan-agent join --token BPL1-a-... --name web1 --label disk=ssd 10.0.0.1:7444
     """
     from agent.join import join as join_cluster
 

@@ -33,12 +33,12 @@ _WORDS = {
     "deploy",
     "Make the cluster run what compose files describe, and wait until it does.",
     "bayplan stack deploy -c docker-compose.yml shop",
-    "bayplan stack deploy -c docker-compose.yml -c production.yml --prune shop",
+    "bayplan stack deploy -c docker-compose.yml --prune shop",
     "bayplan stack deploy -c docker-compose.yml --dry-run shop",
 )
 @click.option(
     "-c", "--compose-file", "paths", multiple=True, required=True, metavar="FILE",
-    help="A compose file, or - for standard input; later files add to earlier ones.",
+    help="A compose file, or - for standard input (one for now).",
 )  # fmt: skip
 @click.option("--env-file", metavar="FILE", help="Variables for ${NAME}, instead of .env beside the file.")
 @click.option("--prune", is_flag=True, help="Remove services of the stack that the files do not name.")

@@ -29,7 +29,7 @@ several errors are reported together.
 - **Ports** in all short and long forms, at most {ports.PORTS_MAX:,} a service. Two services that publish
   the same port are an error.
 - **Constraints**: `node.labels.K`, `node.hostname`, `node.id`, `node.role`, `node.platform.os`,
-  `node.platform.arch`, `engine.labels.K` with `==` or `!=`.
+  `node.platform.arch` with `==` or `!=`.
 
 *yes*: as the specification says. *mapped*: in another way. *warned*: each use is told what happens
 instead. *refused*: an error, for now.
