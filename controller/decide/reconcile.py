@@ -124,9 +124,9 @@ class _Slot(NamedTuple):
             )
             return gives_way | self._fill(others) if successor else Decision()
         if row.node_down:
-            return Decision(create=(self.number,))
+            return self._fill(others)
         if self.renew and not row.task.node_id:
-            return Decision(create=(self.number,), drop=(row.task.id,))
+            return Decision(drop=(row.task.id,)) | self._fill(others)
         return gives_way if self.renew else Decision()
 
     def _fill(self, others: list[Row]) -> Decision:
