@@ -9,6 +9,7 @@ import pytest
 
 from bayplan.errors import Problem, ProblemError, ProblemKind
 from bayplan.rpc_errors import PROBLEM_KEY, abort_with, problem_error_of, problem_of
+from bayplan.tls import channel_options
 
 CALL = "/bayplan.v1.Test/Call"
 
@@ -21,7 +22,8 @@ async def calling(tmp_path, handler):
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bayplan.v1.Test", methods),))
     server.add_insecure_port(f"unix:{tmp_path}/s")
     await server.start()
-    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/s") as channel:
+    # With our options the channel has connections of its own, and none to an earlier server on this path.
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/s", options=channel_options()) as channel:
         yield channel.unary_unary(CALL)
     await server.stop(0)
 
