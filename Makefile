@@ -2,6 +2,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup check test unit real bench demo demo-down protos lock format clean
 
+# Some shells forbid Python its compiled files; then each start would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 # Benches that `make bench` runs, each as `python -m bench.NAME --quick`.
 BENCHES := deploy

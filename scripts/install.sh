@@ -27,6 +27,7 @@ make_environment() {
     local pip=("$VENV/bin/python" -m pip -qq --disable-pip-version-check)
     "${pip[@]}" install --require-hashes -r deploy/requirements.lock
     "${pip[@]}" install --no-deps --no-build-isolation --force-reinstall .
+    "$VENV/bin/python" -m compileall -qq "$VENV/lib" || true # the daemons may not write there
 }
 
 place() { # ROLE

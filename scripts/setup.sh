@@ -31,4 +31,7 @@ fi
 echo "setup: installing the locked dependencies" >&2
 .venv/bin/python -m pip -qq --disable-pip-version-check install --require-hashes -r requirements.lock
 .venv/bin/python -m pip -qq --disable-pip-version-check install --no-deps --no-build-isolation --editable .
+# Compiled once here, not at each start: that is half of a start's time. Some packages carry files for other
+# versions of Python, which do not compile.
+.venv/bin/python -m compileall -qq .venv/lib bayplan controller agent || true
 echo "$want" >"$STAMP"
