@@ -121,7 +121,7 @@ def clear(hosts: Iterable[Host]) -> None:
     """Takes the raw side's containers and network away."""
     for host in hosts:
         host.docker("rm", "--force", *host.containers())
-        host.docker("network", "rm", NETWORK)
+        host.remove_network(NETWORK)
 
 
 def best_concurrency(

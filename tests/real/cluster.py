@@ -131,8 +131,8 @@ class Cluster:
         host.heal()
         if found := host.containers():
             host.docker("rm", "--force", "--volumes", *found)
-        if networks := host.networks():
-            host.docker("network", "rm", *networks)
+        for network in host.networks():
+            host.remove_network(network)
         host.docker("volume", "prune", "--force")
 
     # -- the command line -------------------------------------------------------------------------------
