@@ -8,13 +8,13 @@ making the stack's network. The end is the engine's own word: the latest Started
 from __future__ import annotations
 
 import asyncio
+import itertools
 import statistics
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import cycle, islice
 from typing import Any
 
 import aiodocker
@@ -28,6 +28,7 @@ from tests.real.testbed import Host, Testbed
 #: Docker Swarm against its raw engine by number of containers, quiet machine; shown beside ours.
 SWARM_RATIO = {10: 1.26, 50: 1.25, 100: 1.17}
 STACK = "bench"
+_rounds = itertools.count(1)
 NETWORK = f"{STACK}_default"
 #: One call of the engine; it starts some eight containers a second here.
 ENGINE_DEADLINE_S = 120.0
@@ -82,7 +83,19 @@ def template(host: Host) -> dict[str, Any]:
     return config
 
 
-async def _start_on(host: Host, count: int, body: dict[str, Any], concurrency: int) -> None:
+def on_network(body: dict[str, Any], network: str) -> dict[str, Any]:
+    """The same container on another network."""
+    (endpoint,) = body["NetworkingConfig"]["EndpointsConfig"].values()
+    return body | {
+        "HostConfig": body["HostConfig"] | {"NetworkMode": network},
+        "NetworkingConfig": {"EndpointsConfig": {network: endpoint}},
+    }
+
+
+async def _start_on(host: Host, count: int, template: dict[str, Any], concurrency: int) -> None:
+    # A network of its own each time: Docker 20.10 does not always let go of one that held many containers.
+    network = f"raw-{next(_rounds)}"
+    body = on_network(template, network)
     connector = aiohttp.UnixConnector(str(host.docker_socket), limit=0)
     timeout = aiohttp.ClientTimeout(total=ENGINE_DEADLINE_S)
     session = aiohttp.ClientSession(connector=connector, timeout=timeout)
@@ -95,7 +108,7 @@ async def _start_on(host: Host, count: int, body: dict[str, Any], concurrency: i
             await container.start()
 
     try:
-        await docker.networks.create({"Name": NETWORK, "Driver": "bridge"})
+        await docker.networks.create({"Name": network, "Driver": "bridge"})
         await asyncio.gather(*(start(number) for number in range(count)))
     finally:
         await docker.close()
@@ -105,7 +118,7 @@ async def _start_on(host: Host, count: int, body: dict[str, Any], concurrency: i
 def measure_raw(hosts: Sequence[Host], count: int, body: dict[str, Any], concurrency: int) -> float:
     """Seconds until the last container ran, spread evenly over the hosts."""
     shares = [0] * len(hosts)
-    for index in islice(cycle(range(len(hosts))), count):
+    for index in itertools.islice(itertools.cycle(range(len(hosts))), count):
         shares[index] += 1
 
     async def all_hosts() -> None:
@@ -118,10 +131,10 @@ def measure_raw(hosts: Sequence[Host], count: int, body: dict[str, Any], concurr
 
 
 def clear(hosts: Iterable[Host]) -> None:
-    """Takes the raw side's containers and network away."""
+    """Takes the raw side's containers away, and its network if the engine lets it go."""
     for host in hosts:
         host.docker("rm", "--force", *host.containers())
-        host.remove_network(NETWORK)
+        host.docker("network", "rm", *host.networks(), check=False)
 
 
 def best_concurrency(

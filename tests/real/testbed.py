@@ -37,8 +37,6 @@ START_TIMEOUT_S = 10.0
 ENGINE_TIMEOUT_S = 60.0
 #: One command on a host.
 COMMAND_TIMEOUT_S = 60.0
-#: Tries to remove a network, a second apart.
-NETWORK_ATTEMPTS = 10
 
 CGROUPS = Path("/sys/fs/cgroup")
 PREFIX = "bayplan-testbed"
@@ -329,20 +327,6 @@ class Host(Machine):
         """Names of the networks that did not come with the engine."""
         names = self.docker("network", "ls", "--filter", "type=custom", "--format", "{{.Name}}")
         return names.split()
-
-    def remove_network(self, name: str) -> None:
-        """Takes a network away; endpoints that the engine forgot when it removed many containers go first."""
-        for attempt in range(NETWORK_ATTEMPTS):
-            try:
-                self.docker("network", "rm", name)
-                return
-            except TestbedError:
-                if attempt + 1 == NETWORK_ATTEMPTS:
-                    raise
-            names = "{{range .Containers}}{{.Name}} {{end}}"
-            for endpoint in self.docker("network", "inspect", "--format", names, name).split():
-                self.docker("network", "disconnect", "--force", name, endpoint, check=False)
-            time.sleep(1)
 
     def kill_container(self, container: str) -> None:
         """SIGKILL straight to the container's first process, behind the engine's back."""
