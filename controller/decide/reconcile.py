@@ -85,8 +85,17 @@ def reconcile(
             decision |= _surplus(mine)
         else:
             renew = slot in renewal.slots
-            decision |= _Slot(slot, spec, mine, past.get(slot, SlotPast()), renew, now_ms).decide()
+            if renew or not _at_rest(mine):
+                decision |= _Slot(slot, spec, mine, past.get(slot, SlotPast()), renew, now_ms).decide()
     return decision
+
+
+def _at_rest(rows: list[Row]) -> bool:
+    """Whether a slot is as it shall be: the rule by far, and not worth a closer look."""
+    if len(rows) != 1:
+        return False
+    (row,) = rows
+    return row.task.wanted and not row.ended and not row.node_down
 
 
 def _surplus(rows: list[Row]) -> Decision:
