@@ -24,7 +24,7 @@ from controller.core.turn import Settings
 from controller.doors import servers
 from controller.doors.cluster import ClusterDoor, EventDoor, NodeDoor
 from controller.doors.gate import Gate
-from controller.doors.http import HttpDoor
+from controller.doors.http import IDLE_CONNECTION_S, HttpDoor
 from controller.doors.join import JoinDoor
 from controller.doors.logs import LogExchange
 from controller.doors.registry import RegistryDoor
@@ -148,7 +148,8 @@ async def _serve(
 
 
 async def _serve_http(stack: AsyncExitStack, gate: Gate, host: str, port: int) -> None:
-    runner = web.AppRunner(HttpDoor(gate).application(), access_log=None)
+    application = HttpDoor(gate).application()
+    runner = web.AppRunner(application, access_log=None, keepalive_timeout=IDLE_CONNECTION_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     try:

@@ -15,10 +15,10 @@ from bayplan.model import Instance
 from controller import lookup, views
 from controller.doors.gate import Gate
 
-#: Bytes of a request's line and headers.
+#: Bytes of a request's body; aiohttp holds its line and each header to as many.
 REQUEST_BYTES_MAX = 8_190
-#: Connections that send nothing are closed after this time, in seconds.
-KEEPALIVE_S = 75
+#: A connection without a request is closed after this time, in seconds.
+IDLE_CONNECTION_S = 75
 
 
 class HttpDoor:
