@@ -44,10 +44,17 @@ class Heartbeat(Model, frozen=True, kw_only=True, tag=True):
 
 
 class PreflightResult(Model, frozen=True, kw_only=True, tag=True):
-    """The answer to a Preflight; no faults is "yes"."""
+    """The answer to a Preflight; no faults is "yes". `images`: what each name means on the node, a digest."""
 
     ticket: str
     faults: tuple[PreflightFault, ...] = ()
+    images: dict[str, str] = {}
+
+
+class FilesWanted(Model, frozen=True, kw_only=True, tag=True):
+    """The agent lacks the content of files that its tasks mount, by digest."""
+
+    digests: tuple[str, ...]
 
 
 class Goodbye(Model, frozen=True, kw_only=True, tag=True):
@@ -74,6 +81,12 @@ class Preflight(Model, frozen=True, kw_only=True, tag=True):
     paths: tuple[str, ...] = ()
 
 
+class Files(Model, frozen=True, kw_only=True, tag=True):
+    """Contents by digest: of what was wanted, those that tasks of this node mount."""
+
+    contents: dict[str, bytes] = {}
+
+
 class LogPull(Model, frozen=True, kw_only=True, tag=True):
     """Asks the agent to push output; `tail` negative is all."""
 
@@ -97,8 +110,8 @@ class Dismissal(Model, frozen=True, kw_only=True, tag=True):
     final: bool = False
 
 
-AgentSays = Hello | Report | Heartbeat | PreflightResult | Goodbye
-ControllerSays = Welcome | Assignments | Preflight | LogPull | LogStop | Dismissal
+AgentSays = Hello | Report | Heartbeat | PreflightResult | FilesWanted | Goodbye
+ControllerSays = Welcome | Assignments | Preflight | Files | LogPull | LogStop | Dismissal
 
 SaysT_contra = TypeVar("SaysT_contra", contravariant=True)
 HearsT_co = TypeVar("HearsT_co", covariant=True)

@@ -7,25 +7,49 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from bayplan.errors import Problem
 from bayplan.model import (
     Availability,
     Desired,
+    FileKind,
     Inventory,
     Model,
     NodeStatus,
     PortSpec,
     Resources,
+    ServiceMode,
     TaskStatus,
 )
 
 
+class Origin(StrEnum):
+    """Where an amount of a reservation comes from."""
+
+    NONE = "none"
+    EXPLICIT = "explicit"
+    LIMIT = "limit"
+    DEFAULT = "default"
+
+
+class Reservation(Model, frozen=True, kw_only=True):
+    """What a task sets aside on its node, and why so much."""
+
+    resources: Resources = Resources()
+    cpu_origin: Origin = Origin.NONE
+    memory_origin: Origin = Origin.NONE
+
+
 class ServiceView(Model, frozen=True, kw_only=True):
-    """A service with its numbers: wanted, running, ready, ready and of the current version."""
+    """A service with its numbers: wanted, running, ready, ready and of the current version.
+
+    `completed` counts the tasks of a job that did their work. `waits_for` says which dependency holds
+    it back; `rollout` how its rollout goes, in words.
+    """
 
     id: str
     name: str
     stack: str
-    mode: str = "replicated"
+    mode: ServiceMode = ServiceMode.REPLICATED
     desired: int = 0
     running: int = 0
     ready: int = 0
@@ -36,6 +60,10 @@ class ServiceView(Model, frozen=True, kw_only=True):
     removed: bool = False
     revision: int = 0
     updated_ms: int = 0
+    completed: int = 0
+    waits_for: str = ""
+    rollout: str = ""
+    reservation: Reservation = Reservation()
 
 
 class TaskView(Model, frozen=True, kw_only=True):
@@ -79,6 +107,7 @@ class StackView(Model, frozen=True, kw_only=True):
     services: int = 0
     desired: int = 0
     ready: int = 0
+    revision: int = 0
 
 
 class Event(Model, frozen=True, kw_only=True):
@@ -115,3 +144,99 @@ class ServiceChange(Model, frozen=True, kw_only=True):
     service: str
     action: ServiceAction
     version: int
+
+
+class FieldChange(Model, frozen=True, kw_only=True):
+    """A field of a spec that changes, by its path (`container.image`); the values as text, secrets hidden.
+
+    `before` is empty for what is added, `after` for what is taken away.
+    """
+
+    path: str
+    before: str = ""
+    after: str = ""
+
+
+class PlannedTask(Model, frozen=True, kw_only=True):
+    """Where a new task would go and why; `node` is empty when it fits nowhere, `reasons` then say why."""
+
+    name: str
+    node: str = ""
+    reasons: tuple[str, ...] = ()
+
+
+class ServicePlan(Model, frozen=True, kw_only=True):
+    """What a deploy would do to one service. `wave` orders the services, from 1; `rolls` says how.
+
+    `image_before` and `image_after` are digests where they are known and differ.
+    """
+
+    change: ServiceChange
+    fields: tuple[FieldChange, ...] = ()
+    tasks: tuple[PlannedTask, ...] = ()
+    wave: int = 1
+    rolls: str = ""
+    reservation: Reservation = Reservation()
+    image_before: str = ""
+    image_after: str = ""
+    place: str = ""
+
+
+class FileChange(Model, frozen=True, kw_only=True):
+    """What happens to a config or secret: created, updated, the same, or removed."""
+
+    kind: FileKind
+    name: str
+    action: ServiceAction
+
+
+class Plan(Model, frozen=True, kw_only=True):
+    """The controller's decision on a stack, not carried out.
+
+    `index` is the stack's revision now (0: there is none): a deploy can be made conditional on it.
+    `problems` are why a deploy would be refused.
+    """
+
+    stack: str
+    index: int = 0
+    services: tuple[ServicePlan, ...] = ()
+    files: tuple[FileChange, ...] = ()
+    warnings: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+class Deployed(Model, frozen=True, kw_only=True):
+    """What a deploy changed, and the stack's revision after it."""
+
+    changes: tuple[ServiceChange, ...] = ()
+    revision: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+class RevisionView(Model, frozen=True, kw_only=True):
+    """One entry of a stack's history; `cause` says what made it (deploy, scale, rollback to 3)."""
+
+    revision: int
+    time_ms: int
+    cause: str
+    services: int = 0
+    current: bool = False
+
+
+class FileView(Model, frozen=True, kw_only=True):
+    """A config or secret as lists show it. `stack` is empty for one that was made by name.
+
+    `content` is set only where a config is inspected; that of a secret is never shown.
+    """
+
+    kind: FileKind
+    name: str
+    digest: str
+    version: int
+    size_bytes: int
+    created_ms: int
+    updated_ms: int
+    stack: str = ""
+    labels: dict[str, str] = {}
+    used_by: tuple[str, ...] = ()
+    content: bytes | None = None

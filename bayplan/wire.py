@@ -25,7 +25,9 @@ from bayplan.v1 import (
     agent_pb2,
     cluster_pb2,
     common_pb2,
+    container_pb2,
     event_pb2,
+    file_pb2,
     join_pb2,
     node_pb2,
     registry_pb2,
@@ -41,7 +43,9 @@ _PB_MODULES = (
     agent_pb2,
     cluster_pb2,
     common_pb2,
+    container_pb2,
     event_pb2,
+    file_pb2,
     join_pb2,
     node_pb2,
     registry_pb2,
@@ -167,9 +171,10 @@ def _dict_field(name: str, item: Any, where: str) -> _Field:
 
 def _struct_field(info: msgspec.structs.FieldInfo, kind: Any, optional: bool) -> _Field:
     name = info.name
+    unsaid = None if optional or _required(info) else _default(info)
 
     def write(value: Any, message: Any) -> None:
-        if value is not None:
+        if value is not None and value != unsaid:
             getattr(message, name).CopyFrom(to_pb(value))
 
     def read(message: Any) -> Any:

@@ -5,6 +5,7 @@ The session between an agent and the controller: one bidirectional stream for ea
 Identity comes from the certificate only, never from a field.
 """
 
+from bayplan.v1 import container_pb2 as _container_pb2
 from bayplan.v1 import node_pb2 as _node_pb2
 from bayplan.v1 import service_pb2 as _service_pb2
 from bayplan.v1 import task_pb2 as _task_pb2
@@ -34,6 +35,7 @@ class SessionRequest(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     PREFLIGHT_RESULT_FIELD_NUMBER: _builtins.int
     GOODBYE_FIELD_NUMBER: _builtins.int
+    FILES_WANTED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello:
         """First of all."""
@@ -54,6 +56,10 @@ class SessionRequest(_message.Message):
     def goodbye(self) -> Global___Goodbye:
         """The agent ends in order; its containers stay."""
 
+    @_builtins.property
+    def files_wanted(self) -> Global___FilesWanted:
+        """Contents of files are missing."""
+
     def __init__(
         self,
         *,
@@ -62,12 +68,13 @@ class SessionRequest(_message.Message):
         heartbeat: Global___Heartbeat | None = ...,
         preflight_result: Global___PreflightResult | None = ...,
         goodbye: Global___Goodbye | None = ...,
+        files_wanted: Global___FilesWanted | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "preflight_result", b"preflight_result", "report", b"report"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["files_wanted", b"files_wanted", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "preflight_result", b"preflight_result", "report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "preflight_result", b"preflight_result", "report", b"report"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files_wanted", b"files_wanted", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "preflight_result", b"preflight_result", "report", b"report"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "report", "heartbeat", "preflight_result", "goodbye"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "report", "heartbeat", "preflight_result", "goodbye", "files_wanted"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -85,6 +92,7 @@ class SessionResponse(_message.Message):
     LOG_PULL_FIELD_NUMBER: _builtins.int
     LOG_STOP_FIELD_NUMBER: _builtins.int
     DISMISSAL_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> Global___Welcome:
         """The answer to Hello."""
@@ -109,6 +117,10 @@ class SessionResponse(_message.Message):
     def dismissal(self) -> Global___Dismissal:
         """The session is over."""
 
+    @_builtins.property
+    def files(self) -> Global___Files:
+        """Contents of files."""
+
     def __init__(
         self,
         *,
@@ -118,12 +130,13 @@ class SessionResponse(_message.Message):
         log_pull: Global___LogPull | None = ...,
         log_stop: Global___LogStop | None = ...,
         dismissal: Global___Dismissal | None = ...,
+        files: Global___Files | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assignments", b"assignments", "dismissal", b"dismissal", "log_pull", b"log_pull", "log_stop", b"log_stop", "message", b"message", "preflight", b"preflight", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assignments", b"assignments", "dismissal", b"dismissal", "files", b"files", "log_pull", b"log_pull", "log_stop", b"log_stop", "message", b"message", "preflight", b"preflight", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignments", b"assignments", "dismissal", b"dismissal", "log_pull", b"log_pull", "log_stop", b"log_stop", "message", b"message", "preflight", b"preflight", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignments", b"assignments", "dismissal", b"dismissal", "files", b"files", "log_pull", b"log_pull", "log_stop", b"log_stop", "message", b"message", "preflight", b"preflight", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["welcome", "assignments", "preflight", "log_pull", "log_stop", "dismissal"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["welcome", "assignments", "preflight", "log_pull", "log_stop", "dismissal", "files"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -269,12 +282,12 @@ class Assignments(_message.Message):
         VALUE_FIELD_NUMBER: _builtins.int
         key: _builtins.str
         @_builtins.property
-        def value(self) -> _service_pb2.ContainerSpec: ...
+        def value(self) -> _container_pb2.ContainerSpec: ...
         def __init__(
             self,
             *,
             key: _builtins.str = ...,
-            value: _service_pb2.ContainerSpec | None = ...,
+            value: _container_pb2.ContainerSpec | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -292,7 +305,7 @@ class Assignments(_message.Message):
         """The tasks by id."""
 
     @_builtins.property
-    def specs(self) -> _containers.MessageMap[_builtins.str, _service_pb2.ContainerSpec]:
+    def specs(self) -> _containers.MessageMap[_builtins.str, _container_pb2.ContainerSpec]:
         """The container specs they name."""
 
     def __init__(
@@ -300,7 +313,7 @@ class Assignments(_message.Message):
         *,
         revision: _builtins.int = ...,
         tasks: _abc.Iterable[Global___Assignment] | None = ...,
-        specs: _abc.Mapping[_builtins.str, _service_pb2.ContainerSpec] | None = ...,
+        specs: _abc.Mapping[_builtins.str, _container_pb2.ContainerSpec] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -442,27 +455,121 @@ class PreflightResult(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ImagesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TICKET_FIELD_NUMBER: _builtins.int
     FAULTS_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
     ticket: _builtins.str
     """The question."""
     @_builtins.property
     def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreflightFault]:
         """What is amiss; empty when all is well."""
 
+    @_builtins.property
+    def images(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What each image name means on the node: a digest, where it is known."""
+
     def __init__(
         self,
         *,
         ticket: _builtins.str = ...,
         faults: _abc.Iterable[Global___PreflightFault] | None = ...,
+        images: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["faults", b"faults", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faults", b"faults", "images", b"images", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PreflightResult: _TypeAlias = PreflightResult  # noqa: Y015
+
+@_typing.final
+class FilesWanted(_message.Message):
+    """The agent lacks contents of files that its tasks mount."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def digests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The contents' digests."""
+
+    def __init__(
+        self,
+        *,
+        digests: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digests", b"digests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FilesWanted: _TypeAlias = FilesWanted  # noqa: Y015
+
+@_typing.final
+class Files(_message.Message):
+    """Contents of files: of what was wanted, those that tasks of this node mount."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ContentsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.bytes
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.bytes = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CONTENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def contents(self) -> _containers.ScalarMap[_builtins.str, _builtins.bytes]:
+        """By digest."""
+
+    def __init__(
+        self,
+        *,
+        contents: _abc.Mapping[_builtins.str, _builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Files: _TypeAlias = Files  # noqa: Y015
 
 @_typing.final
 class PreflightFault(_message.Message):

@@ -23,65 +23,64 @@ _sym_db = _symbol_database.Default()
 
 
 from bayplan.v1 import common_pb2 as bayplan_dot_v1_dot_common__pb2
+from bayplan.v1 import container_pb2 as bayplan_dot_v1_dot_container__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x62\x61yplan/v1/service.proto\x12\nbayplan.v1\x1a\x17\x62\x61yplan/v1/common.proto\"n\n\x0bHealthCheck\x12\x0c\n\x04test\x18\x01 \x03(\t\x12\x13\n\x0binterval_ms\x18\x02 \x01(\x03\x12\x12\n\ntimeout_ms\x18\x03 \x01(\x03\x12\x17\n\x0fstart_period_ms\x18\x04 \x01(\x03\x12\x0f\n\x07retries\x18\x05 \x01(\r\"\x8d\x01\n\x05Mount\x12#\n\x04kind\x18\x01 \x01(\x0e\x32\x15.bayplan.v1.MountKind\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12\x11\n\tread_only\x18\x04 \x01(\x08\x12\x18\n\x10tmpfs_size_bytes\x18\x05 \x01(\x03\x12\x12\n\ntmpfs_mode\x18\x06 \x01(\r\"5\n\x11NetworkAttachment\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x0f\n\x07\x61liases\x18\x02 \x03(\t\"\x80\x01\n\tLogConfig\x12\x0e\n\x06\x64river\x18\x01 \x01(\t\x12\x33\n\x07options\x18\x02 \x03(\x0b\x32\".bayplan.v1.LogConfig.OptionsEntry\x1a.\n\x0cOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x82\x06\n\rContainerSpec\x12\r\n\x05image\x18\x01 \x01(\t\x12\x12\n\nentrypoint\x18\x02 \x03(\t\x12\x0f\n\x07\x63ommand\x18\x03 \x03(\t\x12\x13\n\x0b\x65nvironment\x18\x04 \x03(\t\x12\x35\n\x06labels\x18\x05 \x03(\x0b\x32%.bayplan.v1.ContainerSpec.LabelsEntry\x12\x0c\n\x04user\x18\x06 \x01(\t\x12\x13\n\x0bworking_dir\x18\x07 \x01(\t\x12\x10\n\x08hostname\x18\x08 \x01(\t\x12\x0c\n\x04init\x18\t \x01(\x08\x12\x0b\n\x03tty\x18\n \x01(\x08\x12\x12\n\nstdin_open\x18\x0b \x01(\x08\x12\x11\n\tread_only\x18\x0c \x01(\x08\x12\x13\n\x0bstop_signal\x18\r \x01(\t\x12\x15\n\rstop_grace_ms\x18\x0e \x01(\x03\x12-\n\x0chealth_check\x18\x0f \x01(\x0b\x32\x17.bayplan.v1.HealthCheck\x12\x1d\n\x15health_check_disabled\x18\x10 \x01(\x08\x12!\n\x06mounts\x18\x11 \x03(\x0b\x32\x11.bayplan.v1.Mount\x12#\n\x05ports\x18\x12 \x03(\x0b\x32\x14.bayplan.v1.PortSpec\x12/\n\x08networks\x18\x13 \x03(\x0b\x32\x1d.bayplan.v1.NetworkAttachment\x12\"\n\x03log\x18\x14 \x01(\x0b\x32\x15.bayplan.v1.LogConfig\x12%\n\x06limits\x18\x15 \x01(\x0b\x32\x15.bayplan.v1.Resources\x12\x0f\n\x07\x63\x61p_add\x18\x16 \x03(\t\x12\x10\n\x08\x63\x61p_drop\x18\x17 \x03(\t\x12\x13\n\x0b\x65xtra_hosts\x18\x18 \x03(\t\x12\x18\n\x10\x65ntrypoint_given\x18\x19 \x01(\x08\x12\x15\n\rcommand_given\x18\x1a \x01(\x08\x12$\n\x06\x65xpose\x18\x1b \x03(\x0b\x32\x14.bayplan.v1.PortSpec\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"{\n\rRestartPolicy\x12/\n\tcondition\x18\x01 \x01(\x0e\x32\x1c.bayplan.v1.RestartCondition\x12\x10\n\x08\x64\x65lay_ms\x18\x02 \x01(\x03\x12\x14\n\x0cmax_attempts\x18\x03 \x01(\r\x12\x11\n\twindow_ms\x18\x04 \x01(\x03\"5\n\x0cUpdatePolicy\x12\x13\n\x0bparallelism\x18\x01 \x01(\r\x12\x10\n\x08\x64\x65lay_ms\x18\x02 \x01(\x03\"\xda\x03\n\x0bServiceSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\tcontainer\x18\x02 \x01(\x0b\x32\x19.bayplan.v1.ContainerSpec\x12\x10\n\x08replicas\x18\x03 \x01(\r\x12+\n\x0creservations\x18\x04 \x01(\x0b\x32\x15.bayplan.v1.Resources\x12\x13\n\x0b\x63onstraints\x18\x05 \x03(\t\x12\x1d\n\x15max_replicas_per_node\x18\x06 \x01(\r\x12*\n\x07restart\x18\x07 \x01(\x0b\x32\x19.bayplan.v1.RestartPolicy\x12(\n\x06update\x18\x08 \x01(\x0b\x32\x18.bayplan.v1.UpdatePolicy\x12\x33\n\x06labels\x18\t \x03(\x0b\x32#.bayplan.v1.ServiceSpec.LabelsEntry\x12\x33\n\x06places\x18\n \x03(\x0b\x32#.bayplan.v1.ServiceSpec.PlacesEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bPlacesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x82\x02\n\x0bServiceView\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05stack\x18\x03 \x01(\t\x12\x0c\n\x04mode\x18\x04 \x01(\t\x12\x0f\n\x07\x64\x65sired\x18\x05 \x01(\r\x12\x0f\n\x07running\x18\x06 \x01(\r\x12\r\n\x05ready\x18\x07 \x01(\r\x12\x0f\n\x07\x63urrent\x18\x08 \x01(\r\x12\r\n\x05image\x18\t \x01(\t\x12#\n\x05ports\x18\n \x03(\x0b\x32\x14.bayplan.v1.PortSpec\x12\x0f\n\x07version\x18\x0b \x01(\x04\x12\x0f\n\x07removed\x18\x0c \x01(\x08\x12\x10\n\x08revision\x18\r \x01(\x04\x12\x12\n\nupdated_ms\x18\x0e \x01(\x03\"$\n\x13ListServicesRequest\x12\r\n\x05stack\x18\x01 \x01(\t\"A\n\x14ListServicesResponse\x12)\n\x08services\x18\x01 \x03(\x0b\x32\x17.bayplan.v1.ServiceView\"$\n\x11GetServiceRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\"b\n\x12GetServiceResponse\x12%\n\x04view\x18\x01 \x01(\x0b\x32\x17.bayplan.v1.ServiceView\x12%\n\x04spec\x18\x02 \x01(\x0b\x32\x17.bayplan.v1.ServiceSpec\"1\n\x0cScaleRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x10\n\x08replicas\x18\x02 \x01(\r\"?\n\rScaleResponse\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\r*i\n\tMountKind\x12\x1a\n\x16MOUNT_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11MOUNT_KIND_VOLUME\x10\x01\x12\x13\n\x0fMOUNT_KIND_BIND\x10\x02\x12\x14\n\x10MOUNT_KIND_TMPFS\x10\x03*\x8e\x01\n\x10RestartCondition\x12!\n\x1dRESTART_CONDITION_UNSPECIFIED\x10\x00\x12\x19\n\x15RESTART_CONDITION_ANY\x10\x01\x12 \n\x1cRESTART_CONDITION_ON_FAILURE\x10\x02\x12\x1a\n\x16RESTART_CONDITION_NONE\x10\x03\x32\xee\x01\n\x0eServiceService\x12Q\n\x0cListServices\x12\x1f.bayplan.v1.ListServicesRequest\x1a .bayplan.v1.ListServicesResponse\x12K\n\nGetService\x12\x1d.bayplan.v1.GetServiceRequest\x1a\x1e.bayplan.v1.GetServiceResponse\x12<\n\x05Scale\x12\x18.bayplan.v1.ScaleRequest\x1a\x19.bayplan.v1.ScaleResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x62\x61yplan/v1/service.proto\x12\nbayplan.v1\x1a\x17\x62\x61yplan/v1/common.proto\x1a\x1a\x62\x61yplan/v1/container.proto\"{\n\rRestartPolicy\x12/\n\tcondition\x18\x01 \x01(\x0e\x32\x1c.bayplan.v1.RestartCondition\x12\x10\n\x08\x64\x65lay_ms\x18\x02 \x01(\x03\x12\x14\n\x0cmax_attempts\x18\x03 \x01(\r\x12\x11\n\twindow_ms\x18\x04 \x01(\x03\"\xbf\x01\n\x0cUpdatePolicy\x12\x13\n\x0bparallelism\x18\x01 \x01(\r\x12\x10\n\x08\x64\x65lay_ms\x18\x02 \x01(\x03\x12&\n\x05order\x18\x03 \x01(\x0e\x32\x17.bayplan.v1.UpdateOrder\x12\x12\n\nmonitor_ms\x18\x04 \x01(\x03\x12\x19\n\x11max_failure_ratio\x18\x05 \x01(\x01\x12\x31\n\x0e\x66\x61ilure_action\x18\x06 \x01(\x0e\x32\x19.bayplan.v1.FailureAction\"t\n\nDependency\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x32\n\tcondition\x18\x02 \x01(\x0e\x32\x1f.bayplan.v1.DependencyCondition\x12\x0f\n\x07restart\x18\x03 \x01(\x08\x12\x10\n\x08required\x18\x04 \x01(\x08\"\xec\x05\n\x0bServiceSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\tcontainer\x18\x02 \x01(\x0b\x32\x19.bayplan.v1.ContainerSpec\x12\x10\n\x08replicas\x18\x03 \x01(\r\x12+\n\x0creservations\x18\x04 \x01(\x0b\x32\x15.bayplan.v1.Resources\x12\x13\n\x0b\x63onstraints\x18\x05 \x03(\t\x12\x1d\n\x15max_replicas_per_node\x18\x06 \x01(\r\x12*\n\x07restart\x18\x07 \x01(\x0b\x32\x19.bayplan.v1.RestartPolicy\x12(\n\x06update\x18\x08 \x01(\x0b\x32\x18.bayplan.v1.UpdatePolicy\x12\x33\n\x06labels\x18\t \x03(\x0b\x32#.bayplan.v1.ServiceSpec.LabelsEntry\x12\x33\n\x06places\x18\n \x03(\x0b\x32#.bayplan.v1.ServiceSpec.PlacesEntry\x12%\n\x04mode\x18\x0b \x01(\x0e\x32\x17.bayplan.v1.ServiceMode\x12\x35\n\x07generic\x18\x0c \x03(\x0b\x32$.bayplan.v1.ServiceSpec.GenericEntry\x12\x13\n\x0bpreferences\x18\r \x03(\t\x12*\n\x08rollback\x18\x0e \x01(\x0b\x32\x18.bayplan.v1.UpdatePolicy\x12\x15\n\rendpoint_mode\x18\x0f \x01(\t\x12*\n\ndepends_on\x18\x10 \x03(\x0b\x32\x16.bayplan.v1.Dependency\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bPlacesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a.\n\x0cGenericEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x8a\x01\n\x0bReservation\x12(\n\tresources\x18\x01 \x01(\x0b\x32\x15.bayplan.v1.Resources\x12&\n\ncpu_origin\x18\x02 \x01(\x0e\x32\x12.bayplan.v1.Origin\x12)\n\rmemory_origin\x18\x03 \x01(\x0e\x32\x12.bayplan.v1.Origin\"\x80\x03\n\x0bServiceView\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05stack\x18\x03 \x01(\t\x12%\n\x04mode\x18\x04 \x01(\x0e\x32\x17.bayplan.v1.ServiceMode\x12\x0f\n\x07\x64\x65sired\x18\x05 \x01(\r\x12\x0f\n\x07running\x18\x06 \x01(\r\x12\r\n\x05ready\x18\x07 \x01(\r\x12\x0f\n\x07\x63urrent\x18\x08 \x01(\r\x12\r\n\x05image\x18\t \x01(\t\x12#\n\x05ports\x18\n \x03(\x0b\x32\x14.bayplan.v1.PortSpec\x12\x0f\n\x07version\x18\x0b \x01(\x04\x12\x0f\n\x07removed\x18\x0c \x01(\x08\x12\x10\n\x08revision\x18\r \x01(\x04\x12\x12\n\nupdated_ms\x18\x0e \x01(\x03\x12\x11\n\tcompleted\x18\x0f \x01(\r\x12\x11\n\twaits_for\x18\x10 \x01(\t\x12\x0f\n\x07rollout\x18\x11 \x01(\t\x12,\n\x0breservation\x18\x12 \x01(\x0b\x32\x17.bayplan.v1.Reservation\"$\n\x13ListServicesRequest\x12\r\n\x05stack\x18\x01 \x01(\t\"A\n\x14ListServicesResponse\x12)\n\x08services\x18\x01 \x03(\x0b\x32\x17.bayplan.v1.ServiceView\"$\n\x11GetServiceRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\"b\n\x12GetServiceResponse\x12%\n\x04view\x18\x01 \x01(\x0b\x32\x17.bayplan.v1.ServiceView\x12%\n\x04spec\x18\x02 \x01(\x0b\x32\x17.bayplan.v1.ServiceSpec\"1\n\x0cScaleRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x10\n\x08replicas\x18\x02 \x01(\r\"?\n\rScaleResponse\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\r*\x8e\x01\n\x10RestartCondition\x12!\n\x1dRESTART_CONDITION_UNSPECIFIED\x10\x00\x12\x19\n\x15RESTART_CONDITION_ANY\x10\x01\x12 \n\x1cRESTART_CONDITION_ON_FAILURE\x10\x02\x12\x1a\n\x16RESTART_CONDITION_NONE\x10\x03*f\n\x0bUpdateOrder\x12\x1c\n\x18UPDATE_ORDER_UNSPECIFIED\x10\x00\x12\x1b\n\x17UPDATE_ORDER_STOP_FIRST\x10\x01\x12\x1c\n\x18UPDATE_ORDER_START_FIRST\x10\x02*\x83\x01\n\rFailureAction\x12\x1e\n\x1a\x46\x41ILURE_ACTION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46\x41ILURE_ACTION_PAUSE\x10\x01\x12\x1b\n\x17\x46\x41ILURE_ACTION_CONTINUE\x10\x02\x12\x1b\n\x17\x46\x41ILURE_ACTION_ROLLBACK\x10\x03*\x9f\x01\n\x0bServiceMode\x12\x1c\n\x18SERVICE_MODE_UNSPECIFIED\x10\x00\x12\x1b\n\x17SERVICE_MODE_REPLICATED\x10\x01\x12\x17\n\x13SERVICE_MODE_GLOBAL\x10\x02\x12\x1f\n\x1bSERVICE_MODE_REPLICATED_JOB\x10\x03\x12\x1b\n\x17SERVICE_MODE_GLOBAL_JOB\x10\x04*\xa3\x01\n\x13\x44\x65pendencyCondition\x12$\n DEPENDENCY_CONDITION_UNSPECIFIED\x10\x00\x12 \n\x1c\x44\x45PENDENCY_CONDITION_STARTED\x10\x01\x12 \n\x1c\x44\x45PENDENCY_CONDITION_HEALTHY\x10\x02\x12\"\n\x1e\x44\x45PENDENCY_CONDITION_COMPLETED\x10\x03*l\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x0f\n\x0bORIGIN_NONE\x10\x01\x12\x13\n\x0fORIGIN_EXPLICIT\x10\x02\x12\x10\n\x0cORIGIN_LIMIT\x10\x03\x12\x12\n\x0eORIGIN_DEFAULT\x10\x04\x32\xee\x01\n\x0eServiceService\x12Q\n\x0cListServices\x12\x1f.bayplan.v1.ListServicesRequest\x1a .bayplan.v1.ListServicesResponse\x12K\n\nGetService\x12\x1d.bayplan.v1.GetServiceRequest\x1a\x1e.bayplan.v1.GetServiceResponse\x12<\n\x05Scale\x12\x18.bayplan.v1.ScaleRequest\x1a\x19.bayplan.v1.ScaleResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bayplan.v1.service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LOGCONFIG_OPTIONSENTRY']._loaded_options = None
-  _globals['_LOGCONFIG_OPTIONSENTRY']._serialized_options = b'8\001'
-  _globals['_CONTAINERSPEC_LABELSENTRY']._loaded_options = None
-  _globals['_CONTAINERSPEC_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_SERVICESPEC_LABELSENTRY']._loaded_options = None
   _globals['_SERVICESPEC_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_SERVICESPEC_PLACESENTRY']._loaded_options = None
   _globals['_SERVICESPEC_PLACESENTRY']._serialized_options = b'8\001'
-  _globals['_MOUNTKIND']._serialized_start=2557
-  _globals['_MOUNTKIND']._serialized_end=2662
-  _globals['_RESTARTCONDITION']._serialized_start=2665
-  _globals['_RESTARTCONDITION']._serialized_end=2807
-  _globals['_HEALTHCHECK']._serialized_start=65
-  _globals['_HEALTHCHECK']._serialized_end=175
-  _globals['_MOUNT']._serialized_start=178
-  _globals['_MOUNT']._serialized_end=319
-  _globals['_NETWORKATTACHMENT']._serialized_start=321
-  _globals['_NETWORKATTACHMENT']._serialized_end=374
-  _globals['_LOGCONFIG']._serialized_start=377
-  _globals['_LOGCONFIG']._serialized_end=505
-  _globals['_LOGCONFIG_OPTIONSENTRY']._serialized_start=459
-  _globals['_LOGCONFIG_OPTIONSENTRY']._serialized_end=505
-  _globals['_CONTAINERSPEC']._serialized_start=508
-  _globals['_CONTAINERSPEC']._serialized_end=1278
-  _globals['_CONTAINERSPEC_LABELSENTRY']._serialized_start=1233
-  _globals['_CONTAINERSPEC_LABELSENTRY']._serialized_end=1278
-  _globals['_RESTARTPOLICY']._serialized_start=1280
-  _globals['_RESTARTPOLICY']._serialized_end=1403
-  _globals['_UPDATEPOLICY']._serialized_start=1405
-  _globals['_UPDATEPOLICY']._serialized_end=1458
-  _globals['_SERVICESPEC']._serialized_start=1461
-  _globals['_SERVICESPEC']._serialized_end=1935
-  _globals['_SERVICESPEC_LABELSENTRY']._serialized_start=1233
-  _globals['_SERVICESPEC_LABELSENTRY']._serialized_end=1278
-  _globals['_SERVICESPEC_PLACESENTRY']._serialized_start=1890
-  _globals['_SERVICESPEC_PLACESENTRY']._serialized_end=1935
-  _globals['_SERVICEVIEW']._serialized_start=1938
-  _globals['_SERVICEVIEW']._serialized_end=2196
-  _globals['_LISTSERVICESREQUEST']._serialized_start=2198
-  _globals['_LISTSERVICESREQUEST']._serialized_end=2234
-  _globals['_LISTSERVICESRESPONSE']._serialized_start=2236
-  _globals['_LISTSERVICESRESPONSE']._serialized_end=2301
-  _globals['_GETSERVICEREQUEST']._serialized_start=2303
-  _globals['_GETSERVICEREQUEST']._serialized_end=2339
-  _globals['_GETSERVICERESPONSE']._serialized_start=2341
-  _globals['_GETSERVICERESPONSE']._serialized_end=2439
-  _globals['_SCALEREQUEST']._serialized_start=2441
-  _globals['_SCALEREQUEST']._serialized_end=2490
-  _globals['_SCALERESPONSE']._serialized_start=2492
-  _globals['_SCALERESPONSE']._serialized_end=2555
-  _globals['_SERVICESERVICE']._serialized_start=2810
-  _globals['_SERVICESERVICE']._serialized_end=3048
+  _globals['_SERVICESPEC_GENERICENTRY']._loaded_options = None
+  _globals['_SERVICESPEC_GENERICENTRY']._serialized_options = b'8\001'
+  _globals['_RESTARTCONDITION']._serialized_start=2169
+  _globals['_RESTARTCONDITION']._serialized_end=2311
+  _globals['_UPDATEORDER']._serialized_start=2313
+  _globals['_UPDATEORDER']._serialized_end=2415
+  _globals['_FAILUREACTION']._serialized_start=2418
+  _globals['_FAILUREACTION']._serialized_end=2549
+  _globals['_SERVICEMODE']._serialized_start=2552
+  _globals['_SERVICEMODE']._serialized_end=2711
+  _globals['_DEPENDENCYCONDITION']._serialized_start=2714
+  _globals['_DEPENDENCYCONDITION']._serialized_end=2877
+  _globals['_ORIGIN']._serialized_start=2879
+  _globals['_ORIGIN']._serialized_end=2987
+  _globals['_RESTARTPOLICY']._serialized_start=93
+  _globals['_RESTARTPOLICY']._serialized_end=216
+  _globals['_UPDATEPOLICY']._serialized_start=219
+  _globals['_UPDATEPOLICY']._serialized_end=410
+  _globals['_DEPENDENCY']._serialized_start=412
+  _globals['_DEPENDENCY']._serialized_end=528
+  _globals['_SERVICESPEC']._serialized_start=531
+  _globals['_SERVICESPEC']._serialized_end=1279
+  _globals['_SERVICESPEC_LABELSENTRY']._serialized_start=1139
+  _globals['_SERVICESPEC_LABELSENTRY']._serialized_end=1184
+  _globals['_SERVICESPEC_PLACESENTRY']._serialized_start=1186
+  _globals['_SERVICESPEC_PLACESENTRY']._serialized_end=1231
+  _globals['_SERVICESPEC_GENERICENTRY']._serialized_start=1233
+  _globals['_SERVICESPEC_GENERICENTRY']._serialized_end=1279
+  _globals['_RESERVATION']._serialized_start=1282
+  _globals['_RESERVATION']._serialized_end=1420
+  _globals['_SERVICEVIEW']._serialized_start=1423
+  _globals['_SERVICEVIEW']._serialized_end=1807
+  _globals['_LISTSERVICESREQUEST']._serialized_start=1809
+  _globals['_LISTSERVICESREQUEST']._serialized_end=1845
+  _globals['_LISTSERVICESRESPONSE']._serialized_start=1847
+  _globals['_LISTSERVICESRESPONSE']._serialized_end=1912
+  _globals['_GETSERVICEREQUEST']._serialized_start=1914
+  _globals['_GETSERVICEREQUEST']._serialized_end=1950
+  _globals['_GETSERVICERESPONSE']._serialized_start=1952
+  _globals['_GETSERVICERESPONSE']._serialized_end=2050
+  _globals['_SCALEREQUEST']._serialized_start=2052
+  _globals['_SCALEREQUEST']._serialized_end=2101
+  _globals['_SCALERESPONSE']._serialized_start=2103
+  _globals['_SCALERESPONSE']._serialized_end=2166
+  _globals['_SERVICESERVICE']._serialized_start=2990
+  _globals['_SERVICESERVICE']._serialized_end=3228
 # @@protoc_insertion_point(module_scope)

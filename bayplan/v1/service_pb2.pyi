@@ -4,6 +4,7 @@ isort:skip_file
 Services: a container's description, how often it runs, where it may run."""
 
 from bayplan.v1 import common_pb2 as _common_pb2
+from bayplan.v1 import container_pb2 as _container_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -19,34 +20,6 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class _MountKind:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _MountKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MountKind.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    MOUNT_KIND_UNSPECIFIED: _MountKind.ValueType  # 0
-    """Never sent."""
-    MOUNT_KIND_VOLUME: _MountKind.ValueType  # 1
-    """A named volume, or an anonymous one where the source is empty."""
-    MOUNT_KIND_BIND: _MountKind.ValueType  # 2
-    """A path of the node."""
-    MOUNT_KIND_TMPFS: _MountKind.ValueType  # 3
-    """A file system in memory."""
-
-class MountKind(_MountKind, metaclass=_MountKindEnumTypeWrapper):
-    """What is mounted."""
-
-MOUNT_KIND_UNSPECIFIED: MountKind.ValueType  # 0
-"""Never sent."""
-MOUNT_KIND_VOLUME: MountKind.ValueType  # 1
-"""A named volume, or an anonymous one where the source is empty."""
-MOUNT_KIND_BIND: MountKind.ValueType  # 2
-"""A path of the node."""
-MOUNT_KIND_TMPFS: MountKind.ValueType  # 3
-"""A file system in memory."""
-Global___MountKind: _TypeAlias = MountKind  # noqa: Y015
 
 class _RestartCondition:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -76,337 +49,149 @@ RESTART_CONDITION_NONE: RestartCondition.ValueType  # 3
 """Never."""
 Global___RestartCondition: _TypeAlias = RestartCondition  # noqa: Y015
 
-@_typing.final
-class HealthCheck(_message.Message):
-    """A command that tells whether a container is healthy. Written by the user."""
+class _UpdateOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
 
-    DESCRIPTOR: _descriptor.Descriptor
+class _UpdateOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UpdateOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    UPDATE_ORDER_UNSPECIFIED: _UpdateOrder.ValueType  # 0
+    """Never sent."""
+    UPDATE_ORDER_STOP_FIRST: _UpdateOrder.ValueType  # 1
+    """The old task ends before the new one starts."""
+    UPDATE_ORDER_START_FIRST: _UpdateOrder.ValueType  # 2
+    """The new task is ready before the old one ends."""
 
-    TEST_FIELD_NUMBER: _builtins.int
-    INTERVAL_MS_FIELD_NUMBER: _builtins.int
-    TIMEOUT_MS_FIELD_NUMBER: _builtins.int
-    START_PERIOD_MS_FIELD_NUMBER: _builtins.int
-    RETRIES_FIELD_NUMBER: _builtins.int
-    interval_ms: _builtins.int
-    """Time between two runs, in milliseconds."""
-    timeout_ms: _builtins.int
-    """Time after which a run counts as failed, in milliseconds."""
-    start_period_ms: _builtins.int
-    """Time after the start in which failures do not count, in milliseconds."""
-    retries: _builtins.int
-    """Failures in a row that make the container unhealthy."""
-    @_builtins.property
-    def test(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The command: `CMD`, arguments... or `CMD-SHELL`, line; as the engine takes it."""
+class UpdateOrder(_UpdateOrder, metaclass=_UpdateOrderEnumTypeWrapper):
+    """Which comes first in an update of a slot."""
 
-    def __init__(
-        self,
-        *,
-        test: _abc.Iterable[_builtins.str] | None = ...,
-        interval_ms: _builtins.int = ...,
-        timeout_ms: _builtins.int = ...,
-        start_period_ms: _builtins.int = ...,
-        retries: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval_ms", b"interval_ms", "retries", b"retries", "start_period_ms", b"start_period_ms", "test", b"test", "timeout_ms", b"timeout_ms"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+UPDATE_ORDER_UNSPECIFIED: UpdateOrder.ValueType  # 0
+"""Never sent."""
+UPDATE_ORDER_STOP_FIRST: UpdateOrder.ValueType  # 1
+"""The old task ends before the new one starts."""
+UPDATE_ORDER_START_FIRST: UpdateOrder.ValueType  # 2
+"""The new task is ready before the old one ends."""
+Global___UpdateOrder: _TypeAlias = UpdateOrder  # noqa: Y015
 
-Global___HealthCheck: _TypeAlias = HealthCheck  # noqa: Y015
+class _FailureAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
 
-@_typing.final
-class Mount(_message.Message):
-    """One mount of a container. Written by the user."""
+class _FailureActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FAILURE_ACTION_UNSPECIFIED: _FailureAction.ValueType  # 0
+    """Never sent."""
+    FAILURE_ACTION_PAUSE: _FailureAction.ValueType  # 1
+    """It stops where it is."""
+    FAILURE_ACTION_CONTINUE: _FailureAction.ValueType  # 2
+    """It goes on."""
+    FAILURE_ACTION_ROLLBACK: _FailureAction.ValueType  # 3
+    """The version before comes back."""
 
-    DESCRIPTOR: _descriptor.Descriptor
+class FailureAction(_FailureAction, metaclass=_FailureActionEnumTypeWrapper):
+    """What happens when a rollout fails."""
 
-    KIND_FIELD_NUMBER: _builtins.int
-    SOURCE_FIELD_NUMBER: _builtins.int
-    TARGET_FIELD_NUMBER: _builtins.int
-    READ_ONLY_FIELD_NUMBER: _builtins.int
-    TMPFS_SIZE_BYTES_FIELD_NUMBER: _builtins.int
-    TMPFS_MODE_FIELD_NUMBER: _builtins.int
-    kind: Global___MountKind.ValueType
-    """What is mounted."""
-    source: _builtins.str
-    """The volume's full name (<stack>_<volume>), the node's absolute path, or nothing."""
-    target: _builtins.str
-    """The absolute path inside the container."""
-    read_only: _builtins.bool
-    """Whether the container may not write to it."""
-    tmpfs_size_bytes: _builtins.int
-    """For tmpfs: the size in bytes; 0 is the engine's default."""
-    tmpfs_mode: _builtins.int
-    """For tmpfs: the mode of its root, e.g. 0o1777; 0 is the engine's default."""
-    def __init__(
-        self,
-        *,
-        kind: Global___MountKind.ValueType = ...,
-        source: _builtins.str = ...,
-        target: _builtins.str = ...,
-        read_only: _builtins.bool = ...,
-        tmpfs_size_bytes: _builtins.int = ...,
-        tmpfs_mode: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "read_only", b"read_only", "source", b"source", "target", b"target", "tmpfs_mode", b"tmpfs_mode", "tmpfs_size_bytes", b"tmpfs_size_bytes"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+FAILURE_ACTION_UNSPECIFIED: FailureAction.ValueType  # 0
+"""Never sent."""
+FAILURE_ACTION_PAUSE: FailureAction.ValueType  # 1
+"""It stops where it is."""
+FAILURE_ACTION_CONTINUE: FailureAction.ValueType  # 2
+"""It goes on."""
+FAILURE_ACTION_ROLLBACK: FailureAction.ValueType  # 3
+"""The version before comes back."""
+Global___FailureAction: _TypeAlias = FailureAction  # noqa: Y015
 
-Global___Mount: _TypeAlias = Mount  # noqa: Y015
+class _ServiceMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
 
-@_typing.final
-class NetworkAttachment(_message.Message):
-    """A container's membership in a network. Written by the loader."""
+class _ServiceModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ServiceMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SERVICE_MODE_UNSPECIFIED: _ServiceMode.ValueType  # 0
+    """Never sent."""
+    SERVICE_MODE_REPLICATED: _ServiceMode.ValueType  # 1
+    """So many tasks that keep running."""
+    SERVICE_MODE_GLOBAL: _ServiceMode.ValueType  # 2
+    """One task on each fit node."""
+    SERVICE_MODE_REPLICATED_JOB: _ServiceMode.ValueType  # 3
+    """So many tasks that shall end with success."""
+    SERVICE_MODE_GLOBAL_JOB: _ServiceMode.ValueType  # 4
+    """One task on each fit node that shall end with success."""
 
-    DESCRIPTOR: _descriptor.Descriptor
+class ServiceMode(_ServiceMode, metaclass=_ServiceModeEnumTypeWrapper):
+    """How many tasks a service has, and whether they shall end."""
 
-    NETWORK_FIELD_NUMBER: _builtins.int
-    ALIASES_FIELD_NUMBER: _builtins.int
-    network: _builtins.str
-    """The network's full name, <stack>_<network>."""
-    @_builtins.property
-    def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names by which others on the network find the container."""
+SERVICE_MODE_UNSPECIFIED: ServiceMode.ValueType  # 0
+"""Never sent."""
+SERVICE_MODE_REPLICATED: ServiceMode.ValueType  # 1
+"""So many tasks that keep running."""
+SERVICE_MODE_GLOBAL: ServiceMode.ValueType  # 2
+"""One task on each fit node."""
+SERVICE_MODE_REPLICATED_JOB: ServiceMode.ValueType  # 3
+"""So many tasks that shall end with success."""
+SERVICE_MODE_GLOBAL_JOB: ServiceMode.ValueType  # 4
+"""One task on each fit node that shall end with success."""
+Global___ServiceMode: _TypeAlias = ServiceMode  # noqa: Y015
 
-    def __init__(
-        self,
-        *,
-        network: _builtins.str = ...,
-        aliases: _abc.Iterable[_builtins.str] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "network", b"network"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+class _DependencyCondition:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
 
-Global___NetworkAttachment: _TypeAlias = NetworkAttachment  # noqa: Y015
+class _DependencyConditionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DependencyCondition.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEPENDENCY_CONDITION_UNSPECIFIED: _DependencyCondition.ValueType  # 0
+    """Never sent."""
+    DEPENDENCY_CONDITION_STARTED: _DependencyCondition.ValueType  # 1
+    """Its tasks run."""
+    DEPENDENCY_CONDITION_HEALTHY: _DependencyCondition.ValueType  # 2
+    """Its tasks are healthy; without a health check: run."""
+    DEPENDENCY_CONDITION_COMPLETED: _DependencyCondition.ValueType  # 3
+    """Its tasks have ended with success."""
 
-@_typing.final
-class LogConfig(_message.Message):
-    """Where a container's output goes. Written by the user."""
+class DependencyCondition(_DependencyCondition, metaclass=_DependencyConditionEnumTypeWrapper):
+    """What must be true of another service first."""
 
-    DESCRIPTOR: _descriptor.Descriptor
+DEPENDENCY_CONDITION_UNSPECIFIED: DependencyCondition.ValueType  # 0
+"""Never sent."""
+DEPENDENCY_CONDITION_STARTED: DependencyCondition.ValueType  # 1
+"""Its tasks run."""
+DEPENDENCY_CONDITION_HEALTHY: DependencyCondition.ValueType  # 2
+"""Its tasks are healthy; without a health check: run."""
+DEPENDENCY_CONDITION_COMPLETED: DependencyCondition.ValueType  # 3
+"""Its tasks have ended with success."""
+Global___DependencyCondition: _TypeAlias = DependencyCondition  # noqa: Y015
 
-    @_typing.final
-    class OptionsEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
+class _Origin:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
 
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
+class _OriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Origin.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ORIGIN_UNSPECIFIED: _Origin.ValueType  # 0
+    """Never sent."""
+    ORIGIN_NONE: _Origin.ValueType  # 1
+    """Nothing is set aside."""
+    ORIGIN_EXPLICIT: _Origin.ValueType  # 2
+    """The user asked for it by name."""
+    ORIGIN_LIMIT: _Origin.ValueType  # 3
+    """It is the limit."""
+    ORIGIN_DEFAULT: _Origin.ValueType  # 4
+    """It is the cluster's default."""
 
-    DRIVER_FIELD_NUMBER: _builtins.int
-    OPTIONS_FIELD_NUMBER: _builtins.int
-    driver: _builtins.str
-    """The engine's logging driver; empty is the agent's default (json-file, rotated)."""
-    @_builtins.property
-    def options(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The driver's options."""
+class Origin(_Origin, metaclass=_OriginEnumTypeWrapper):
+    """Where an amount of a reservation comes from."""
 
-    def __init__(
-        self,
-        *,
-        driver: _builtins.str = ...,
-        options: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["driver", b"driver", "options", b"options"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___LogConfig: _TypeAlias = LogConfig  # noqa: Y015
-
-@_typing.final
-class ContainerSpec(_message.Message):
-    """How a container is made. Written by the user."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    @_typing.final
-    class LabelsEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    IMAGE_FIELD_NUMBER: _builtins.int
-    ENTRYPOINT_FIELD_NUMBER: _builtins.int
-    COMMAND_FIELD_NUMBER: _builtins.int
-    ENVIRONMENT_FIELD_NUMBER: _builtins.int
-    LABELS_FIELD_NUMBER: _builtins.int
-    USER_FIELD_NUMBER: _builtins.int
-    WORKING_DIR_FIELD_NUMBER: _builtins.int
-    HOSTNAME_FIELD_NUMBER: _builtins.int
-    INIT_FIELD_NUMBER: _builtins.int
-    TTY_FIELD_NUMBER: _builtins.int
-    STDIN_OPEN_FIELD_NUMBER: _builtins.int
-    READ_ONLY_FIELD_NUMBER: _builtins.int
-    STOP_SIGNAL_FIELD_NUMBER: _builtins.int
-    STOP_GRACE_MS_FIELD_NUMBER: _builtins.int
-    HEALTH_CHECK_FIELD_NUMBER: _builtins.int
-    HEALTH_CHECK_DISABLED_FIELD_NUMBER: _builtins.int
-    MOUNTS_FIELD_NUMBER: _builtins.int
-    PORTS_FIELD_NUMBER: _builtins.int
-    NETWORKS_FIELD_NUMBER: _builtins.int
-    LOG_FIELD_NUMBER: _builtins.int
-    LIMITS_FIELD_NUMBER: _builtins.int
-    CAP_ADD_FIELD_NUMBER: _builtins.int
-    CAP_DROP_FIELD_NUMBER: _builtins.int
-    EXTRA_HOSTS_FIELD_NUMBER: _builtins.int
-    ENTRYPOINT_GIVEN_FIELD_NUMBER: _builtins.int
-    COMMAND_GIVEN_FIELD_NUMBER: _builtins.int
-    EXPOSE_FIELD_NUMBER: _builtins.int
-    image: _builtins.str
-    """The image reference."""
-    user: _builtins.str
-    """User, or user:group, by name or number; empty is the image's."""
-    working_dir: _builtins.str
-    """The working directory; empty is the image's."""
-    hostname: _builtins.str
-    """The host name; empty lets the agent choose."""
-    init: _builtins.bool
-    """Run a small init as process 1."""
-    tty: _builtins.bool
-    """Allocate a terminal."""
-    stdin_open: _builtins.bool
-    """Keep standard input open."""
-    read_only: _builtins.bool
-    """Mount the root file system read-only."""
-    stop_signal: _builtins.str
-    """The signal that asks it to stop; empty is the image's, or SIGTERM."""
-    stop_grace_ms: _builtins.int
-    """Time between that signal and SIGKILL, in milliseconds."""
-    health_check_disabled: _builtins.bool
-    """Take no notice of any health check, the image's included."""
-    entrypoint_given: _builtins.bool
-    """Whether command and entrypoint were given: an empty list given is not the image's own."""
-    command_given: _builtins.bool
-    """See entrypoint_given."""
-    @_builtins.property
-    def entrypoint(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The entrypoint; absent means the image's own."""
-
-    @_builtins.property
-    def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The command; absent means the image's own."""
-
-    @_builtins.property
-    def environment(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The environment, sorted, as NAME=value, or NAME alone to remove one of the image's."""
-
-    @_builtins.property
-    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The container's labels."""
-
-    @_builtins.property
-    def health_check(self) -> Global___HealthCheck:
-        """The health check; absent means the image's own."""
-
-    @_builtins.property
-    def mounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Mount]:
-        """Mounts."""
-
-    @_builtins.property
-    def ports(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.PortSpec]:
-        """Published ports."""
-
-    @_builtins.property
-    def networks(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkAttachment]:
-        """Networks, in order of preference."""
-
-    @_builtins.property
-    def log(self) -> Global___LogConfig:
-        """Where the output goes."""
-
-    @_builtins.property
-    def limits(self) -> _common_pb2.Resources:
-        """What the container may use at most."""
-
-    @_builtins.property
-    def cap_add(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Capabilities to add, without the prefix CAP_."""
-
-    @_builtins.property
-    def cap_drop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Capabilities to drop, without the prefix CAP_, or ALL."""
-
-    @_builtins.property
-    def extra_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Lines for /etc/hosts, as name:address."""
-
-    @_builtins.property
-    def expose(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.PortSpec]:
-        """Ports that the container listens on without publishing them, e.g. 80."""
-
-    def __init__(
-        self,
-        *,
-        image: _builtins.str = ...,
-        entrypoint: _abc.Iterable[_builtins.str] | None = ...,
-        command: _abc.Iterable[_builtins.str] | None = ...,
-        environment: _abc.Iterable[_builtins.str] | None = ...,
-        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        user: _builtins.str = ...,
-        working_dir: _builtins.str = ...,
-        hostname: _builtins.str = ...,
-        init: _builtins.bool = ...,
-        tty: _builtins.bool = ...,
-        stdin_open: _builtins.bool = ...,
-        read_only: _builtins.bool = ...,
-        stop_signal: _builtins.str = ...,
-        stop_grace_ms: _builtins.int = ...,
-        health_check: Global___HealthCheck | None = ...,
-        health_check_disabled: _builtins.bool = ...,
-        mounts: _abc.Iterable[Global___Mount] | None = ...,
-        ports: _abc.Iterable[_common_pb2.PortSpec] | None = ...,
-        networks: _abc.Iterable[Global___NetworkAttachment] | None = ...,
-        log: Global___LogConfig | None = ...,
-        limits: _common_pb2.Resources | None = ...,
-        cap_add: _abc.Iterable[_builtins.str] | None = ...,
-        cap_drop: _abc.Iterable[_builtins.str] | None = ...,
-        extra_hosts: _abc.Iterable[_builtins.str] | None = ...,
-        entrypoint_given: _builtins.bool = ...,
-        command_given: _builtins.bool = ...,
-        expose: _abc.Iterable[_common_pb2.PortSpec] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["health_check", b"health_check", "limits", b"limits", "log", b"log"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cap_add", b"cap_add", "cap_drop", b"cap_drop", "command", b"command", "command_given", b"command_given", "entrypoint", b"entrypoint", "entrypoint_given", b"entrypoint_given", "environment", b"environment", "expose", b"expose", "extra_hosts", b"extra_hosts", "health_check", b"health_check", "health_check_disabled", b"health_check_disabled", "hostname", b"hostname", "image", b"image", "init", b"init", "labels", b"labels", "limits", b"limits", "log", b"log", "mounts", b"mounts", "networks", b"networks", "ports", b"ports", "read_only", b"read_only", "stdin_open", b"stdin_open", "stop_grace_ms", b"stop_grace_ms", "stop_signal", b"stop_signal", "tty", b"tty", "user", b"user", "working_dir", b"working_dir"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ContainerSpec: _TypeAlias = ContainerSpec  # noqa: Y015
+ORIGIN_UNSPECIFIED: Origin.ValueType  # 0
+"""Never sent."""
+ORIGIN_NONE: Origin.ValueType  # 1
+"""Nothing is set aside."""
+ORIGIN_EXPLICIT: Origin.ValueType  # 2
+"""The user asked for it by name."""
+ORIGIN_LIMIT: Origin.ValueType  # 3
+"""It is the limit."""
+ORIGIN_DEFAULT: Origin.ValueType  # 4
+"""It is the cluster's default."""
+Global___Origin: _TypeAlias = Origin  # noqa: Y015
 
 @_typing.final
 class RestartPolicy(_message.Message):
@@ -450,23 +235,73 @@ class UpdatePolicy(_message.Message):
 
     PARALLELISM_FIELD_NUMBER: _builtins.int
     DELAY_MS_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    MONITOR_MS_FIELD_NUMBER: _builtins.int
+    MAX_FAILURE_RATIO_FIELD_NUMBER: _builtins.int
+    FAILURE_ACTION_FIELD_NUMBER: _builtins.int
     parallelism: _builtins.int
     """Slots that are replaced at the same time; 0 is all."""
     delay_ms: _builtins.int
     """Time between two such groups, in milliseconds."""
+    order: Global___UpdateOrder.ValueType
+    """Which comes first, the end of the old task or the start of the new."""
+    monitor_ms: _builtins.int
+    """A new task that fails within this time of its start is a failure of the rollout, in milliseconds."""
+    max_failure_ratio: _builtins.float
+    """Share of failed slots, 0 to 1, above which the failure action is taken."""
+    failure_action: Global___FailureAction.ValueType
+    """What happens when a rollout fails."""
     def __init__(
         self,
         *,
         parallelism: _builtins.int = ...,
         delay_ms: _builtins.int = ...,
+        order: Global___UpdateOrder.ValueType = ...,
+        monitor_ms: _builtins.int = ...,
+        max_failure_ratio: _builtins.float = ...,
+        failure_action: Global___FailureAction.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay_ms", b"delay_ms", "parallelism", b"parallelism"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay_ms", b"delay_ms", "failure_action", b"failure_action", "max_failure_ratio", b"max_failure_ratio", "monitor_ms", b"monitor_ms", "order", b"order", "parallelism", b"parallelism"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdatePolicy: _TypeAlias = UpdatePolicy  # noqa: Y015
+
+@_typing.final
+class Dependency(_message.Message):
+    """Another service of the stack that comes first. Written by the user."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERVICE_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    RESTART_FIELD_NUMBER: _builtins.int
+    REQUIRED_FIELD_NUMBER: _builtins.int
+    service: _builtins.str
+    """Its short name."""
+    condition: Global___DependencyCondition.ValueType
+    """What must be true of it."""
+    restart: _builtins.bool
+    """A new version of it makes a new version of this one."""
+    required: _builtins.bool
+    """It must be there, and what has failed is waited for."""
+    def __init__(
+        self,
+        *,
+        service: _builtins.str = ...,
+        condition: Global___DependencyCondition.ValueType = ...,
+        restart: _builtins.bool = ...,
+        required: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "required", b"required", "restart", b"restart", "service", b"service"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Dependency: _TypeAlias = Dependency  # noqa: Y015
 
 @_typing.final
 class ServiceSpec(_message.Message):
@@ -514,6 +349,26 @@ class ServiceSpec(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class GenericEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
     REPLICAS_FIELD_NUMBER: _builtins.int
@@ -524,19 +379,29 @@ class ServiceSpec(_message.Message):
     UPDATE_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     PLACES_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    GENERIC_FIELD_NUMBER: _builtins.int
+    PREFERENCES_FIELD_NUMBER: _builtins.int
+    ROLLBACK_FIELD_NUMBER: _builtins.int
+    ENDPOINT_MODE_FIELD_NUMBER: _builtins.int
+    DEPENDS_ON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The short name, unique in its stack."""
     replicas: _builtins.int
     """How many run."""
     max_replicas_per_node: _builtins.int
     """How many may run on one node; 0 is any number."""
+    mode: Global___ServiceMode.ValueType
+    """How many tasks it has, and whether they shall end."""
+    endpoint_mode: _builtins.str
+    """vip, dnsrr, or empty."""
     @_builtins.property
-    def container(self) -> Global___ContainerSpec:
+    def container(self) -> _container_pb2.ContainerSpec:
         """Its container."""
 
     @_builtins.property
     def reservations(self) -> _common_pb2.Resources:
-        """What is set aside for each task on its node."""
+        """What is set aside for each task on its node; an amount of 0 is derived by the controller."""
 
     @_builtins.property
     def constraints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -558,11 +423,27 @@ class ServiceSpec(_message.Message):
     def places(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Where in the user's files a field was written: field (`image`, `resources`, ...) to file:line."""
 
+    @_builtins.property
+    def generic(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Countable goods of a node set aside for each task, e.g. gpu: 2."""
+
+    @_builtins.property
+    def preferences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Node attributes over whose values the tasks are spread, as in `node.labels.zone`."""
+
+    @_builtins.property
+    def rollback(self) -> Global___UpdatePolicy:
+        """How an older version comes back."""
+
+    @_builtins.property
+    def depends_on(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dependency]:
+        """Services of the stack that come first."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
-        container: Global___ContainerSpec | None = ...,
+        container: _container_pb2.ContainerSpec | None = ...,
         replicas: _builtins.int = ...,
         reservations: _common_pb2.Resources | None = ...,
         constraints: _abc.Iterable[_builtins.str] | None = ...,
@@ -571,14 +452,52 @@ class ServiceSpec(_message.Message):
         update: Global___UpdatePolicy | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         places: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        mode: Global___ServiceMode.ValueType = ...,
+        generic: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        preferences: _abc.Iterable[_builtins.str] | None = ...,
+        rollback: Global___UpdatePolicy | None = ...,
+        endpoint_mode: _builtins.str = ...,
+        depends_on: _abc.Iterable[Global___Dependency] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "reservations", b"reservations", "restart", b"restart", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "reservations", b"reservations", "restart", b"restart", "rollback", b"rollback", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraints", b"constraints", "container", b"container", "labels", b"labels", "max_replicas_per_node", b"max_replicas_per_node", "name", b"name", "places", b"places", "replicas", b"replicas", "reservations", b"reservations", "restart", b"restart", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraints", b"constraints", "container", b"container", "depends_on", b"depends_on", "endpoint_mode", b"endpoint_mode", "generic", b"generic", "labels", b"labels", "max_replicas_per_node", b"max_replicas_per_node", "mode", b"mode", "name", b"name", "places", b"places", "preferences", b"preferences", "replicas", b"replicas", "reservations", b"reservations", "restart", b"restart", "rollback", b"rollback", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ServiceSpec: _TypeAlias = ServiceSpec  # noqa: Y015
+
+@_typing.final
+class Reservation(_message.Message):
+    """What a task sets aside on its node, and why so much. Written by the controller."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCES_FIELD_NUMBER: _builtins.int
+    CPU_ORIGIN_FIELD_NUMBER: _builtins.int
+    MEMORY_ORIGIN_FIELD_NUMBER: _builtins.int
+    cpu_origin: Global___Origin.ValueType
+    """Where the CPU comes from."""
+    memory_origin: Global___Origin.ValueType
+    """Where the memory comes from."""
+    @_builtins.property
+    def resources(self) -> _common_pb2.Resources:
+        """How much."""
+
+    def __init__(
+        self,
+        *,
+        resources: _common_pb2.Resources | None = ...,
+        cpu_origin: Global___Origin.ValueType = ...,
+        memory_origin: Global___Origin.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["resources", b"resources"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpu_origin", b"cpu_origin", "memory_origin", b"memory_origin", "resources", b"resources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reservation: _TypeAlias = Reservation  # noqa: Y015
 
 @_typing.final
 class ServiceView(_message.Message):
@@ -600,14 +519,18 @@ class ServiceView(_message.Message):
     REMOVED_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     UPDATED_MS_FIELD_NUMBER: _builtins.int
+    COMPLETED_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    RESERVATION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The service's id."""
     name: _builtins.str
     """The full name, <stack>_<service>."""
     stack: _builtins.str
     """The stack's name."""
-    mode: _builtins.str
-    """The mode: `replicated`."""
+    mode: Global___ServiceMode.ValueType
+    """The mode."""
     desired: _builtins.int
     """How many should run."""
     running: _builtins.int
@@ -626,9 +549,19 @@ class ServiceView(_message.Message):
     """Registry revision of its routable instances."""
     updated_ms: _builtins.int
     """Time of the last change by a user, in Unix milliseconds."""
+    completed: _builtins.int
+    """Tasks of a job that did their work."""
+    waits_for: _builtins.str
+    """The dependency that holds it back, or empty."""
+    rollout: _builtins.str
+    """How its rollout goes, in words; empty when there is none."""
     @_builtins.property
     def ports(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.PortSpec]:
         """Published ports."""
+
+    @_builtins.property
+    def reservation(self) -> Global___Reservation:
+        """What each task sets aside."""
 
     def __init__(
         self,
@@ -636,7 +569,7 @@ class ServiceView(_message.Message):
         id: _builtins.str = ...,
         name: _builtins.str = ...,
         stack: _builtins.str = ...,
-        mode: _builtins.str = ...,
+        mode: Global___ServiceMode.ValueType = ...,
         desired: _builtins.int = ...,
         running: _builtins.int = ...,
         ready: _builtins.int = ...,
@@ -647,10 +580,14 @@ class ServiceView(_message.Message):
         removed: _builtins.bool = ...,
         revision: _builtins.int = ...,
         updated_ms: _builtins.int = ...,
+        completed: _builtins.int = ...,
+        waits_for: _builtins.str = ...,
+        rollout: _builtins.str = ...,
+        reservation: Global___Reservation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reservation", b"reservation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "desired", b"desired", "id", b"id", "image", b"image", "mode", b"mode", "name", b"name", "ports", b"ports", "ready", b"ready", "removed", b"removed", "revision", b"revision", "running", b"running", "stack", b"stack", "updated_ms", b"updated_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "current", b"current", "desired", b"desired", "id", b"id", "image", b"image", "mode", b"mode", "name", b"name", "ports", b"ports", "ready", b"ready", "removed", b"removed", "reservation", b"reservation", "revision", b"revision", "rollout", b"rollout", "running", b"running", "stack", b"stack", "updated_ms", b"updated_ms", "version", b"version", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

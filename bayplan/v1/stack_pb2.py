@@ -22,41 +22,87 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from bayplan.v1 import common_pb2 as bayplan_dot_v1_dot_common__pb2
+from bayplan.v1 import container_pb2 as bayplan_dot_v1_dot_container__pb2
 from bayplan.v1 import service_pb2 as bayplan_dot_v1_dot_service__pb2
 from bayplan.v1 import task_pb2 as bayplan_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x62\x61yplan/v1/stack.proto\x12\nbayplan.v1\x1a\x18\x62\x61yplan/v1/service.proto\x1a\x15\x62\x61yplan/v1/task.proto\"D\n\tStackSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x08services\x18\x02 \x03(\x0b\x32\x17.bayplan.v1.ServiceSpec\"U\n\rDeployRequest\x12$\n\x05stack\x18\x01 \x01(\x0b\x32\x15.bayplan.v1.StackSpec\x12\r\n\x05prune\x18\x02 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"\\\n\rServiceChange\x12\x0f\n\x07service\x18\x01 \x01(\t\x12)\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x19.bayplan.v1.ServiceAction\x12\x0f\n\x07version\x18\x03 \x01(\x04\"<\n\x0e\x44\x65ployResponse\x12*\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x19.bayplan.v1.ServiceChange\"\x1e\n\rRemoveRequest\x12\r\n\x05stack\x18\x01 \x01(\t\"\"\n\x0eRemoveResponse\x12\x10\n\x08services\x18\x01 \x03(\t\"\x13\n\x11ListStacksRequest\"K\n\tStackView\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08services\x18\x02 \x01(\r\x12\x0f\n\x07\x64\x65sired\x18\x03 \x01(\r\x12\r\n\x05ready\x18\x04 \x01(\r\";\n\x12ListStacksResponse\x12%\n\x06stacks\x18\x01 \x03(\x0b\x32\x15.bayplan.v1.StackView\"\"\n\x11WatchStackRequest\x12\r\n\x05stack\x18\x01 \x01(\t\"d\n\x12WatchStackResponse\x12)\n\x08services\x18\x01 \x03(\x0b\x32\x17.bayplan.v1.ServiceView\x12#\n\x05tasks\x18\x02 \x03(\x0b\x32\x14.bayplan.v1.TaskView*\xb3\x01\n\rServiceAction\x12\x1e\n\x1aSERVICE_ACTION_UNSPECIFIED\x10\x00\x12\x19\n\x15SERVICE_ACTION_CREATE\x10\x01\x12\x19\n\x15SERVICE_ACTION_UPDATE\x10\x02\x12\x18\n\x14SERVICE_ACTION_SCALE\x10\x03\x12\x17\n\x13SERVICE_ACTION_SAME\x10\x04\x12\x19\n\x15SERVICE_ACTION_REMOVE\x10\x05\x32\xac\x02\n\x0cStackService\x12?\n\x06\x44\x65ploy\x12\x19.bayplan.v1.DeployRequest\x1a\x1a.bayplan.v1.DeployResponse\x12?\n\x06Remove\x12\x19.bayplan.v1.RemoveRequest\x1a\x1a.bayplan.v1.RemoveResponse\x12K\n\nListStacks\x12\x1d.bayplan.v1.ListStacksRequest\x1a\x1e.bayplan.v1.ListStacksResponse\x12M\n\nWatchStack\x12\x1d.bayplan.v1.WatchStackRequest\x1a\x1e.bayplan.v1.WatchStackResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x62\x61yplan/v1/stack.proto\x12\nbayplan.v1\x1a\x17\x62\x61yplan/v1/common.proto\x1a\x1a\x62\x61yplan/v1/container.proto\x1a\x18\x62\x61yplan/v1/service.proto\x1a\x15\x62\x61yplan/v1/task.proto\"j\n\tStackSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x08services\x18\x02 \x03(\x0b\x32\x17.bayplan.v1.ServiceSpec\x12$\n\x05\x66iles\x18\x03 \x03(\x0b\x32\x15.bayplan.v1.StackFile\"\xd1\x01\n\tStackFile\x12\"\n\x04kind\x18\x01 \x01(\x0e\x32\x14.bayplan.v1.FileKind\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\x12\x10\n\x08\x65xternal\x18\x04 \x01(\x08\x12\x31\n\x06labels\x18\x05 \x03(\x0b\x32!.bayplan.v1.StackFile.LabelsEntry\x12\r\n\x05place\x18\x06 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xfd\x01\n\rComposeSource\x12\r\n\x05stack\x18\x01 \x01(\t\x12.\n\rcompose_files\x18\x02 \x03(\x0b\x32\x17.bayplan.v1.ProjectFile\x12&\n\x05\x66iles\x18\x03 \x03(\x0b\x32\x17.bayplan.v1.ProjectFile\x12?\n\x0b\x65nvironment\x18\x04 \x03(\x0b\x32*.bayplan.v1.ComposeSource.EnvironmentEntry\x12\x10\n\x08profiles\x18\x05 \x03(\t\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\",\n\x0bProjectFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"\xa8\x01\n\rDeployRequest\x12&\n\x05stack\x18\x01 \x01(\x0b\x32\x15.bayplan.v1.StackSpecH\x00\x12,\n\x07\x63ompose\x18\x03 \x01(\x0b\x32\x19.bayplan.v1.ComposeSourceH\x00\x12\r\n\x05prune\x18\x02 \x01(\x08\x12\x18\n\x0b\x63heck_index\x18\x04 \x01(\x04H\x01\x88\x01\x01\x42\x08\n\x06sourceB\x0e\n\x0c_check_index\"\x81\x01\n\x10PlanStackRequest\x12&\n\x05stack\x18\x01 \x01(\x0b\x32\x15.bayplan.v1.StackSpecH\x00\x12,\n\x07\x63ompose\x18\x02 \x01(\x0b\x32\x19.bayplan.v1.ComposeSourceH\x00\x12\r\n\x05prune\x18\x03 \x01(\x08\x42\x08\n\x06source\"3\n\x11PlanStackResponse\x12\x1e\n\x04plan\x18\x01 \x01(\x0b\x32\x10.bayplan.v1.Plan\":\n\x0b\x46ieldChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\":\n\x0bPlannedTask\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x0f\n\x07reasons\x18\x03 \x03(\t\"\x8e\x02\n\x0bServicePlan\x12)\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x19.bayplan.v1.ServiceChange\x12\'\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x17.bayplan.v1.FieldChange\x12&\n\x05tasks\x18\x03 \x03(\x0b\x32\x17.bayplan.v1.PlannedTask\x12\x0c\n\x04wave\x18\x04 \x01(\r\x12\r\n\x05rolls\x18\x05 \x01(\t\x12,\n\x0breservation\x18\x06 \x01(\x0b\x32\x17.bayplan.v1.Reservation\x12\x14\n\x0cimage_before\x18\x07 \x01(\t\x12\x13\n\x0bimage_after\x18\x08 \x01(\t\x12\r\n\x05place\x18\t \x01(\t\"i\n\nFileChange\x12\"\n\x04kind\x18\x01 \x01(\x0e\x32\x14.bayplan.v1.FileKind\x12\x0c\n\x04name\x18\x02 \x01(\t\x12)\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x19.bayplan.v1.ServiceAction\"\xaf\x01\n\x04Plan\x12\r\n\x05stack\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x04\x12)\n\x08services\x18\x03 \x03(\x0b\x32\x17.bayplan.v1.ServicePlan\x12%\n\x05\x66iles\x18\x04 \x03(\x0b\x32\x16.bayplan.v1.FileChange\x12\x10\n\x08warnings\x18\x05 \x03(\t\x12%\n\x08problems\x18\x06 \x03(\x0b\x32\x13.bayplan.v1.Problem\"\\\n\rServiceChange\x12\x0f\n\x07service\x18\x01 \x01(\t\x12)\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x19.bayplan.v1.ServiceAction\x12\x0f\n\x07version\x18\x03 \x01(\x04\"Z\n\x08\x44\x65ployed\x12*\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x19.bayplan.v1.ServiceChange\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x10\n\x08warnings\x18\x03 \x03(\t\"8\n\x0e\x44\x65ployResponse\x12&\n\x08\x64\x65ployed\x18\x01 \x01(\x0b\x32\x14.bayplan.v1.Deployed\"2\n\x0fGetStackRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\"J\n\x10GetStackResponse\x12$\n\x05stack\x18\x01 \x01(\x0b\x32\x15.bayplan.v1.StackSpec\x12\x10\n\x08revision\x18\x02 \x01(\x04\"%\n\x14ListRevisionsRequest\x12\r\n\x05stack\x18\x01 \x01(\t\"c\n\x0cRevisionView\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x0f\n\x07time_ms\x18\x02 \x01(\x03\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\x12\x10\n\x08services\x18\x04 \x01(\r\x12\x0f\n\x07\x63urrent\x18\x05 \x01(\x08\"D\n\x15ListRevisionsResponse\x12+\n\trevisions\x18\x01 \x03(\x0b\x32\x18.bayplan.v1.RevisionView\"\\\n\x0fRollbackRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x18\n\x0b\x63heck_index\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x0e\n\x0c_check_index\":\n\x10RollbackResponse\x12&\n\x08\x64\x65ployed\x18\x01 \x01(\x0b\x32\x14.bayplan.v1.Deployed\"\x1e\n\rRemoveRequest\x12\r\n\x05stack\x18\x01 \x01(\t\"\"\n\x0eRemoveResponse\x12\x10\n\x08services\x18\x01 \x03(\t\"\x13\n\x11ListStacksRequest\"]\n\tStackView\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08services\x18\x02 \x01(\r\x12\x0f\n\x07\x64\x65sired\x18\x03 \x01(\r\x12\r\n\x05ready\x18\x04 \x01(\r\x12\x10\n\x08revision\x18\x05 \x01(\x04\";\n\x12ListStacksResponse\x12%\n\x06stacks\x18\x01 \x03(\x0b\x32\x15.bayplan.v1.StackView\"\"\n\x11WatchStackRequest\x12\r\n\x05stack\x18\x01 \x01(\t\"d\n\x12WatchStackResponse\x12)\n\x08services\x18\x01 \x03(\x0b\x32\x17.bayplan.v1.ServiceView\x12#\n\x05tasks\x18\x02 \x03(\x0b\x32\x14.bayplan.v1.TaskView*\xb3\x01\n\rServiceAction\x12\x1e\n\x1aSERVICE_ACTION_UNSPECIFIED\x10\x00\x12\x19\n\x15SERVICE_ACTION_CREATE\x10\x01\x12\x19\n\x15SERVICE_ACTION_UPDATE\x10\x02\x12\x18\n\x14SERVICE_ACTION_SCALE\x10\x03\x12\x17\n\x13SERVICE_ACTION_SAME\x10\x04\x12\x19\n\x15SERVICE_ACTION_REMOVE\x10\x05\x32\xda\x04\n\x0cStackService\x12?\n\x06\x44\x65ploy\x12\x19.bayplan.v1.DeployRequest\x1a\x1a.bayplan.v1.DeployResponse\x12H\n\tPlanStack\x12\x1c.bayplan.v1.PlanStackRequest\x1a\x1d.bayplan.v1.PlanStackResponse\x12?\n\x06Remove\x12\x19.bayplan.v1.RemoveRequest\x1a\x1a.bayplan.v1.RemoveResponse\x12K\n\nListStacks\x12\x1d.bayplan.v1.ListStacksRequest\x1a\x1e.bayplan.v1.ListStacksResponse\x12M\n\nWatchStack\x12\x1d.bayplan.v1.WatchStackRequest\x1a\x1e.bayplan.v1.WatchStackResponse0\x01\x12\x45\n\x08GetStack\x12\x1b.bayplan.v1.GetStackRequest\x1a\x1c.bayplan.v1.GetStackResponse\x12T\n\rListRevisions\x12 .bayplan.v1.ListRevisionsRequest\x1a!.bayplan.v1.ListRevisionsResponse\x12\x45\n\x08Rollback\x12\x1b.bayplan.v1.RollbackRequest\x1a\x1c.bayplan.v1.RollbackResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bayplan.v1.stack_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SERVICEACTION']._serialized_start=766
-  _globals['_SERVICEACTION']._serialized_end=945
-  _globals['_STACKSPEC']._serialized_start=87
-  _globals['_STACKSPEC']._serialized_end=155
-  _globals['_DEPLOYREQUEST']._serialized_start=157
-  _globals['_DEPLOYREQUEST']._serialized_end=242
-  _globals['_SERVICECHANGE']._serialized_start=244
-  _globals['_SERVICECHANGE']._serialized_end=336
-  _globals['_DEPLOYRESPONSE']._serialized_start=338
-  _globals['_DEPLOYRESPONSE']._serialized_end=398
-  _globals['_REMOVEREQUEST']._serialized_start=400
-  _globals['_REMOVEREQUEST']._serialized_end=430
-  _globals['_REMOVERESPONSE']._serialized_start=432
-  _globals['_REMOVERESPONSE']._serialized_end=466
-  _globals['_LISTSTACKSREQUEST']._serialized_start=468
-  _globals['_LISTSTACKSREQUEST']._serialized_end=487
-  _globals['_STACKVIEW']._serialized_start=489
-  _globals['_STACKVIEW']._serialized_end=564
-  _globals['_LISTSTACKSRESPONSE']._serialized_start=566
-  _globals['_LISTSTACKSRESPONSE']._serialized_end=625
-  _globals['_WATCHSTACKREQUEST']._serialized_start=627
-  _globals['_WATCHSTACKREQUEST']._serialized_end=661
-  _globals['_WATCHSTACKRESPONSE']._serialized_start=663
-  _globals['_WATCHSTACKRESPONSE']._serialized_end=763
-  _globals['_STACKSERVICE']._serialized_start=948
-  _globals['_STACKSERVICE']._serialized_end=1248
+  _globals['_STACKFILE_LABELSENTRY']._loaded_options = None
+  _globals['_STACKFILE_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_COMPOSESOURCE_ENVIRONMENTENTRY']._loaded_options = None
+  _globals['_COMPOSESOURCE_ENVIRONMENTENTRY']._serialized_options = b'8\001'
+  _globals['_SERVICEACTION']._serialized_start=2916
+  _globals['_SERVICEACTION']._serialized_end=3095
+  _globals['_STACKSPEC']._serialized_start=140
+  _globals['_STACKSPEC']._serialized_end=246
+  _globals['_STACKFILE']._serialized_start=249
+  _globals['_STACKFILE']._serialized_end=458
+  _globals['_STACKFILE_LABELSENTRY']._serialized_start=413
+  _globals['_STACKFILE_LABELSENTRY']._serialized_end=458
+  _globals['_COMPOSESOURCE']._serialized_start=461
+  _globals['_COMPOSESOURCE']._serialized_end=714
+  _globals['_COMPOSESOURCE_ENVIRONMENTENTRY']._serialized_start=664
+  _globals['_COMPOSESOURCE_ENVIRONMENTENTRY']._serialized_end=714
+  _globals['_PROJECTFILE']._serialized_start=716
+  _globals['_PROJECTFILE']._serialized_end=760
+  _globals['_DEPLOYREQUEST']._serialized_start=763
+  _globals['_DEPLOYREQUEST']._serialized_end=931
+  _globals['_PLANSTACKREQUEST']._serialized_start=934
+  _globals['_PLANSTACKREQUEST']._serialized_end=1063
+  _globals['_PLANSTACKRESPONSE']._serialized_start=1065
+  _globals['_PLANSTACKRESPONSE']._serialized_end=1116
+  _globals['_FIELDCHANGE']._serialized_start=1118
+  _globals['_FIELDCHANGE']._serialized_end=1176
+  _globals['_PLANNEDTASK']._serialized_start=1178
+  _globals['_PLANNEDTASK']._serialized_end=1236
+  _globals['_SERVICEPLAN']._serialized_start=1239
+  _globals['_SERVICEPLAN']._serialized_end=1509
+  _globals['_FILECHANGE']._serialized_start=1511
+  _globals['_FILECHANGE']._serialized_end=1616
+  _globals['_PLAN']._serialized_start=1619
+  _globals['_PLAN']._serialized_end=1794
+  _globals['_SERVICECHANGE']._serialized_start=1796
+  _globals['_SERVICECHANGE']._serialized_end=1888
+  _globals['_DEPLOYED']._serialized_start=1890
+  _globals['_DEPLOYED']._serialized_end=1980
+  _globals['_DEPLOYRESPONSE']._serialized_start=1982
+  _globals['_DEPLOYRESPONSE']._serialized_end=2038
+  _globals['_GETSTACKREQUEST']._serialized_start=2040
+  _globals['_GETSTACKREQUEST']._serialized_end=2090
+  _globals['_GETSTACKRESPONSE']._serialized_start=2092
+  _globals['_GETSTACKRESPONSE']._serialized_end=2166
+  _globals['_LISTREVISIONSREQUEST']._serialized_start=2168
+  _globals['_LISTREVISIONSREQUEST']._serialized_end=2205
+  _globals['_REVISIONVIEW']._serialized_start=2207
+  _globals['_REVISIONVIEW']._serialized_end=2306
+  _globals['_LISTREVISIONSRESPONSE']._serialized_start=2308
+  _globals['_LISTREVISIONSRESPONSE']._serialized_end=2376
+  _globals['_ROLLBACKREQUEST']._serialized_start=2378
+  _globals['_ROLLBACKREQUEST']._serialized_end=2470
+  _globals['_ROLLBACKRESPONSE']._serialized_start=2472
+  _globals['_ROLLBACKRESPONSE']._serialized_end=2530
+  _globals['_REMOVEREQUEST']._serialized_start=2532
+  _globals['_REMOVEREQUEST']._serialized_end=2562
+  _globals['_REMOVERESPONSE']._serialized_start=2564
+  _globals['_REMOVERESPONSE']._serialized_end=2598
+  _globals['_LISTSTACKSREQUEST']._serialized_start=2600
+  _globals['_LISTSTACKSREQUEST']._serialized_end=2619
+  _globals['_STACKVIEW']._serialized_start=2621
+  _globals['_STACKVIEW']._serialized_end=2714
+  _globals['_LISTSTACKSRESPONSE']._serialized_start=2716
+  _globals['_LISTSTACKSRESPONSE']._serialized_end=2775
+  _globals['_WATCHSTACKREQUEST']._serialized_start=2777
+  _globals['_WATCHSTACKREQUEST']._serialized_end=2811
+  _globals['_WATCHSTACKRESPONSE']._serialized_start=2813
+  _globals['_WATCHSTACKRESPONSE']._serialized_end=2913
+  _globals['_STACKSERVICE']._serialized_start=3098
+  _globals['_STACKSERVICE']._serialized_end=3700
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,11 @@ class StackServiceStub:
                 request_serializer=bayplan_dot_v1_dot_stack__pb2.DeployRequest.SerializeToString,
                 response_deserializer=bayplan_dot_v1_dot_stack__pb2.DeployResponse.FromString,
                 _registered_method=True)
+        self.PlanStack = channel.unary_unary(
+                '/bayplan.v1.StackService/PlanStack',
+                request_serializer=bayplan_dot_v1_dot_stack__pb2.PlanStackRequest.SerializeToString,
+                response_deserializer=bayplan_dot_v1_dot_stack__pb2.PlanStackResponse.FromString,
+                _registered_method=True)
         self.Remove = channel.unary_unary(
                 '/bayplan.v1.StackService/Remove',
                 request_serializer=bayplan_dot_v1_dot_stack__pb2.RemoveRequest.SerializeToString,
@@ -55,6 +60,21 @@ class StackServiceStub:
                 request_serializer=bayplan_dot_v1_dot_stack__pb2.WatchStackRequest.SerializeToString,
                 response_deserializer=bayplan_dot_v1_dot_stack__pb2.WatchStackResponse.FromString,
                 _registered_method=True)
+        self.GetStack = channel.unary_unary(
+                '/bayplan.v1.StackService/GetStack',
+                request_serializer=bayplan_dot_v1_dot_stack__pb2.GetStackRequest.SerializeToString,
+                response_deserializer=bayplan_dot_v1_dot_stack__pb2.GetStackResponse.FromString,
+                _registered_method=True)
+        self.ListRevisions = channel.unary_unary(
+                '/bayplan.v1.StackService/ListRevisions',
+                request_serializer=bayplan_dot_v1_dot_stack__pb2.ListRevisionsRequest.SerializeToString,
+                response_deserializer=bayplan_dot_v1_dot_stack__pb2.ListRevisionsResponse.FromString,
+                _registered_method=True)
+        self.Rollback = channel.unary_unary(
+                '/bayplan.v1.StackService/Rollback',
+                request_serializer=bayplan_dot_v1_dot_stack__pb2.RollbackRequest.SerializeToString,
+                response_deserializer=bayplan_dot_v1_dot_stack__pb2.RollbackResponse.FromString,
+                _registered_method=True)
 
 
 class StackServiceServicer:
@@ -64,6 +84,13 @@ class StackServiceServicer:
     def Deploy(self, request, context):
         """Makes the cluster run this stack: decides, checks the nodes, then commits as one transaction or changes nothing.
         A reply means that it survives SIGKILL and power loss of the controller.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PlanStack(self, request, context):
+        """What Deploy would do now, and why; changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -90,6 +117,27 @@ class StackServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetStack(self, request, context):
+        """The stack as it was deployed: the current revision, or an older one. Contents of files are left out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRevisions(self, request, context):
+        """The revisions that are kept, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rollback(self, request, context):
+        """Deploys an older revision again, with the contents that its configs and secrets had.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StackServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -97,6 +145,11 @@ def add_StackServiceServicer_to_server(servicer, server):
                     servicer.Deploy,
                     request_deserializer=bayplan_dot_v1_dot_stack__pb2.DeployRequest.FromString,
                     response_serializer=bayplan_dot_v1_dot_stack__pb2.DeployResponse.SerializeToString,
+            ),
+            'PlanStack': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanStack,
+                    request_deserializer=bayplan_dot_v1_dot_stack__pb2.PlanStackRequest.FromString,
+                    response_serializer=bayplan_dot_v1_dot_stack__pb2.PlanStackResponse.SerializeToString,
             ),
             'Remove': grpc.unary_unary_rpc_method_handler(
                     servicer.Remove,
@@ -112,6 +165,21 @@ def add_StackServiceServicer_to_server(servicer, server):
                     servicer.WatchStack,
                     request_deserializer=bayplan_dot_v1_dot_stack__pb2.WatchStackRequest.FromString,
                     response_serializer=bayplan_dot_v1_dot_stack__pb2.WatchStackResponse.SerializeToString,
+            ),
+            'GetStack': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStack,
+                    request_deserializer=bayplan_dot_v1_dot_stack__pb2.GetStackRequest.FromString,
+                    response_serializer=bayplan_dot_v1_dot_stack__pb2.GetStackResponse.SerializeToString,
+            ),
+            'ListRevisions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRevisions,
+                    request_deserializer=bayplan_dot_v1_dot_stack__pb2.ListRevisionsRequest.FromString,
+                    response_serializer=bayplan_dot_v1_dot_stack__pb2.ListRevisionsResponse.SerializeToString,
+            ),
+            'Rollback': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rollback,
+                    request_deserializer=bayplan_dot_v1_dot_stack__pb2.RollbackRequest.FromString,
+                    response_serializer=bayplan_dot_v1_dot_stack__pb2.RollbackResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -142,6 +210,33 @@ class StackService:
             '/bayplan.v1.StackService/Deploy',
             bayplan_dot_v1_dot_stack__pb2.DeployRequest.SerializeToString,
             bayplan_dot_v1_dot_stack__pb2.DeployResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanStack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bayplan.v1.StackService/PlanStack',
+            bayplan_dot_v1_dot_stack__pb2.PlanStackRequest.SerializeToString,
+            bayplan_dot_v1_dot_stack__pb2.PlanStackResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -223,6 +318,87 @@ class StackService:
             '/bayplan.v1.StackService/WatchStack',
             bayplan_dot_v1_dot_stack__pb2.WatchStackRequest.SerializeToString,
             bayplan_dot_v1_dot_stack__pb2.WatchStackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bayplan.v1.StackService/GetStack',
+            bayplan_dot_v1_dot_stack__pb2.GetStackRequest.SerializeToString,
+            bayplan_dot_v1_dot_stack__pb2.GetStackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRevisions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bayplan.v1.StackService/ListRevisions',
+            bayplan_dot_v1_dot_stack__pb2.ListRevisionsRequest.SerializeToString,
+            bayplan_dot_v1_dot_stack__pb2.ListRevisionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rollback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bayplan.v1.StackService/Rollback',
+            bayplan_dot_v1_dot_stack__pb2.RollbackRequest.SerializeToString,
+            bayplan_dot_v1_dot_stack__pb2.RollbackResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,59 @@
+"""The project folder as the loader sees it: what lies at a path, and its bytes.
+
+Two kinds: the disk (`rim`) and files that came with a message (`Sent`). Whether a path may be looked at
+at all is the loader's to decide; here it is only looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+
+class PathKind(StrEnum):
+    FILE = "file"
+    FOLDER = "folder"
+    OTHER = "other"  # a socket, a device, a pipe: never read
+    MISSING = "missing"
+
+
+class ProjectFiles(Protocol):
+    """Read access to the files beside the compose files. Paths are absolute."""
+
+    def kind(self, path: Path) -> PathKind:
+        """What is there, symbolic links followed; what cannot be looked at is MISSING."""
+
+    def read(self, path: Path, bytes_max: int) -> bytes:
+        """The file's bytes, one more than the limit at most: enough to see that it is too large.
+
+        Raises OSError.
+        """
+
+    def walk(self, folder: Path, files_max: int) -> list[Path]:
+        """The files below a folder, sorted; one more than the limit at most. Raises OSError."""
+
+
+class Sent(ProjectFiles):
+    """Files that came with a message, by absolute path."""
+
+    def __init__(self, files: Mapping[Path, bytes] | None = None) -> None:
+        self._files = dict(files or {})
+
+    def kind(self, path: Path) -> PathKind:
+        if path in self._files:
+            return PathKind.FILE
+        below = any(path in each.parents for each in self._files)
+        return PathKind.FOLDER if below else PathKind.MISSING
+
+    def read(self, path: Path, bytes_max: int) -> bytes:
+        if path not in self._files:
+            raise FileNotFoundError(2, "it was not sent with the compose files", str(path))
+        return self._files[path][: bytes_max + 1]
+
+    def walk(self, folder: Path, files_max: int) -> list[Path]:
+        return sorted(path for path in self._files if folder in path.parents)[: files_max + 1]
+
+
+NO_FILES = Sent()
