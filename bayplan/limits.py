@@ -10,6 +10,10 @@ NAME_CHARS_MAX = 63
 SERVICES_MAX = 1_000
 #: Replicas of one service.
 REPLICAS_MAX = 10_000
+#: Largest content of a config or secret, in bytes: what Docker Swarm takes of a secret.
+FILE_BYTES_MAX = 500 * 1024
+#: All configs and secrets of a stack together, in bytes: with room for the rest they fit in one message.
+STACK_FILES_BYTES_MAX = 12 * 1024 * 1024
 
 STACK_NAME = re.compile(rf"[a-z0-9][a-z0-9_-]{{0,{NAME_CHARS_MAX - 1}}}")
 SERVICE_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{NAME_CHARS_MAX - 1}}}")

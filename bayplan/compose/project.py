@@ -34,6 +34,9 @@ class ProjectFiles(Protocol):
     def walk(self, folder: Path, files_max: int) -> list[Path]:
         """The files below a folder, sorted; one more than the limit at most. Raises OSError."""
 
+    def executable(self, path: Path) -> bool:
+        """Whether the file is a program by its mode (its owner may execute it). Raises OSError."""
+
 
 class Sent(ProjectFiles):
     """Files that came with a message, by absolute path."""
@@ -54,6 +57,10 @@ class Sent(ProjectFiles):
 
     def walk(self, folder: Path, files_max: int) -> list[Path]:
         return sorted(path for path in self._files if folder in path.parents)[: files_max + 1]
+
+    def executable(self, path: Path) -> bool:
+        # A message carries no modes: what names its own interpreter is a program.
+        return self.read(path, 2).startswith(b"#!")
 
 
 NO_FILES = Sent()
