@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class PathKind(StrEnum):
@@ -17,6 +17,13 @@ class PathKind(StrEnum):
     FOLDER = "folder"
     OTHER = "other"  # a socket, a device, a pipe: never read
     MISSING = "missing"
+
+
+class FileStat(NamedTuple):
+    """What is known of a file without its content; `executable` by its owner."""
+
+    size_bytes: int
+    executable: bool
 
 
 class ProjectFiles(Protocol):
@@ -34,8 +41,8 @@ class ProjectFiles(Protocol):
     def walk(self, folder: Path, files_max: int) -> list[Path]:
         """The files below a folder, sorted; one more than the limit at most. Raises OSError."""
 
-    def executable(self, path: Path) -> bool:
-        """Whether the file is a program by its mode (its owner may execute it). Raises OSError."""
+    def stat(self, path: Path) -> FileStat:
+        """How large a file is and whether it is a program. Raises OSError."""
 
 
 class Sent(ProjectFiles):
@@ -58,9 +65,9 @@ class Sent(ProjectFiles):
     def walk(self, folder: Path, files_max: int) -> list[Path]:
         return sorted(path for path in self._files if folder in path.parents)[: files_max + 1]
 
-    def executable(self, path: Path) -> bool:
+    def stat(self, path: Path) -> FileStat:
         # A message carries no modes: what names its own interpreter is a program.
-        return self.read(path, 2).startswith(b"#!")
+        return FileStat(len(self._files.get(path, b"")), self.read(path, 2).startswith(b"#!"))
 
 
 NO_FILES = Sent()
