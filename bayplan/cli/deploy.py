@@ -82,7 +82,7 @@ def deploy(
 def _read(stack: str, paths: Sequence[str], env_file: str | None) -> StackSpec:
     from bayplan import compose
 
-    loaded = compose.read(stack, paths, env_file=env_file)
+    loaded = compose.read(stack, paths, env_files=(env_file,) if env_file else ())
     for warning in loaded.warnings:
         note(f"warning: {warning}")
     return loaded.stack

@@ -7,16 +7,17 @@ Checks what one service can be checked for by itself; what services have to do w
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import msgspec
 
 from bayplan.compose import typed
-from bayplan.compose.dotenv import parse_env
+from bayplan.compose.dotenv import ENV_FILE_BYTES_MAX, parse_env
 from bayplan.compose.fields import Placed
 from bayplan.compose.nodes import Source
+from bayplan.compose.project import ProjectFiles
 from bayplan.compose.report import Report, invalid, shown
 from bayplan.model import (
     ContainerSpec,
@@ -33,9 +34,6 @@ from bayplan.model import (
 from bayplan.nearest import did_you_mean
 from bayplan.units import format_bytes, format_cpus
 
-#: Reads a file that the compose file names; raises OSError when it cannot be read.
-FileReader = Callable[[Path], bytes]
-
 #: Most env files of one service.
 ENV_FILES_MAX = 32
 
@@ -48,7 +46,7 @@ class Project(NamedTuple):
     stack: str
     folder: Path
     environment: Mapping[str, str]
-    read_file: FileReader
+    files: ProjectFiles
     networks: Mapping[str, Placed[typed.Network]]
     volumes: Mapping[str, Placed[typed.Volume]]
     report: Report
@@ -155,7 +153,7 @@ def _read_env_file(project: Project, file: Placed[str]) -> Source:
         hint = "files that a compose file names must be in its folder or below"
         raise invalid(file.place, f"env_file {shown(file.value)} is outside the project folder", hint=hint)
     try:
-        return Source(file.value, project.read_file(Path(path)))
+        return Source(file.value, project.files.read(Path(path), ENV_FILE_BYTES_MAX))
     except OSError as error:
         reason = error.strerror or str(error)
         raise invalid(

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bayplan.compose import schema, typed
-from bayplan.compose.build import FileReader, Project, build_service
+from bayplan.compose.build import Project, build_service
 from bayplan.compose.check import check_file
 from bayplan.compose.fields import Field
 from bayplan.compose.interpolate import Variables, interpolate
 from bayplan.compose.names import parse_stack_name
 from bayplan.compose.nodes import Map, Source, describe, is_null
 from bayplan.compose.parse import parse
+from bayplan.compose.project import NO_FILES, ProjectFiles
 from bayplan.compose.report import FormError, Report, invalid
 from bayplan.model import Model, StackSpec
 
@@ -28,18 +29,14 @@ class Loaded(Model, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
-def no_files(path: Path) -> bytes:
-    """The reader of a load that has no files beside the compose file."""
-    raise FileNotFoundError(2, "there are no files beside it", str(path))
-
-
 def load(
     stack_name: str,
     files: Sequence[Source],
     environment: Mapping[str, str],
     project_dir: Path,
     *,
-    read_file: FileReader = no_files,
+    project: ProjectFiles = NO_FILES,
+    profiles: Sequence[str] = (),
     looked_for: str = "",
 ) -> Loaded:
     """The stack that a compose file describes.
@@ -58,8 +55,8 @@ def load(
     _check_services(tree, report)
     file = schema.file(Field(tree, "", tree.place, report))
     stack = _stack_name(stack_name, file, report)
-    project = Project(stack, project_dir, usable, read_file, file.networks, file.volumes, report)
-    services = tuple(build_service(project, name, service) for name, service in file.services.items())
+    around = Project(stack, project_dir, usable, project, file.networks, file.volumes, report)
+    services = tuple(build_service(around, name, service) for name, service in file.services.items())
     check_file(file, _service_names(tree), report)
     report.finish()
     return Loaded(stack=StackSpec(name=stack, services=services), warnings=report.warnings)

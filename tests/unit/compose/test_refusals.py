@@ -183,7 +183,7 @@ from tests.unit.compose.world import loaded, refusal, service, service_refusal
         ),
         (
             "env_file: none.env",
-            "env_file 'none.env' cannot be read: No such file or directory (/srv/app/none.env)",
+            "env_file 'none.env' cannot be read: it was not sent with the compose files (/srv/app/none.env)",
             None,
         ),
         (

@@ -42,7 +42,7 @@ def test_the_environment_wins_over_the_env_file(folder: Path) -> None:
 def test_another_env_file_replaces_the_one_beside_the_file(folder: Path, tmp_path: Path) -> None:
     (folder / ".env").write_text("TAG=1\n")
     (tmp_path / "other").write_text("TAG=3\n")
-    web = read("shop", [folder / "compose.yml"], tmp_path / "other", environ={}).stack.services[0]
+    web = read("shop", [folder / "compose.yml"], [tmp_path / "other"], environ={}).stack.services[0]
     assert web.container.image == "nginx:3"
 
 
@@ -87,7 +87,7 @@ def test_a_file_that_cannot_be_read_is_a_problem(folder: Path, name: str) -> Non
 
 def test_a_missing_env_file_that_was_asked_for_is_a_problem(folder: Path) -> None:
     with pytest.raises(ProblemError, match="the env file does not exist"):
-        read("shop", [folder / "compose.yml"], folder / "none.env", environ={})
+        read("shop", [folder / "compose.yml"], [folder / "none.env"], environ={})
 
 
 def test_a_bad_line_of_the_env_file_is_a_problem_with_its_line(

@@ -8,6 +8,7 @@ from textwrap import dedent, indent
 import pytest
 
 from bayplan.compose import Loaded, Source, load
+from bayplan.compose.project import Sent
 from bayplan.errors import ProblemError, ProblemKind
 from bayplan.model import ServiceSpec
 
@@ -17,15 +18,8 @@ FOLDER = Path("/srv/app")
 
 def loaded(text: str, files: dict[str, str] | None = None, /, **environment: str) -> Loaded:
     """Loads a file as the stack `shop`; `files` lie beside it."""
-    beside = {FOLDER / name: content.encode() for name, content in (files or {}).items()}
-
-    def read_file(path: Path) -> bytes:
-        if path not in beside:
-            raise FileNotFoundError(2, "No such file or directory")
-        return beside[path]
-
-    source = Source(FILE, dedent(text).encode())
-    return load("shop", [source], environment, FOLDER, read_file=read_file)
+    beside = Sent({FOLDER / name: dedent(content).encode() for name, content in (files or {}).items()})
+    return load("shop", [Source(FILE, dedent(text).encode())], environment, FOLDER, project=beside)
 
 
 def service(body: str, files: dict[str, str] | None = None, /, **environment: str) -> ServiceSpec:
