@@ -58,7 +58,11 @@ def deploy(
     began_s = time.monotonic()
     with connect() as client:
         before = client.stack_now(stack)
-        changes = client.deploy(spec, prune, dry_run)
+        changes = (
+            tuple(each.change for each in client.plan(spec, prune).services)
+            if dry_run
+            else client.deploy(spec, prune).changes
+        )
         _print_changes(changes, dry_run)
         unchanged = all(change.action is ServiceAction.SAME for change in changes)
         if dry_run and unchanged:

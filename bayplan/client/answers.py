@@ -1,0 +1,47 @@
+"""What calls answer where no single view of the contract holds it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bayplan.model import LogLine
+from bayplan.views import Event, NodeView, ServiceView, StackView, TaskView
+
+
+class StackNow(NamedTuple):
+    """One stack at one moment."""
+
+    services: tuple[ServiceView, ...] = ()
+    tasks: tuple[TaskView, ...] = ()
+
+
+class ClusterNow(NamedTuple):
+    """The cluster at one moment; the fields are those of GetStatusResponse."""
+
+    cluster_id: str
+    controller_version: str
+    epoch: int
+    uptime_ms: int
+    join_address: str
+    http_address: str
+    nodes: tuple[NodeView, ...]
+    stacks: tuple[StackView, ...]
+    services: tuple[ServiceView, ...]
+    events: tuple[Event, ...]
+    problems: tuple[str, ...]
+
+
+class JoinToken(NamedTuple):
+    """A new token, where to use it (host:port), and until when (Unix milliseconds)."""
+
+    token: str
+    join_address: str
+    expires_ms: int
+
+
+class LogBatch(NamedTuple):
+    """Some lines of output, names of tasks that are new (id -> service.slot@node), or a warning."""
+
+    lines: tuple[LogLine, ...]
+    names: dict[str, str]
+    warning: str
