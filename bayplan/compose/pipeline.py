@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bayplan.compose import schema, typed
-from bayplan.compose.build import Project, build_service
+from bayplan.compose.build import build_service
 from bayplan.compose.check import check_file
 from bayplan.compose.fields import Field
 from bayplan.compose.interpolate import Variables, interpolate
@@ -19,6 +19,7 @@ from bayplan.compose.nodes import Map, Source, describe, is_null
 from bayplan.compose.parse import parse
 from bayplan.compose.project import NO_FILES, ProjectFiles
 from bayplan.compose.report import FormError, Report, invalid
+from bayplan.compose.scope import Project
 from bayplan.model import Model, StackSpec
 
 

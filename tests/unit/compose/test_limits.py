@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bayplan.compose.build import ENV_FILES_MAX
+from bayplan.compose.envfiles import ENV_FILES_MAX
 from bayplan.compose.decoders import NAMED_MAX
 from bayplan.compose.interpolate import TEXT_CHARS_MAX, VALUE_CHARS_MAX
 from bayplan.compose.ports import PORTS_MAX
