@@ -106,8 +106,8 @@ def _apply_outcome(turn: Turn, event: ev.Outcome) -> None:
             observe.removed(turn, task_id)
         case ev.CommandFailed(task_id=task_id, fault=fault):
             observe.failed(turn, task_id, fault)
-        case ev.ImagePulled(image=image):
-            observe.pulled(turn, image)
+        case ev.ImagePulled():
+            observe.pulled(turn, event)
         case ev.PullFailed():
             observe.pull_failed(turn, event)
         case ev.NetworkRemoved() | ev.NetworkKept():

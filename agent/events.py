@@ -1,13 +1,16 @@
 """What can happen to an agent (events), what it keeps (changes) and what it does (commands).
 
 Events are past tense, commands imperative. A command for a task or an image has exactly ONE
-outcome event, also when it fails; at most one command of a task is in flight:
+outcome event, also when it fails; at most one command of a task is in flight, but that a stop may
+overtake RunHooks:
 
     CreateContainer -> ContainerCreated | CommandFailed      PullImage      -> ImagePulled | PullFailed
     StartContainer  -> ContainerStarted | CommandFailed      RemoveNetwork  -> NetworkRemoved | NetworkKept
     StopContainer   -> ContainerStopped | CommandFailed      CheckPreflight -> PreflightChecked
     RemoveContainer -> ContainerRemoved | CommandFailed      Say(Report)    -> Said | LinkClosed
-    CloseLink       -> LinkClosed                            other Say, PushLogs, StopLogs -> none
+    RunHooks        -> HooksDone | HooksFailed               CloseLink      -> LinkClosed
+    WriteFile       -> FileWritten | FileNotWritten          RemoveFile     -> FileRemoved
+    other Say, PushLogs, StopLogs -> none
 """
 
 from __future__ import annotations
@@ -15,8 +18,22 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from bayplan.model import Assignments, BoundPort, ContainerSpec, Health, Inventory, Model, TaskStatus
+from bayplan.model import (
+    Assignments,
+    BoundPort,
+    ContainerSpec,
+    FileKind,
+    FileMount,
+    Health,
+    Hook,
+    Inventory,
+    Model,
+    TaskStatus,
+)
 from bayplan.session import AgentSays, ControllerSays, LogPull, Preflight, PreflightResult
+
+#: What a config or secret may have of a mode: no set-user-ID, no set-group-ID, no sticky bit.
+FILE_MODE_BITS = 0o777
 
 # --- values -----------------------------------------------------------------------------------------
 
@@ -67,10 +84,30 @@ class Fault(Model, frozen=True, kw_only=True):
 
 
 class NodeRef(Model, frozen=True, kw_only=True):
-    """Who this node is, by its certificate. Containers and networks are labelled with it."""
+    """Who this node is, by its certificate. Containers and networks are labelled with it.
+
+    `name` is what `{{.Node.Hostname}}` becomes.
+    """
 
     node_id: str
     cluster_id: str
+    name: str = ""
+
+
+class StoredFile(Model, frozen=True, kw_only=True, order=True):
+    """A content as a file of this node: one for each owner and mode in which containers mount it."""
+
+    kind: FileKind
+    digest: str
+    uid: int
+    gid: int
+    mode: int
+
+    @classmethod
+    def of(cls, mount: FileMount) -> StoredFile:
+        """The file behind a mount."""
+        mode = mount.mode & FILE_MODE_BITS
+        return cls(kind=mount.kind, digest=mount.digest, uid=mount.uid, gid=mount.gid, mode=mode)
 
 
 class Remembered(Model, frozen=True, kw_only=True):
@@ -79,6 +116,7 @@ class Remembered(Model, frozen=True, kw_only=True):
     epoch: int = 0
     assignments: Assignments = Assignments(revision=0)
     ends: tuple[TaskStatus, ...] = ()
+    hooked: dict[str, int] = {}
 
 
 # --- events: the engine ------------------------------------------------------------------------------
@@ -125,6 +163,19 @@ class ContainerDestroyed(Model, frozen=True, kw_only=True, tag=True):
     container_id: str
 
 
+# --- events: the disk --------------------------------------------------------------------------------
+
+
+class FilesListed(Model, frozen=True, kw_only=True, tag=True):
+    """These are all contents that this node holds. Posted once after the start, before EngineListed.
+
+    `refused` tells why files of a kind cannot be kept here, and the way out, for people.
+    """
+
+    files: tuple[StoredFile, ...] = ()
+    refused: dict[FileKind, str] = {}
+
+
 # --- events: outcomes of commands --------------------------------------------------------------------
 
 
@@ -141,9 +192,10 @@ class ContainerStarted(Model, frozen=True, kw_only=True, tag=True):
 
 
 class ContainerStopped(Model, frozen=True, kw_only=True, tag=True):
-    """The container no longer runs."""
+    """The container no longer runs; `note` tells of a pre_stop hook that failed."""
 
     container: Container
+    note: str = ""
 
 
 class ContainerRemoved(Model, frozen=True, kw_only=True, tag=True):
@@ -159,16 +211,54 @@ class CommandFailed(Model, frozen=True, kw_only=True, tag=True):
     fault: Fault
 
 
+class HooksDone(Model, frozen=True, kw_only=True, tag=True):
+    """All post_start hooks of the container's start at `started_ms` have succeeded."""
+
+    task_id: str
+    started_ms: int
+
+
+class HooksFailed(Model, frozen=True, kw_only=True, tag=True):
+    """A post_start hook failed or could not be run (REFUSED), or the engine did not answer (UNANSWERED).
+
+    What became of the container meanwhile was posted before.
+    """
+
+    task_id: str
+    fault: Fault
+
+
+class FileWritten(Model, frozen=True, kw_only=True, tag=True):
+    """The file is there, whole."""
+
+    file: StoredFile
+
+
+class FileNotWritten(Model, frozen=True, kw_only=True, tag=True):
+    """The file could not be written, e.g. because the disk is full."""
+
+    file: StoredFile
+    reason: str
+
+
+class FileRemoved(Model, frozen=True, kw_only=True, tag=True):
+    """The file is gone. One that could not be removed is found again at the agent's next start."""
+
+    file: StoredFile
+
+
 class ImagePulled(Model, frozen=True, kw_only=True, tag=True):
     """The image is on this node."""
 
     image: str
+    platform: str = ""
 
 
 class PullFailed(Model, frozen=True, kw_only=True, tag=True):
     """The image cannot be had (REFUSED) or the engine did not answer (UNANSWERED)."""
 
     image: str
+    platform: str = ""
     fault: Fault
 
 
@@ -228,13 +318,16 @@ Outcome = (
     | ContainerStopped
     | ContainerRemoved
     | CommandFailed
+    | HooksDone
+    | HooksFailed
     | ImagePulled
     | PullFailed
     | NetworkRemoved
     | NetworkKept
 )
+FileEvent = FilesListed | FileWritten | FileNotWritten | FileRemoved
 SessionEvent = LinkOpened | Heard | Said | LinkClosed | PreflightChecked
-Event = EngineEvent | Outcome | SessionEvent
+Event = EngineEvent | FileEvent | Outcome | SessionEvent
 
 # --- changes: what the journal keeps, each whole ------------------------------------------------------
 
@@ -252,7 +345,13 @@ class KeepEnds(Model, frozen=True, kw_only=True, tag=True):
     ends: tuple[TaskStatus, ...]
 
 
-Change = KeepAssignments | KeepEnds
+class KeepHooked(Model, frozen=True, kw_only=True, tag=True):
+    """The tasks whose post_start hooks are done, and for which start (its Container.changed_ms)."""
+
+    hooked: dict[str, int]
+
+
+Change = KeepAssignments | KeepEnds | KeepHooked
 
 # --- commands: the engine ----------------------------------------------------------------------------
 
@@ -261,6 +360,7 @@ class CreateContainer(Model, frozen=True, kw_only=True, tag=True):
     """Make the container `bp-<task_id>` from `config` (the engine's create request), not started.
 
     The networks of `spec` are made first where they are missing, labelled with `stack` and the node.
+    Its files, which the node holds, are mounted beside what `config` says.
     """
 
     task_id: str
@@ -276,12 +376,23 @@ class StartContainer(Model, frozen=True, kw_only=True, tag=True):
     container_id: str
 
 
+class RunHooks(Model, frozen=True, kw_only=True, tag=True):
+    """Run the post_start hooks in order, up to the first that fails. Outcomes repeat `started_ms`."""
+
+    task_id: str
+    container_id: str
+    started_ms: int
+    hooks: tuple[Hook, ...]
+
+
 class StopContainer(Model, frozen=True, kw_only=True, tag=True):
-    """Send the stop signal, and SIGKILL after the grace."""
+    """Run the pre_stop hooks in order, for no longer than the grace; whatever became of them, send the
+    stop signal then, and SIGKILL after the grace."""
 
     task_id: str
     container_id: str
     grace_ms: int
+    pre_stop: tuple[Hook, ...] = ()
 
 
 class RemoveContainer(Model, frozen=True, kw_only=True, tag=True):
@@ -292,15 +403,32 @@ class RemoveContainer(Model, frozen=True, kw_only=True, tag=True):
 
 
 class PullImage(Model, frozen=True, kw_only=True, tag=True):
-    """Bring the image onto this node."""
+    """Bring the image onto this node, or its newest version; an empty platform is the node's own."""
 
     image: str
+    platform: str = ""
 
 
 class RemoveNetwork(Model, frozen=True, kw_only=True, tag=True):
     """Remove a network of ours that no task uses any more."""
 
     network: str
+
+
+class WriteFile(Model, frozen=True, kw_only=True, tag=True):
+    """Write a file whole, with its owner and mode; one that is there already stays as it is."""
+
+    file: StoredFile
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"WriteFile({self.file}, {len(self.content)} bytes)"
+
+
+class RemoveFile(Model, frozen=True, kw_only=True, tag=True):
+    """Remove a file that no task mounts any more."""
+
+    file: StoredFile
 
 
 class CheckPreflight(Model, frozen=True, kw_only=True, tag=True):
@@ -342,6 +470,7 @@ class CloseLink(Model, frozen=True, kw_only=True, tag=True):
 EngineCommand = (
     CreateContainer
     | StartContainer
+    | RunHooks
     | StopContainer
     | RemoveContainer
     | PullImage
@@ -350,5 +479,6 @@ EngineCommand = (
     | PushLogs
     | StopLogs
 )
+FileCommand = WriteFile | RemoveFile
 SessionCommand = Say | CloseLink
-Command = EngineCommand | SessionCommand
+Command = EngineCommand | FileCommand | SessionCommand

@@ -12,6 +12,8 @@ LABEL_SERVICE = "bayplan.service"
 LABEL_STACK = "bayplan.stack"
 LABEL_SLOT = "bayplan.slot"
 LABEL_VERSION = "bayplan.version"
+#: On a network: the digest of its definition.
+LABEL_DEFINITION = "bayplan.definition"
 
 #: Networks that every engine has; they are never made or removed.
 PREDEFINED_NETWORKS = frozenset({"bridge", "host", "none"})

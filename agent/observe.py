@@ -7,8 +7,9 @@ from msgspec.structs import replace
 from agent import events as ev
 from agent.decide.converge import STEADY_RUN_MS, restart_delay_ms, retry_delay_ms
 from agent.decide.status import moved, seen
-from agent.state import Pull, Task, Turn, Work, taken_up
+from agent.state import Pull, Task, Turn, WantedImage, Work, taken_up, wanted_image
 from bayplan.lifecycle import TaskState
+from bayplan.model import PullPolicy
 
 #: How long after a failed removal a network is tried again.
 NETWORK_RETRY_MS = 10_000
@@ -86,7 +87,8 @@ def removed(turn: Turn, task_id: str) -> None:
 
 
 def failed(turn: Turn, task_id: str, fault: ev.Fault) -> None:
-    """Cases: the container is gone; no image here; a refused restart or start; anything else is retried."""
+    """Cases: the container is gone; no image here, to be pulled or not; a refused restart or start;
+    anything else is retried."""
     state, task = turn.state, turn.state.tasks[task_id]
     work, task = task.work, replace(task, work=Work.NONE)
     no_image = fault.kind is ev.FaultKind.NO_IMAGE
@@ -94,6 +96,8 @@ def failed(turn: Turn, task_id: str, fault: ev.Fault) -> None:
     again = task.container is not None and task.container.phase is ev.Phase.EXITED
     if fault.kind is ev.FaultKind.NO_CONTAINER:
         state.put(replace(task, container=None))
+    elif no_image and task.spec is not None and task.spec.pull_policy is PullPolicy.NEVER:
+        reject(turn, task, f"image {task.spec.image} is not on this node, and pull_policy is never")
     elif no_image and not task.pulled:
         await_image(turn, task)
     elif work is Work.START and again and refused:
@@ -114,29 +118,30 @@ def reject(turn: Turn, task: Task, reason: str) -> None:
 def await_image(turn: Turn, task: Task) -> None:
     """Let a task that is still wanted wait for its image."""
     if task.wanted and task.spec is not None:
-        image = task.spec.image
-        turn.state.pulls.setdefault(image, Pull(image=image))
-        status = moved(task.status, TaskState.PREPARING, turn.now.wall_ms, f"pulling {image}")
+        turn.state.pulls.setdefault(wanted_image(task.spec), Pull())
+        message = f"pulling {task.spec.image}"
+        status = moved(task.status, TaskState.PREPARING, turn.now.wall_ms, message)
         task = replace(task, work=Work.PULL, status=status)
     turn.state.put(task)
 
 
-def pulled(turn: Turn, image: str) -> None:
+def pulled(turn: Turn, event: ev.ImagePulled) -> None:
     """Those who waited for the image go on."""
-    turn.state.pulls.pop(image, None)
-    for task in turn.state.waiting_for(image):
+    wanted = WantedImage(event.image, event.platform)
+    turn.state.pulls.pop(wanted, None)
+    for task in turn.state.waiting_for(wanted):
         turn.state.put(replace(task, work=Work.NONE, pulled=True))
 
 
 def pull_failed(turn: Turn, event: ev.PullFailed) -> None:
     """Those who waited are rejected; if the engine was away the pull is tried again."""
-    pull = turn.state.pulls.pop(event.image, Pull(image=event.image))
+    wanted = WantedImage(event.image, event.platform)
+    pull = turn.state.pulls.pop(wanted, Pull())
     if event.fault.kind is ev.FaultKind.UNANSWERED:
         retry_at = turn.now.mono_ms + retry_delay_ms(pull.failures)
-        again = Pull(image=event.image, failures=pull.failures + 1, retry_at=retry_at)
-        turn.state.pulls[event.image] = again
+        turn.state.pulls[wanted] = Pull(failures=pull.failures + 1, retry_at=retry_at)
         return
-    for task in turn.state.waiting_for(event.image):
+    for task in turn.state.waiting_for(wanted):
         reject(turn, task, event.fault.reason)
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from enum import StrEnum
 from typing import NamedTuple
 
-from agent.events import Change, Command, Container, NodeRef, Phase
+from agent.events import Change, Command, Container, NodeRef, Phase, StoredFile
 from agent.labels import PREDEFINED_NETWORKS
 from bayplan.lifecycle import ENDED, TaskState
 from bayplan.model import (
@@ -17,6 +17,7 @@ from bayplan.model import (
     Assignments,
     ContainerSpec,
     Desired,
+    FileKind,
     Inventory,
     Model,
     Now,
@@ -31,6 +32,7 @@ class Work(StrEnum):
     PULL = "pull"  # waits for its image, which other tasks may wait for too
     CREATE = "create"
     START = "start"
+    HOOKS = "hooks"  # its post_start hooks run; a stop does not wait for them
     STOP = "stop"
     REMOVE = "remove"
 
@@ -57,6 +59,8 @@ class Task(Model, frozen=True, kw_only=True):
     started_at: int = 0
     quick_exits: int = 0
     restart_at: int = 0
+    #: The start (Container.changed_ms) for which its post_start hooks are done; -1 for none.
+    hooked_ms: int = -1
 
     def __repr__(self) -> str:
         wanted = self.assignment.desired if self.assignment else "absent"
@@ -83,6 +87,17 @@ class Task(Model, frozen=True, kw_only=True):
         """Whether it shall run."""
         return self.assignment is not None and self.assignment.desired is Desired.RUN
 
+    @property
+    def hooks_due(self) -> bool:
+        """Whether post_start hooks of its present run are not done."""
+        if self.container is None or self.container.phase is not Phase.RUNNING or self.spec is None:
+            return False
+        return bool(self.spec.post_start) and self.hooked_ms != self.container.changed_ms
+
+    def files(self) -> frozenset[StoredFile]:
+        """The contents that it mounts."""
+        return frozenset(StoredFile.of(mount) for mount in self.spec.files) if self.spec else frozenset()
+
     def networks(self) -> frozenset[str]:
         """Names of the networks that it uses or will use."""
         planned = {attachment.network for attachment in self.spec.networks} if self.spec else set()
@@ -90,13 +105,36 @@ class Task(Model, frozen=True, kw_only=True):
         return frozenset(used - PREDEFINED_NETWORKS)
 
 
+class WantedImage(NamedTuple):
+    """What is pulled: an image for a platform, empty for the node's own."""
+
+    image: str
+    platform: str = ""
+
+
 class Pull(Model, frozen=True, kw_only=True):
     """An image that tasks wait for."""
 
-    image: str
     in_flight: bool = False
     failures: int = 0
     retry_at: int = 0
+
+
+class Files:
+    """The contents of configs and secrets on this node, and what is on its way."""
+
+    def __init__(self) -> None:
+        self.held: set[StoredFile] = set()
+        self.writing: set[StoredFile] = set()
+        self.leaving: set[StoredFile] = set()
+        #: Why files of a kind cannot be kept here, for people.
+        self.refused: dict[FileKind, str] = {}
+        #: Tasks that were found to lack a content. Some may have been withdrawn since.
+        self.waiting: set[str] = set()
+        #: Digests that this session's controller was asked for; the value is when to ask again, mono ms.
+        self.asked: dict[str, int] = {}
+        #: A content may have lost its last task.
+        self.due = False
 
 
 class Session:
@@ -156,11 +194,14 @@ class State:
         self.busy: Counter[Work] = Counter()
         #: An assigned task has ended since the ends were last kept.
         self.ends_changed = False
-        self.pulls: dict[str, Pull] = {}
+        self.pulls: dict[WantedImage, Pull] = {}
         #: Networks of ours on the engine; the value is when removal may be tried (again), monotonic ms.
         self.networks: dict[str, int] = {}
         self.networks_leaving: set[str] = set()
         self.networks_due = False
+        self.files = Files()
+        #: Some task's hooks were done since that was last kept.
+        self.hooked_changed = False
         self.session = Session()
         self.outbox = Outbox()
 
@@ -184,18 +225,22 @@ class State:
         self.due.discard(task.id)
         self.outbox.changed.discard(task.id)
         self.outbox.gone.add(task.id)
-        self.networks_due = True
+        self.networks_due = self.files.due = True
 
     def ends(self) -> tuple[TaskStatus, ...]:
         """The statuses of the ended tasks that are still assigned, by id."""
         return tuple(task.status for task in self.sorted_tasks() if task.ended and task.assignment)
 
-    def waiting_for(self, image: str) -> list[Task]:
+    def hooked(self) -> dict[str, int]:
+        """For which start the hooks of each task are done."""
+        return {task.id: task.hooked_ms for task in self.sorted_tasks() if task.hooked_ms >= 0}
+
+    def waiting_for(self, wanted: WantedImage) -> list[Task]:
         """The tasks that wait for an image, by id."""
         return [
             task
             for task in self.sorted_tasks()
-            if task.work is Work.PULL and task.spec is not None and task.spec.image == image
+            if task.work is Work.PULL and task.spec is not None and wanted_image(task.spec) == wanted
         ]
 
     def sorted_tasks(self) -> list[Task]:
@@ -210,6 +255,11 @@ class Turn(NamedTuple):
     now: Now
     changes: list[Change]
     commands: list[Command]
+
+
+def wanted_image(spec: ContainerSpec) -> WantedImage:
+    """The image that a container is made of."""
+    return WantedImage(spec.image, spec.platform)
 
 
 def taken_up(task_id: str, wall_ms: int) -> TaskStatus:

@@ -13,9 +13,9 @@ from agent.decide.container import create_config
 from agent.decide.converge import Act, Decision, Situation, decide
 from agent.decide.status import ended, moved, unhealthy_message
 from agent.observe import await_image, reject
-from agent.state import Task, Turn, Work
+from agent.state import Task, Turn, Work, wanted_image
 from bayplan.lifecycle import TaskState
-from bayplan.model import Health
+from bayplan.model import ContainerSpec, Health, PullPolicy
 
 #: Containers being created or started at once, for each core: more gains nothing and costs 10-20 % CPU.
 STARTS_IN_FLIGHT_PER_CORE = 2
@@ -73,13 +73,13 @@ def _has_room(turn: Turn, act: Act) -> bool:
 
 
 def _create(turn: Turn, task: Task) -> None:
-    """Cases: the message lacked the spec; the image is on its way; a network is going; create."""
+    """Cases: the message lacked the spec; the image comes first; a network is going; create."""
     state = turn.state
     assert task.assignment is not None
     if task.spec is None:
         reject(turn, task, f"the controller sent no container spec {task.assignment.spec_id!r}")
         return
-    if task.spec.image in state.pulls:
+    if _image_comes_first(turn, task, task.spec):
         await_image(turn, task)
         return
     if task.networks() & state.networks_leaving:
@@ -93,6 +93,13 @@ def _create(turn: Turn, task: Task) -> None:
     )
     status = moved(task.status, TaskState.PREPARING, turn.now.wall_ms)
     _issue(turn, replace(task, status=status), Work.CREATE, command)
+
+
+def _image_comes_first(turn: Turn, task: Task, spec: ContainerSpec) -> bool:
+    """Whether to wait for a pull: one under way, or, where the policy is `always`, one of its own."""
+    if spec.pull_policy is PullPolicy.ALWAYS and not task.pulled:
+        return True
+    return spec.pull_policy is not PullPolicy.NEVER and wanted_image(spec) in turn.state.pulls
 
 
 def _handle(turn: Turn, task: Task, decision: Decision) -> None:
@@ -133,14 +140,14 @@ def _issue(turn: Turn, task: Task, work: Work, command: ev.Command) -> None:
 def _pull(turn: Turn) -> None:
     pulls = turn.state.pulls
     in_flight = sum(pull.in_flight for pull in pulls.values())
-    for image, pull in sorted(pulls.items()):
+    for wanted, pull in sorted(pulls.items()):
         if pull.in_flight:
             continue
-        if not turn.state.waiting_for(image):
-            del pulls[image]
+        if not turn.state.waiting_for(wanted):
+            del pulls[wanted]
         elif in_flight < PULLS_IN_FLIGHT_MAX and pull.retry_at <= turn.now.mono_ms:
-            pulls[image] = replace(pull, in_flight=True)
-            turn.commands.append(ev.PullImage(image=image))
+            pulls[wanted] = replace(pull, in_flight=True)
+            turn.commands.append(ev.PullImage(image=wanted.image, platform=wanted.platform))
             in_flight += 1
 
 

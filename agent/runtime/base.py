@@ -72,11 +72,11 @@ class Engine(Protocol):
     async def remove(self, container_id: str) -> None:
         """Remove a container; one that is gone is removed already."""
 
-    async def has_image(self, image: str) -> bool:
-        """Whether the image is here."""
+    async def image_digest(self, image: str) -> str | None:
+        """The digest of an image that is here: its repository's, else its own id. None if it is not."""
 
-    async def pull(self, image: str) -> None:
-        """Bring an image here."""
+    async def pull(self, image: str, platform: str = "") -> None:
+        """Bring an image here, or its newest version; an empty platform is the node's own."""
 
     async def remove_network(self, network: str) -> None:
         """Remove a network of ours; one that is gone or not ours is removed already."""

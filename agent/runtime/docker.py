@@ -8,68 +8,65 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
 
 import aiohttp
 import msgspec
+import structlog
 from aiodocker import Docker
-from aiodocker.exceptions import DockerError
 
-from agent.events import Container, CreateContainer, Fault, FaultKind, NodeRef, Phase
-from agent.labels import (
-    LABEL_CLUSTER,
-    LABEL_NODE,
-    LABEL_STACK,
-    LABEL_TASK,
-    PREDEFINED_NETWORKS,
-    container_name,
-)
+from agent.events import Container, CreateContainer, FaultKind, NodeRef, Phase
+from agent.labels import LABEL_NODE, LABEL_TASK, container_name
+from agent.runtime.abilities import EngineVersion, lacking, request_for, shortfall, version_of
 from agent.runtime.base import EngineError, EngineEventSeen, LogQuery
+from agent.runtime.calls import (
+    CREATE_DEADLINE_S,
+    ENGINE_TROUBLES,
+    PING_DEADLINE_S,
+    QUERY_DEADLINE_S,
+    REMOVE_DEADLINE_S,
+    START_DEADLINE_S,
+    STOP_MARGIN_S,
+    deadline,
+    refusal,
+    status_of,
+)
 from agent.runtime.faults import fault_of
+from agent.runtime.goods import generic_goods
+from agent.runtime.images import Images
+from agent.runtime.networks import Networks
 from agent.runtime.views import container_view, inventory_view
-from bayplan.model import Inventory, LogStream, NetworkAttachment
+from bayplan.model import ContainerSpec, Inventory, LogStream
 
-#: Deadlines of calls, in seconds. A start on a busy machine takes seconds, a question does not.
-PING_DEADLINE_S = 8.0
-QUERY_DEADLINE_S = 15.0
-CREATE_DEADLINE_S = 60.0
-START_DEADLINE_S = 60.0
-REMOVE_DEADLINE_S = 60.0
-#: A stop may take its grace and this.
-STOP_MARGIN_S = 20.0
-#: A pull ends when nothing was heard of it for this long, or after the whole time.
-PULL_IDLE_DEADLINE_S = 90.0
-PULL_DEADLINE_S = 1_800.0
 #: The engine's events that matter; health probes' exec_* would flood.
 _WATCHED_EVENTS = ["create", "start", "die", "oom", "destroy", "health_status"]
 #: Output comes in frames: stream, three zero bytes, length.
 _FRAME_HEADER = struct.Struct(">BxxxL")
-_ENGINE_TROUBLES = (
-    DockerError,
-    aiohttp.ClientError,
-    OSError,
-    TimeoutError,
-    ValueError,
-    msgspec.MsgspecError,
-    EOFError,
-)
+_log = structlog.get_logger(__name__)
 
 
 class DockerEngine:
     """See agent.runtime.base.Engine. An async context manager; needs a running loop."""
 
-    def __init__(self, socket_path: str, identity: NodeRef, agent_version: str) -> None:
+    def __init__(
+        self,
+        socket_path: str,
+        identity: NodeRef,
+        agent_version: str,
+        generic: Mapping[str, int] | None = None,
+    ) -> None:
         self._identity = identity
+        self._generic = dict(generic or {})
         self._agent_version = agent_version
         self._ours = {"label": [f"{LABEL_NODE}={identity.node_id}"]}
         connector = aiohttp.UnixConnector(path=socket_path, limit=0)
         self._session = aiohttp.ClientSession(connector=connector)
         self._docker = Docker(url="unix://localhost", connector=connector, session=self._session)
-        self._network_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._networks_made: set[str] = set()
+        self._images = Images(self._docker)
+        self._networks = Networks(self._docker, identity)
+        self._version: EngineVersion | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -81,47 +78,43 @@ class DockerEngine:
     # --- questions -----------------------------------------------------------------------------------
 
     async def ping(self) -> None:
-        """Succeed if the engine answers."""
-        async with _deadline(PING_DEADLINE_S):
-            await self._docker._query_json("version", versioned_api=False)
+        """Succeed if the engine answers. Takes note of its version, which may change while we run."""
+        async with deadline(PING_DEADLINE_S):
+            shown = await self._docker._query_json("version", versioned_api=False)
+            self._version = version_of(shown)
+            self._docker.api_version = f"v{shown['ApiVersion']}"
 
     async def inventory(self) -> Inventory:
         """What the machine is and has."""
-        async with _deadline(QUERY_DEADLINE_S):
-            return inventory_view(await self._docker.system.info(), self._agent_version)
+        async with deadline(QUERY_DEADLINE_S):
+            info = await self._docker.system.info()
+            generic = await asyncio.to_thread(generic_goods, self._generic)
+            return inventory_view(info, self._agent_version, generic)
 
     async def list_ids(self) -> list[str]:
         """The ids of all containers of ours."""
         filters = msgspec.json.encode(self._ours).decode()
-        async with _deadline(QUERY_DEADLINE_S):
+        async with deadline(QUERY_DEADLINE_S):
             listed = await self._docker.containers.list(all=True, filters=filters)
         return [found.id for found in listed if f"/{_name_of(found['Labels'])}" in found["Names"]]
 
     async def list_networks(self) -> list[str]:
         """The names of all networks of ours."""
-        async with _deadline(QUERY_DEADLINE_S):
-            return sorted(network["Name"] for network in await self._docker.networks.list(filters=self._ours))
+        return await self._networks.names()
 
     async def inspect(self, container_id: str) -> Container:
         """One container, now. NO_CONTAINER if it is gone or not ours."""
-        async with _deadline(QUERY_DEADLINE_S):
+        async with deadline(QUERY_DEADLINE_S):
             shown = await self._docker.containers.container(container_id).show()
         labels = shown["Config"]["Labels"] or {}
         if labels.get(LABEL_NODE) != self._identity.node_id or shown["Name"] != f"/{_name_of(labels)}":
             reason = f"the name {shown['Name'].lstrip('/')} is taken by a container of someone else"
-            raise EngineError(Fault(kind=FaultKind.REFUSED, reason=reason))
+            raise refusal(reason)
         return container_view(shown)
 
-    async def has_image(self, image: str) -> bool:
-        """Whether the image is here."""
-        try:
-            async with _deadline(QUERY_DEADLINE_S):
-                await self._docker.images.inspect(image)
-        except EngineError as error:
-            if error.fault.kind is FaultKind.NO_IMAGE:
-                return False
-            raise
-        return True
+    async def image_digest(self, image: str) -> str | None:
+        """The digest of an image that is here: its repository's, else its own id. None if it is not."""
+        return await self._images.digest(image)
 
     @asynccontextmanager
     async def watch(self, since_ns: int) -> AsyncIterator[AsyncIterator[EngineEventSeen]]:
@@ -131,6 +124,7 @@ class DockerEngine:
             "since": f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}",
             "filters": msgspec.json.encode(filters).decode(),
         }
+        await self.ping()  # an engine that comes back may be another version
         async with AsyncExitStack() as stack:
             # Not aiodocker's events: once the engine has restarted its second subscribe() stays dead.
             response = await self._stream(stack, "events", params)
@@ -146,7 +140,7 @@ class DockerEngine:
             "tail": "all" if query.tail < 0 else str(query.tail),
             "since": f"{query.since_ms / 1000:.3f}",
         }
-        async with _deadline(QUERY_DEADLINE_S):
+        async with deadline(QUERY_DEADLINE_S):
             shown = await self._docker.containers.container(name).show()
         async with AsyncExitStack() as stack:
             response = await self._stream(stack, f"containers/{name}/logs", params)
@@ -154,7 +148,7 @@ class DockerEngine:
             try:
                 async for frame in frames(response):
                     yield frame
-            except _ENGINE_TROUBLES as error:
+            except ENGINE_TROUBLES as error:
                 raise EngineError(fault_of(error, QUERY_DEADLINE_S)) from error
 
     async def _stream(
@@ -162,7 +156,7 @@ class DockerEngine:
     ) -> aiohttp.ClientResponse:
         """A response that goes on; closed with the stack."""
         endless = aiohttp.ClientTimeout(total=None)
-        async with _deadline(QUERY_DEADLINE_S):
+        async with deadline(QUERY_DEADLINE_S):
             response = await self._docker._do_query(path, "GET", params=params, timeout=endless)
         stack.callback(response.close)
         return response
@@ -171,137 +165,89 @@ class DockerEngine:
 
     async def create(self, command: CreateContainer) -> Container:
         """Make the container, or adopt the one that a lost create left behind."""
-        name = container_name(command.task_id)
+        if self._version is None:
+            await self.ping()
+        assert self._version is not None
+        _check(command.spec, self._version)
         for attachment in command.spec.networks:
-            await self._ensure_network(attachment.network, command.stack)
+            await self._networks.ensure(attachment, command.stack)
+        body, later = request_for(self._version.api, command.config)
+        name = container_name(command.task_id)
         try:
-            async with _deadline(CREATE_DEADLINE_S):
-                made = await self._docker.containers.create(command.config, name=name)
-            container = _just_made(command, made.id)
+            container = _just_made(command, body, await self._make(name, command.spec.platform, body))
         except EngineError as error:
-            if not _is_conflict(error):
+            if status_of(error) != 409:
                 raise
             container = await self.inspect(name)
-        missing = [at for at in command.spec.networks if at.network not in container.networks]
         if container.phase is Phase.CREATED:
-            for attachment in missing:
-                await self._connect(container.container_id, attachment)
+            for network, endpoint in later.items():
+                if network not in container.networks:
+                    await self._networks.connect(container.container_id, network, endpoint)
         return container
+
+    async def _make(self, name: str, platform: str, body: dict[str, Any]) -> str:
+        """The id of a new container. What the engine leaves out of the request is in the log."""
+        params = {"name": name} | ({"platform": platform} if platform else {})
+        async with deadline(CREATE_DEADLINE_S):
+            made = await self._docker._query_json("containers/create", "POST", params=params, data=body)
+        for warning in made.get("Warnings") or ():
+            _log.warning("the engine does not honour all of a container", container=name, cause=warning)
+        return str(made["Id"])
 
     async def start(self, container_id: str) -> None:
         """Start a container; one that runs is started already."""
         try:
-            async with _deadline(START_DEADLINE_S):
+            async with deadline(START_DEADLINE_S):
                 await self._docker.containers.container(container_id).start()
         except EngineError as error:
             if "network" in error.fault.reason:
-                self._networks_made.clear()  # someone removed it: the next create makes it again
+                self._networks.forget()  # someone removed it: the next create makes it again
             raise
 
     async def stop(self, container_id: str, grace_ms: int) -> None:
         """Stop a container; one that does not run is stopped already."""
         grace_s = -(-grace_ms // 1000)
-        async with _deadline(grace_s + STOP_MARGIN_S):
+        async with deadline(grace_s + STOP_MARGIN_S):
             await self._docker.containers.container(container_id).stop(t=grace_s)
 
     async def remove(self, container_id: str) -> None:
         """Remove a container and its anonymous volumes; one that is gone is removed already."""
         try:
-            async with _deadline(REMOVE_DEADLINE_S):
+            async with deadline(REMOVE_DEADLINE_S):
                 await self._docker.containers.container(container_id).delete(force=True, v=True)
         except EngineError as error:
             if error.fault.kind is not FaultKind.NO_CONTAINER:
                 raise
 
-    async def pull(self, image: str) -> None:
-        """Bring an image here. A registry's trouble is a refusal: the controller tries elsewhere or later."""
-        try:
-            async with _deadline(PULL_DEADLINE_S):
-                progress = aiter(self._docker.images.pull(image, stream=True))
-                while True:
-                    async with asyncio.timeout(PULL_IDLE_DEADLINE_S):
-                        await anext(progress)
-        except StopAsyncIteration:
-            pass
-        except EngineError as error:
-            raise _pull_error(image, error) from error
-        # A stream that broke off ends as quietly as one that is done.
-        if not await self.has_image(image):
-            raise EngineError(Fault(kind=FaultKind.UNANSWERED, reason=f"the pull of {image} broke off"))
+    async def pull(self, image: str, platform: str = "") -> None:
+        """Bring an image here, or its newest version."""
+        await self._images.pull(image, platform)
 
     async def remove_network(self, network: str) -> None:
         """Remove a network of ours; one that is gone or not ours is removed already."""
-        async with self._network_locks[network], _deadline(REMOVE_DEADLINE_S):
-            self._networks_made.discard(network)
-            listed = await self._docker.networks.list(filters={"name": network, **self._ours})
-            for found in listed:
-                if found["Name"] == network:
-                    await (await self._docker.networks.get(found["Id"])).delete()
-
-    async def _ensure_network(self, network: str, stack: str) -> None:
-        """Make a plain bridge network unless there is one of the name. Raises EngineError."""
-        if network in PREDEFINED_NETWORKS or network in self._networks_made:
-            return
-        labels = {
-            LABEL_NODE: self._identity.node_id,
-            LABEL_CLUSTER: self._identity.cluster_id,
-            LABEL_STACK: stack,
-        }
-        body = {"Name": network, "CheckDuplicate": True, "Driver": "bridge", "Labels": labels}
-        async with self._network_locks[network]:
-            if network in self._networks_made:
-                return
-            try:
-                async with _deadline(CREATE_DEADLINE_S):
-                    await self._docker.networks.create(body)
-            except EngineError as error:
-                if not _is_conflict(error):
-                    raise
-            self._networks_made.add(network)
-
-    async def _connect(self, container_id: str, attachment: NetworkAttachment) -> None:
-        body = {"Container": container_id, "EndpointConfig": {"Aliases": list(attachment.aliases)}}
-        async with _deadline(CREATE_DEADLINE_S):
-            network = await self._docker.networks.get(attachment.network)
-            await network.connect(body)
+        await self._networks.remove(network)
 
 
-@asynccontextmanager
-async def _deadline(seconds: float) -> AsyncIterator[None]:
-    """Turn whatever the engine does wrong into an EngineError."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except _ENGINE_TROUBLES as error:
-        raise EngineError(fault_of(error, seconds)) from error
-
-
-def _is_conflict(error: EngineError) -> bool:
-    return isinstance(error.__cause__, DockerError) and error.__cause__.status == 409
-
-
-def _pull_error(image: str, error: EngineError) -> EngineError:
-    """Cases: the engine is away; nothing was heard for too long; the registry's or the engine's no."""
-    if isinstance(error.__cause__, DockerError) and error.__cause__.status == 900:
-        return error
-    reason = error.fault.reason
-    if isinstance(error.__cause__, TimeoutError):
-        reason = f"nothing came for {PULL_IDLE_DEADLINE_S:g} s"
-    return EngineError(Fault(kind=FaultKind.REFUSED, reason=f"image {image} cannot be pulled: {reason}"))
+def _check(spec: ContainerSpec, version: EngineVersion) -> None:
+    """Raise EngineError for what this engine cannot do; where there is a way without it, say so."""
+    for ability in lacking(spec, version.api):
+        if not ability.instead:
+            raise refusal(shortfall(ability, version))
+        _log.warning("the engine is too old for all of a container", cause=shortfall(ability, version))
 
 
 def _name_of(labels: dict[str, str]) -> str:
     return container_name(labels.get(LABEL_TASK, ""))
 
 
-def _just_made(command: CreateContainer, container_id: str) -> Container:
-    first = command.spec.networks[:1]
+def _just_made(command: CreateContainer, body: Mapping[str, Any], container_id: str) -> Container:
+    endpoints = body.get("NetworkingConfig", {}).get("EndpointsConfig", {})
     return Container(
         task_id=command.task_id,
         container_id=container_id,
         phase=Phase.CREATED,
-        networks=tuple(attachment.network for attachment in first) or ("bridge",),
-        stop_grace_ms=command.config["StopTimeout"] * 1000,
+        networks=tuple(endpoints) or (body["HostConfig"].get("NetworkMode") or "bridge",),
+        stop_grace_ms=body["StopTimeout"] * 1000,
     )
 
 
@@ -312,7 +258,7 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[EngineEvent
             attributes: dict[str, str] = event["Actor"]["Attributes"]
             if attributes.get("name") == _name_of(attributes):
                 yield _event(event, attributes)
-    except _ENGINE_TROUBLES as error:
+    except ENGINE_TROUBLES as error:
         raise EngineError(fault_of(error, QUERY_DEADLINE_S)) from error
 
 

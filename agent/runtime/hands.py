@@ -42,8 +42,8 @@ class Hands:
         self, command: _ContainerCommand | ev.PullImage | ev.RemoveNetwork | ev.CheckPreflight
     ) -> None:
         match command:
-            case ev.PullImage(image=image):
-                self._post(await self._pull(image))
+            case ev.PullImage():
+                self._post(await self._pull(command))
             case ev.RemoveNetwork(network=network):
                 self._post(await self._remove_network(network))
             case ev.CheckPreflight(link=link, preflight=preflight):
@@ -83,12 +83,13 @@ class Hands:
             case _:
                 assert_never(command)
 
-    async def _pull(self, image: str) -> ev.Event:
+    async def _pull(self, command: ev.PullImage) -> ev.Event:
+        image, platform = command.image, command.platform
         try:
-            await self._engine.pull(image)
+            await self._engine.pull(image, platform)
         except EngineError as error:
-            return ev.PullFailed(image=image, fault=error.fault)
-        return ev.ImagePulled(image=image)
+            return ev.PullFailed(image=image, platform=platform, fault=error.fault)
+        return ev.ImagePulled(image=image, platform=platform)
 
     async def _remove_network(self, network: str) -> ev.Event:
         try:

@@ -21,26 +21,34 @@ _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 async def check(engine: Engine, preflight: Preflight) -> PreflightResult:
     """Every fault, images first, in the order of the question."""
     async with asyncio.TaskGroup() as group:
-        images = [group.create_task(_image_fault(engine, image)) for image in preflight.images]
+        images = [group.create_task(_image(engine, image)) for image in preflight.images]
         paths = [group.create_task(_path_fault(path)) for path in preflight.paths]
-    found = [task.result() for task in images]
-    found += [_port_fault(port) for port in preflight.ports]
-    found += [task.result() for task in paths]
-    return PreflightResult(ticket=preflight.ticket, faults=tuple(fault for fault in found if fault))
+    answers = [task.result() for task in images]
+    found = [answer for answer in answers if isinstance(answer, PreflightFault)]
+    found += [fault for fault in map(_port_fault, preflight.ports) if fault]
+    found += [fault for task in paths if (fault := task.result())]
+    digests = {
+        image: answer
+        for image, answer in zip(preflight.images, answers, strict=True)
+        if isinstance(answer, str)
+    }
+    return PreflightResult(ticket=preflight.ticket, faults=tuple(found), images=digests)
 
 
-async def _image_fault(engine: Engine, image: str) -> PreflightFault | None:
+async def _image(engine: Engine, image: str) -> str | PreflightFault:
+    """The digest of the image, pulled where it is missing, or why it cannot be had."""
     try:
         async with asyncio.timeout(IMAGE_DEADLINE_S):
-            if not await engine.has_image(image):
+            if (digest := await engine.image_digest(image)) is None:
                 await engine.pull(image)
+                digest = await engine.image_digest(image)
     except EngineError as error:
         return PreflightFault(subject=image, reason=error.fault.reason)
     except TimeoutError:
         return PreflightFault(
             subject=image, reason=f"image {image} was not pulled within {IMAGE_DEADLINE_S:g} s"
         )
-    return None
+    return digest or PreflightFault(subject=image, reason=f"image {image} was removed at once")
 
 
 def _port_fault(check: PortCheck) -> PreflightFault | None:

@@ -56,12 +56,13 @@ def bound_ports(ports: dict[str, list[dict[str, str]] | None]) -> tuple[BoundPor
     )
 
 
-def inventory_view(info: Mapping[str, Any], agent_version: str) -> Inventory:
-    """What the machine is and has, from `GET /info`."""
+def inventory_view(info: Mapping[str, Any], agent_version: str, generic: dict[str, int]) -> Inventory:
+    """What the machine is and has, from `GET /info` and the countable goods found beside it."""
     capacity = Resources(cpu_millis=info["NCPU"] * 1000, memory_bytes=info["MemTotal"])
     return Inventory(
         hostname=info.get("Name") or platform.node(),
         capacity=capacity,
+        generic=generic,
         engine_version=info.get("ServerVersion", ""),
         agent_version=agent_version,
         os=info.get("OSType", ""),
