@@ -14,6 +14,7 @@ def container(project: Project, name: str, service: typed.Service, limits: Resou
     check = service.healthcheck
     disabled = check is not None and (check.disable or check.test[:1] == ("NONE",))
     grace_ms = service.stop_grace_period
+    mounted, files = mounts(project, name, service)
     return ContainerSpec(
         image=service.image,
         entrypoint=service.entrypoint,
@@ -31,7 +32,8 @@ def container(project: Project, name: str, service: typed.Service, limits: Resou
         stop_grace_ms=ContainerSpec(image="").stop_grace_ms if grace_ms is None else grace_ms,
         health_check=_health_check(check) if check is not None and not disabled else None,
         health_check_disabled=disabled,
-        mounts=mounts(project, name, service),
+        mounts=mounted,
+        files=files,
         ports=tuple(port.value for port in service.ports),
         networks=networks(project, name, service),
         log=LogConfig(driver=service.logging.driver, options=service.logging.options),

@@ -13,6 +13,7 @@ from bayplan.compose import schema, typed
 from bayplan.compose.build import build_service
 from bayplan.compose.check import check_file
 from bayplan.compose.fields import Field
+from bayplan.compose.files import Folder, StackFiles
 from bayplan.compose.interpolate import Variables, interpolate
 from bayplan.compose.names import parse_stack_name
 from bayplan.compose.nodes import Map, Source, describe, is_null
@@ -20,7 +21,7 @@ from bayplan.compose.parse import parse
 from bayplan.compose.project import NO_FILES, ProjectFiles
 from bayplan.compose.report import FormError, Report, invalid
 from bayplan.compose.scope import Project
-from bayplan.model import Model, StackSpec
+from bayplan.model import FileKind, Model, StackSpec
 
 
 class Loaded(Model, frozen=True, kw_only=True):
@@ -56,11 +57,15 @@ def load(
     _check_services(tree, report)
     file = schema.file(Field(tree, "", tree.place, report))
     stack = _stack_name(stack_name, file, report)
-    around = Project(stack, project_dir, usable, project, file.networks, file.volumes, report)
+    declared = {FileKind.CONFIG: file.configs, FileKind.SECRET: file.secrets}
+    contents = StackFiles(stack, Folder(project_dir, project), usable, declared, report)
+    around = Project(stack, project_dir, usable, project, file.networks, file.volumes, contents, report)
     services = tuple(build_service(around, name, service) for name, service in file.services.items())
     check_file(file, _service_names(tree), report)
     report.finish()
-    return Loaded(stack=StackSpec(name=stack, services=services), warnings=report.warnings)
+    return Loaded(
+        stack=StackSpec(name=stack, services=services, files=contents.all()), warnings=report.warnings
+    )
 
 
 def _tree(source: Source, report: Report) -> Map:

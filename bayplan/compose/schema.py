@@ -26,6 +26,7 @@ from bayplan.compose.fields import (
     words,
     yes,
 )
+from bayplan.compose.file_keys import CONFIG, FILE_USE, SECRET, config, file_uses, secret
 from bayplan.compose.mounts import tmpfs, volumes
 from bayplan.compose.names import parse_constraint, parse_image, parse_name
 from bayplan.compose.ports import expose, ports
@@ -131,13 +132,13 @@ DEPLOY: Keys = {
 
 # What the specification has for a service and bayplan does not yet.
 _SERVICE_REFUSED = (
-    "annotations", "attach", "blkio_config", "cgroup", "cgroup_parent", "configs", "cpu_count",
+    "annotations", "attach", "blkio_config", "cgroup", "cgroup_parent", "cpu_count",
     "cpu_percent", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares", "cpuset",
     "credential_spec", "develop", "device_cgroup_rules", "devices", "dns", "dns_opt", "dns_search",
     "domainname", "driver_opts", "extends", "external_links", "gpus", "group_add", "ipc", "isolation",
     "label_file", "links", "mac_address", "mem_swappiness", "memswap_limit", "models", "network_mode",
     "oom_kill_disable", "oom_score_adj", "pid", "pids_limit", "platform", "post_start", "pre_stop",
-    "privileged", "profiles", "provider", "pull_policy", "runtime", "secrets", "security_opt", "shm_size",
+    "privileged", "profiles", "provider", "pull_policy", "runtime", "security_opt", "shm_size",
     "storage_opt", "sysctls", "ulimits", "use_api_socket", "userns_mode", "uts", "volume_driver",
     "volumes_from",
 )  # fmt: skip
@@ -182,6 +183,8 @@ SERVICE: Keys = {
     "mem_reservation": mapped(read.size, "to deploy.resources.reservations.memory"),
     "cpus": mapped(read.cpus, "to deploy.resources.limits.cpus"),
     "deploy": yes(struct(typed.Deploy, DEPLOY, "deploy")),
+    "configs": yes(file_uses),
+    "secrets": yes(file_uses, "files in memory of the node, below `/run/secrets` where no target is given"),
     **refused(*_SERVICE_REFUSED),
 }
 
@@ -191,7 +194,9 @@ FILE: Keys = {
     "services": yes(read.named(struct(typed.Service, SERVICE, "a service"))),
     "networks": yes(read.named(struct(typed.Network, NETWORK, "a network"), typed.Network())),
     "volumes": yes(read.named(struct(typed.Volume, VOLUME, "a volume"), typed.Volume())),
-    **refused("configs", "include", "models", "secrets"),
+    "configs": yes(read.named(config), "those that no service uses are left out"),
+    "secrets": yes(read.named(secret), "those that no service uses are left out"),
+    **refused("include", "models"),
 }
 
 #: Reads a whole file.
@@ -213,4 +218,8 @@ TABLES: dict[str, Keys] = {
     "services.*.deploy.placement": PLACEMENT,
     "networks.*": NETWORK,
     "volumes.*": VOLUME,
+    "services.*.configs.*": FILE_USE,
+    "services.*.secrets.*": FILE_USE,
+    "configs.*": CONFIG,
+    "secrets.*": SECRET,
 }

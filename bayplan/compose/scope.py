@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from bayplan.compose import typed
 from bayplan.compose.fields import Placed
+from bayplan.compose.files import StackFiles
 from bayplan.compose.project import ProjectFiles
 from bayplan.compose.report import Report
 
@@ -21,4 +22,5 @@ class Project(NamedTuple):
     files: ProjectFiles
     networks: Mapping[str, Placed[typed.Network]]
     volumes: Mapping[str, Placed[typed.Volume]]
+    contents: StackFiles
     report: Report

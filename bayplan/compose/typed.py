@@ -92,6 +92,16 @@ class Dependency(Typed, frozen=True, kw_only=True):
     required: bool = True
 
 
+class FileUse(Typed, frozen=True, kw_only=True):
+    """One entry of a service's `configs` or `secrets`; `source` is a key of the file."""
+
+    source: str = ""
+    target: str = ""
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o444
+
+
 class Service(Typed, frozen=True, kw_only=True):
     """A service; amounts in bytes, thousandths of a core and milliseconds."""
 
@@ -129,6 +139,8 @@ class Service(Typed, frozen=True, kw_only=True):
     mem_reservation: int | None = None
     cpus: int | None = None
     deploy: Deploy = Deploy()
+    configs: tuple[Placed[FileUse], ...] = ()
+    secrets: tuple[Placed[FileUse], ...] = ()
 
 
 class Network(Typed, frozen=True, kw_only=True):
@@ -145,6 +157,17 @@ class Volume(Typed, frozen=True, kw_only=True):
     name: str = ""
 
 
+class Content(Typed, frozen=True, kw_only=True):
+    """A config or secret of the file. `external`: its old name, empty, or None for one that is not."""
+
+    file: str = ""
+    content: str = ""
+    environment: str = ""
+    external: str | None = None
+    name: str = ""
+    labels: dict[str, str] = {}
+
+
 class File(Typed, frozen=True, kw_only=True):
     """A whole file. A service that could not be read at all is in the report, not here."""
 
@@ -153,3 +176,5 @@ class File(Typed, frozen=True, kw_only=True):
     services: dict[str, Placed[Service]] = {}
     networks: dict[str, Placed[Network]] = {}
     volumes: dict[str, Placed[Volume]] = {}
+    configs: dict[str, Placed[Content]] = {}
+    secrets: dict[str, Placed[Content]] = {}

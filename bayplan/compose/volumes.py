@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterable
 
 import msgspec
 
 from bayplan.compose import typed
 from bayplan.compose.fields import Placed
-from bayplan.compose.report import invalid, shown
+from bayplan.compose.report import Report, invalid, shown
 from bayplan.compose.scope import Project
-from bayplan.model import Mount, MountKind
+from bayplan.compose.travel import part
+from bayplan.model import FileKind, FileMount, Mount, MountKind
 from bayplan.nearest import did_you_mean
 
 
-def mounts(project: Project, name: str, service: typed.Service) -> tuple[Mount, ...]:
-    """The mounts in the order of the file; errors go to the report."""
-    by_target: dict[str, Placed[Mount]] = {}
-    for placed in (*service.volumes, *service.tmpfs):
-        first = by_target.setdefault(placed.value.target, placed)
+def mounts(
+    project: Project, name: str, service: typed.Service
+) -> tuple[tuple[Mount, ...], tuple[FileMount, ...]]:
+    """The mounts in the order of the file, and the files: configs, secrets, and what travels as such.
+
+    Errors go to the report.
+    """
+    written = (*service.volumes, *service.tmpfs)
+    configs = project.contents.mounts(name, FileKind.CONFIG, service.configs)
+    secrets = project.contents.mounts(name, FileKind.SECRET, service.secrets)
+    _check_targets(project.report, name, (*written, *configs, *secrets))
+    staying, travelling = part(project.contents, name, written)
+    resolved: list[Mount] = []
+    for placed in staying:
         with project.report.collect():
-            if first is not placed:
-                raise invalid(
-                    placed.place,
-                    f"services.{name} mounts {shown(placed.value.target)} twice",
-                    f"the first time at {first.place}",
-                    hint="remove one of the two",
-                )
             source = _mount_source(project, placed)
-            by_target[placed.value.target] = Placed(
-                placed.place, msgspec.structs.replace(placed.value, source=source)
-            )
-    return tuple(mount.value for mount in by_target.values())
+            resolved.append(msgspec.structs.replace(placed.value, source=source))
+    return tuple(resolved), tuple(file.value for file in (*travelling, *configs, *secrets))
+
+
+def _check_targets(report: Report, name: str, mounts: Iterable[Placed[Mount] | Placed[FileMount]]) -> None:
+    places: dict[str, str] = {}
+    for place, mount in mounts:
+        if mount.target not in places:
+            places[mount.target] = place
+            continue
+        problem = f"services.{name} mounts {shown(mount.target)} twice"
+        first = f"the first time at {places[mount.target]}"
+        report.add(invalid(place, problem, first, hint="remove one of the two"))
 
 
 def _mount_source(project: Project, placed: Placed[Mount]) -> str:
