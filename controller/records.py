@@ -21,7 +21,10 @@ class Cluster(Model, frozen=True, kw_only=True, tag=True):
 
 
 class Node(Model, frozen=True, kw_only=True, tag=True):
-    """A machine that joined. `key_id` is the hash of the key it joined with: joining twice is one node."""
+    """A machine that joined. `key_id` is the hash of the key it joined with: joining twice is one node.
+
+    `ordinal` (from 1) is its slot in every global service.
+    """
 
     id: str
     name: str
@@ -31,6 +34,7 @@ class Node(Model, frozen=True, kw_only=True, tag=True):
     availability: Availability = Availability.ACTIVE
     inventory: Inventory = Inventory()
     joined_ms: int = 0
+    ordinal: int = 0
 
     @property
     def key(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bayplan.lifecycle import ENDED, ON_NODE, TaskState
-from bayplan.model import Instance, NodeStatus, ServiceSpec, TaskStatus
+from bayplan.model import Instance, NodeStatus, Resources, ServiceSpec, TaskStatus
 from bayplan.views import Event
 from controller.records import (
     Change,
@@ -74,6 +74,8 @@ class State:
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self.cluster = Cluster(id="")
+        #: What the controller was told at its start: set aside where a service declares nothing.
+        self.default_reservation = Resources()
         self.nodes: dict[str, Node] = {}
         self.tokens: dict[str, JoinToken] = {}
         self.services: dict[str, Service] = {}

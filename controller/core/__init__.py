@@ -39,6 +39,7 @@ class ControllerCore:
         self.state = state
         self._rng = rng
         self._settings = settings or Settings()
+        state.default_reservation = self._settings.default_reservation
         self._deploys = stacks.Deploys()
         self._settler = Settler()
         self._last_ms = now.mono_ms

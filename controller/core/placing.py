@@ -1,11 +1,47 @@
-"""The nodes as the scheduler wants to see them, out of the state."""
+"""The nodes as the scheduler wants to see them, out of the state, and what it is asked to place."""
 
 from __future__ import annotations
 
-from bayplan.model import Resources
+from bayplan.model import NodeStatus, Resources, ServiceSpec
+from controller.core.turn import Settings
+from controller.decide import schedule
+from controller.decide import slots as slotting
 from controller.decide.filters import Candidate, PortKey, port_keys
-from controller.records import Task
+from controller.decide.reservations import reserve
+from controller.records import Node, Task
 from controller.state import State
+
+
+def need(settings: Settings, task_id: str, key: str, spec: ServiceSpec, pinned: str = "") -> schedule.Need:
+    """What the scheduler is asked about one task; `key` is its service's id (its name, if it is new)."""
+    reserved = reserve(spec, settings.default_reservation).resources
+    return schedule.Need(task_id, key, spec, reserved, pinned)
+
+
+def slots(state: State, spec: ServiceSpec) -> dict[int, str]:
+    """The slots that a service of this spec would fill now, each with the node it is bound to (empty:
+    any). Nodes that are not ready are left out: a global service comes to them when they are."""
+    found = slots_of(state, spec, spec.replicas).wanted
+    return {
+        slot: node_id
+        for slot, node_id in found.items()
+        if not node_id or state.lives[node_id].status is NodeStatus.READY
+    }
+
+
+def slots_of(state: State, spec: ServiceSpec, replicas: int) -> slotting.Slots:
+    """The slots that a service shall have, and those that are left as they are."""
+    if spec.mode not in slotting.GLOBAL_MODES:
+        return slotting.slots(spec, replicas, ())
+    nodes = [(node, state.lives[node_id].status) for node_id, node in sorted(state.nodes.items())]
+    return slotting.slots(spec, replicas, nodes)
+
+
+def bound_to(state: State, spec: ServiceSpec, slot: int) -> str:
+    """The id of the node to which a slot is bound; empty when it may be anywhere."""
+    if spec.mode not in slotting.GLOBAL_MODES:
+        return ""
+    return next(node.id for node in state.nodes.values() if node.ordinal == slot)
 
 
 def candidates(state: State, without: frozenset[str] = frozenset()) -> list[Candidate]:
@@ -30,16 +66,27 @@ def _candidate(state: State, node_id: str, without: frozenset[str]) -> Candidate
         ),
         ports=_ports(state, holding),
         counts=counts,
+        generic=_free_generic(state, node, holding),
     )
 
 
 def reserved(state: State, tasks: list[Task]) -> Resources:
     """What tasks have set aside."""
-    specs = [state.specs[task.service_id, task.version].reservations for task in tasks]
+    defaults = state.default_reservation
+    specs = [state.specs[task.service_id, task.version] for task in tasks]
+    amounts = [reserve(spec, defaults).resources for spec in specs]
     return Resources(
-        cpu_millis=sum(each.cpu_millis for each in specs),
-        memory_bytes=sum(each.memory_bytes for each in specs),
+        cpu_millis=sum(each.cpu_millis for each in amounts),
+        memory_bytes=sum(each.memory_bytes for each in amounts),
     )
+
+
+def _free_generic(state: State, node: Node, tasks: list[Task]) -> dict[str, int]:
+    free = dict(node.inventory.generic)
+    for task in tasks if free else ():
+        for kind, count in state.specs[task.service_id, task.version].generic.items():
+            free[kind] = free.get(kind, 0) - count
+    return free
 
 
 def ports_by_node(state: State) -> dict[str, frozenset[PortKey]]:

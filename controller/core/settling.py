@@ -141,7 +141,9 @@ def _schedule(turn: Turn) -> None:
 
 
 def _need(turn: Turn, task: Task) -> schedule.Need:
-    return schedule.Need(task.id, task.service_id, turn.state.specs[task.service_id, task.version])
+    spec = turn.state.specs[task.service_id, task.version]
+    pinned = placing.bound_to(turn.state, spec, task.slot)
+    return placing.need(turn.settings, task.id, task.service_id, spec, pinned)
 
 
 def _assign(turn: Turn, node_id: str) -> None:

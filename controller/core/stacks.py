@@ -171,7 +171,7 @@ def _try(turn: Turn, changes: tuple[deploy.Change, ...]) -> list[tuple[str, Serv
         if change.spec is not None and change.action is not ServiceAction.SAME:
             key = before.id if before else change.name
             needs += [
-                schedule.Need(f"{change.name}.{slot}", key, change.spec)
+                placing.need(turn.settings, f"{change.name}.{slot}", key, change.spec)
                 for slot in slots
                 if slot not in staying
             ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 
 from bayplan.errors import Problem
-from bayplan.model import Model, Now
+from bayplan.model import Model, Now, Resources
 from bayplan.session import Dismissal, Preflight, Welcome
 from bayplan.step import Step
 from bayplan.views import Event, ServiceChange
 from controller.decide.liveness import Timing
+from controller.decide.reservations import DEFAULT_RESERVATION
 from controller.events import Command, Publish, Reply, Scaled, Send
 from controller.records import Change, Node, Put, Record, drop
 from controller.state import State
@@ -25,6 +26,8 @@ class Settings(Model, frozen=True, kw_only=True):
 
     timing: Timing = Timing()
     preflight_ms: int = 600_000
+    #: What a task sets aside whose service declares neither a reservation nor a limit.
+    default_reservation: Resources = DEFAULT_RESERVATION
 
 
 class Turn:

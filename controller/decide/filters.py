@@ -6,19 +6,29 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from bayplan import constraints
-from bayplan.model import Availability, NodeStatus, PortSpec, Resources
+from bayplan.model import Availability, NodeStatus, PortSpec, Resources, ServiceSpec
 from controller.records import Node
+
+#: Other names of architectures (uname's), by Docker's name for them
+#: (https://github.com/containerd/platforms, normalizeArch).
+_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "i386": "386"}
+#: Before the name of a label of a node; the labels of its engine are not told apart from its own.
+_LABELS = ("node.labels.", "engine.labels.")
+_ARCHITECTURE = "node.platform.arch"
 
 
 class Cause(StrEnum):
     """Why a node cannot take a task, in the order in which causes are tried."""
 
+    ELSEWHERE = "serve other slots of it"
     NOT_READY = "not ready"
     PAUSED = "paused"
     DRAINING = "draining"
+    PLATFORM = "of another platform"
     CONSTRAINT = "excluded by a constraint"
     PER_NODE = "already run the most allowed per node"
     PORT = "have the port taken"
+    GENERIC = "short of generic resources"
     CPU = "short of CPU"
     MEMORY = "short of memory"
 
@@ -34,32 +44,69 @@ class Candidate(NamedTuple):
     free: Resources
     ports: frozenset[PortKey]
     counts: dict[str, int]
+    generic: dict[str, int] = {}
 
 
-def eligible(candidate: Candidate, wanted: list[constraints.Constraint]) -> Cause | None:
-    """Causes that do not depend on what already runs on the node."""
+def parsed(spec: ServiceSpec) -> list[constraints.Constraint]:
+    """The constraints of a spec, read."""
+    return [constraints.parse(text) for text in spec.constraints]
+
+
+def eligible(candidate: Candidate, spec: ServiceSpec, wanted: list[constraints.Constraint]) -> Cause | None:
+    """Causes that do not depend on what already runs on the node; `wanted` are the spec's constraints."""
     if candidate.status is not NodeStatus.READY:
         return Cause.NOT_READY
     if candidate.node.availability is Availability.PAUSE:
         return Cause.PAUSED
     if candidate.node.availability is Availability.DRAIN:
         return Cause.DRAINING
-    if not all(constraint.holds(attribute(candidate.node, constraint.key)) for constraint in wanted):
-        return Cause.CONSTRAINT
-    return None
+    return unfit(candidate.node, spec, wanted)
+
+
+def unfit(node: Node, spec: ServiceSpec, wanted: list[constraints.Constraint]) -> Cause | None:
+    """Causes that lie in what a node is, whatever its state."""
+    if not runs(node, spec.container.platform):
+        return Cause.PLATFORM
+    return None if all(_holds(node, each) for each in wanted) else Cause.CONSTRAINT
+
+
+def fits(node: Node, spec: ServiceSpec, wanted: list[constraints.Constraint]) -> bool:
+    """Whether a node is of the kind that a service wants."""
+    return unfit(node, spec, wanted) is None
+
+
+def runs(node: Node, platform: str) -> bool:
+    """Whether a node is of a platform (`os/arch[/variant]`); what is not known of it does not exclude it."""
+    os, _, rest = platform.partition("/")
+    arch = rest.partition("/")[0]
+    inventory = node.inventory
+    same_os = not os or inventory.os in ("", os.lower())
+    return same_os and (not arch or inventory.arch == "" or _arch(inventory.arch) == _arch(arch))
+
+
+def _holds(node: Node, constraint: constraints.Constraint) -> bool:
+    """Cases: an architecture, which has several names; everything else."""
+    if constraint.key == _ARCHITECTURE:
+        return (_arch(node.inventory.arch) == _arch(constraint.value)) is not constraint.negated
+    return constraint.holds(attribute(node, constraint.key))
+
+
+def _arch(name: str) -> str:
+    return _ARCHITECTURES.get(name.lower(), name.lower())
 
 
 def attribute(node: Node, key: str) -> str:
-    """A node's value for a constraint's key; empty when it has none."""
-    if key.startswith("node.labels."):
-        return node.labels.get(key.removeprefix("node.labels."), "")
+    """A node's value for a constraint's or a preference's key; empty when it has none."""
+    for before in _LABELS:
+        if key.startswith(before):
+            return node.labels.get(key.removeprefix(before), "")
     return {
         "node.hostname": node.name,
         "node.id": node.id,
         "node.platform.os": node.inventory.os,
-        "node.platform.arch": node.inventory.arch,
+        _ARCHITECTURE: node.inventory.arch,
         "node.role": "worker",
-    }[key]
+    }.get(key, "")
 
 
 def port_keys(ports: tuple[PortSpec, ...]) -> frozenset[PortKey]:

@@ -1,8 +1,10 @@
 """Bin packing: which node takes each waiting task, or why none can.
 
 One array per dimension over the nodes (a two-dimensional one is several times slower for so few
-columns). Order of preference: fewest tasks of the same service, then the fullest node that still
-fits (best fit, https://en.wikipedia.org/wiki/Best-fit_bin_packing), then fewest tasks, then name.
+columns). Order of preference: the branch with the fewest tasks of the service for each spread
+preference in turn (as Docker's, https://docs.docker.com/engine/swarm/services/#placement-preferences),
+then fewest tasks of the service, then the fullest node that still fits (best fit,
+https://en.wikipedia.org/wiki/Best-fit_bin_packing), then fewest tasks, then name.
 """
 
 from __future__ import annotations
@@ -13,20 +15,23 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bayplan import constraints
 from bayplan.model import Resources, ServiceSpec
 from bayplan.units import format_bytes, format_cpus
-from controller.decide.filters import Candidate, Cause, clash, eligible, port_keys
+from controller.decide.filters import Candidate, Cause, attribute, clash, eligible, parsed, port_keys
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 class Need(NamedTuple):
-    """A task that waits for a node: its id, its service's id, and the spec it runs."""
+    """A task that waits for a node: its id, its service's id, the spec it runs, what it sets aside,
+    and the id of the node that it is bound to (empty: any)."""
 
     task_id: str
     service_id: str
     spec: ServiceSpec
+    reserved: Resources
+    pinned: str = ""
 
 
 class Refusal(NamedTuple):
@@ -37,29 +42,31 @@ class Refusal(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Where each task goes (task id -> node id), and why the others cannot."""
+    """Where each task goes (task id -> node id), why the others cannot, and why there of all nodes."""
 
     placed: dict[str, str]
     refused: dict[str, Refusal]
+    reasons: dict[str, tuple[str, ...]]
 
 
 def place(needs: Sequence[Need], candidates: Sequence[Candidate]) -> Plan:
     """Places tasks one after the other, largest first within the batch; same input, same plan."""
     table = _Table(sorted(candidates, key=lambda candidate: candidate.node.name))
-    plan = Plan({}, {})
+    plan = Plan({}, {}, {})
     for need in sorted(needs, key=_largest_first):
         causes = table.causes(need)
         chosen = table.choose(need, causes)
         if chosen is None:
             plan.refused[need.task_id] = table.explain(need, causes)
         else:
+            plan.reasons[need.task_id] = table.reasons(need, chosen)
             table.take(need, chosen)
             plan.placed[need.task_id] = table.ids[chosen]
     return plan
 
 
 def _largest_first(need: Need) -> tuple[int, int, int, str, str]:
-    wanted = need.spec.reservations
+    wanted = need.reserved
     fixed_ports = len(port_keys(need.spec.container.ports))
     return (-wanted.memory_bytes, -wanted.cpu_millis, -fixed_ports, need.service_id, need.task_id)
 
@@ -77,8 +84,9 @@ class _Table:
         self.memory_all = np.array([max(1, each.memory_bytes) for each in capacity], np.int64)
         self.tasks = np.array([sum(candidate.counts.values()) for candidate in candidates], np.int64)
         self.ports = [candidate.ports for candidate in candidates]
+        self.generic = [dict(candidate.generic) for candidate in candidates]
         self._counts: dict[str, Ints] = {}
-        self._fixed: dict[str, list[Cause | None]] = {}
+        self._fixed: dict[tuple[str, str, tuple[str, ...]], list[Cause | None]] = {}
 
     def counts(self, service_id: str) -> Ints:
         """Tasks of a service on each node."""
@@ -89,29 +97,33 @@ class _Table:
 
     def causes(self, need: Need) -> list[Cause | None]:
         """For each node the first cause against it, or None."""
-        causes = list(self._eligible(need))
+        causes = list(self._eligible(need.spec))
         spec, counts = need.spec, self.counts(need.service_id)
         wanted_ports = port_keys(spec.container.ports)
-        short_cpu = (self.cpu < spec.reservations.cpu_millis) & (spec.reservations.cpu_millis > 0)
-        short_memory = (self.memory < spec.reservations.memory_bytes) & (spec.reservations.memory_bytes > 0)
+        short_cpu = (self.cpu < need.reserved.cpu_millis) & (need.reserved.cpu_millis > 0)
+        short_memory = (self.memory < need.reserved.memory_bytes) & (need.reserved.memory_bytes > 0)
         for index, cause in enumerate(causes):
-            if cause is not None:
+            if need.pinned not in ("", self.ids[index]):
+                causes[index] = Cause.ELSEWHERE
+            elif cause is not None:
                 continue
-            if spec.max_replicas_per_node and counts[index] >= spec.max_replicas_per_node:
+            elif spec.max_replicas_per_node and counts[index] >= spec.max_replicas_per_node:
                 causes[index] = Cause.PER_NODE
             elif wanted_ports and clash(wanted_ports, self.ports[index]):
                 causes[index] = Cause.PORT
+            elif any(self.generic[index].get(kind, 0) < count for kind, count in spec.generic.items()):
+                causes[index] = Cause.GENERIC
             elif short_cpu[index]:
                 causes[index] = Cause.CPU
             elif short_memory[index]:
                 causes[index] = Cause.MEMORY
         return causes
 
-    def _eligible(self, need: Need) -> list[Cause | None]:
-        key = f"{need.service_id}\0{need.spec.constraints}"
+    def _eligible(self, spec: ServiceSpec) -> list[Cause | None]:
+        key = (spec.name, spec.container.platform, spec.constraints)
         if key not in self._fixed:
-            wanted = [constraints.parse(text) for text in need.spec.constraints]
-            self._fixed[key] = [eligible(candidate, wanted) for candidate in self.candidates]
+            wanted = parsed(spec)
+            self._fixed[key] = [eligible(candidate, spec, wanted) for candidate in self.candidates]
         return self._fixed[key]
 
     def choose(self, need: Need, causes: list[Cause | None]) -> int | None:
@@ -119,50 +131,89 @@ class _Table:
         fits = np.flatnonzero(np.array([cause is None for cause in causes], bool))
         if not fits.size:
             return None
-        wanted = need.spec.reservations
-        cpu_used = 1 - (self.cpu[fits] - wanted.cpu_millis) / self.cpu_all[fits]
-        memory_used = 1 - (self.memory[fits] - wanted.memory_bytes) / self.memory_all[fits]
-        order = np.lexsort(
-            (fits, self.tasks[fits], -(cpu_used + memory_used), self.counts(need.service_id)[fits])
-        )
-        return int(fits[order[0]])
+        cpu_used, memory_used = self._used(need)
+        keys = [fits, self.tasks[fits], -(cpu_used + memory_used)[fits], self.counts(need.service_id)[fits]]
+        keys += [branch[fits] for branch in reversed(self._branches(need))]
+        return int(fits[np.lexsort(keys)[0]])
+
+    def _used(self, need: Need) -> tuple[Floats, Floats]:
+        """The share of CPU and of memory that would be reserved on each node."""
+        cpu = 1 - (self.cpu - need.reserved.cpu_millis) / self.cpu_all
+        return cpu, 1 - (self.memory - need.reserved.memory_bytes) / self.memory_all
+
+    def _branches(self, need: Need) -> list[Ints]:
+        """For each preference the tasks of the service on all nodes of the same branch: of the same
+        values of this attribute and those before it."""
+        counts, paths, found = self.counts(need.service_id), [""] * len(self.ids), []
+        for key in need.spec.preferences:
+            values = [attribute(candidate.node, key) for candidate in self.candidates]
+            paths = [f"{path}\0{value}" for path, value in zip(paths, values, strict=True)]
+            sums: dict[str, int] = {}
+            for path, count in zip(paths, counts, strict=True):
+                sums[path] = sums.get(path, 0) + int(count)
+            found.append(np.array([sums[path] for path in paths], np.int64))
+        return found
+
+    def reasons(self, need: Need, row: int) -> tuple[str, ...]:
+        """Why this node of all that could take the task, before it takes it."""
+        if need.pinned:
+            return ("one task on each fit node",)
+        node, spread = self.candidates[row].node, []
+        for key, branch in zip(need.spec.preferences, self._branches(need), strict=True):
+            value = attribute(node, key) or "none"
+            spread.append(f"fewest tasks of the service in {key} {value} ({branch[row]})")
+        cpu_used, memory_used = self._used(need)
+        fewest = f"fewest tasks of the service ({self.counts(need.service_id)[row]})"
+        shares = f"CPU {_percent(cpu_used[row])}, memory {_percent(memory_used[row])} reserved"
+        return (*spread, f"{fewest}, fullest that fits: {shares}")
 
     def take(self, need: Need, row: int) -> None:
         """Note that a node takes a task."""
-        self.cpu[row] -= need.spec.reservations.cpu_millis
-        self.memory[row] -= need.spec.reservations.memory_bytes
+        self.cpu[row] -= need.reserved.cpu_millis
+        self.memory[row] -= need.reserved.memory_bytes
         self.counts(need.service_id)[row] += 1
         self.tasks[row] += 1
         self.ports[row] |= port_keys(need.spec.container.ports)
+        for kind, count in need.spec.generic.items():
+            self.generic[row][kind] -= count
 
     def explain(self, need: Need, causes: list[Cause | None]) -> Refusal:
         """Why no node can take it: what it needs, nodes by cause, and what is nearest."""
-        counted = {cause: causes.count(cause) for cause in Cause if cause in causes}
-        if not causes:
+        asked: list[Cause | None] = [cause for cause in causes if cause is not Cause.ELSEWHERE]
+        counted: dict[Cause, int] = {cause: asked.count(cause) for cause in Cause if cause in asked}
+        if not asked:
             return Refusal({}, ("the cluster has no nodes; `bayplan join-token` prints how one joins",))
-        total = "1 node" if len(causes) == 1 else f"{len(causes)} nodes"
-        verdicts = " · ".join(f"{count} {cause.value}" for cause, count in counted.items())
-        lines = [*self._needs(need.spec, counted), f"{total}: {verdicts}", *self._nearest(need.spec, causes)]
+        total = "1 node" if len(asked) == 1 else f"{len(asked)} nodes"
+        verdict = f"{total}: " + " · ".join(f"{count} {cause.value}" for cause, count in counted.items())
+        if need.pinned:
+            (cause,) = counted
+            verdict = f"{self.candidates[self.ids.index(need.pinned)].node.name}: {cause.value}"
+        lines = [*self._needs(need, counted), verdict, *self._nearest(need, causes)]
         return Refusal(counted, tuple(lines))
 
     @staticmethod
-    def _needs(spec: ServiceSpec, counted: dict[Cause, int]) -> list[str]:
-        lines = []
-        if spec.reservations != Resources():
-            lines.append(f"needs {_amounts(spec.reservations)}")
+    def _needs(need: Need, counted: dict[Cause, int]) -> list[str]:
+        lines, spec = [], need.spec
+        if need.reserved != Resources():
+            lines.append(f"needs {_amounts(need.reserved)}")
+        if Cause.PLATFORM in counted:
+            lines.append(f"needs platform {spec.container.platform}")
         if Cause.CONSTRAINT in counted:
             lines.append(f"needs {' and '.join(spec.constraints)}")
+        if Cause.GENERIC in counted:
+            goods = sorted(spec.generic.items())
+            lines.append("needs " + ", ".join(f"{count} {kind}" for kind, count in goods))
         if Cause.PORT in counted:
             ports = sorted(port_keys(spec.container.ports))
             lines.append("needs " + ", ".join(f"port {number}/{protocol}" for number, protocol, _ in ports))
         return lines
 
-    def _nearest(self, spec: ServiceSpec, causes: list[Cause | None]) -> list[str]:
+    def _nearest(self, need: Need, causes: list[Cause | None]) -> list[str]:
         """The node that is short by the smallest share of what is asked."""
         short = [row for row, cause in enumerate(causes) if cause in (Cause.CPU, Cause.MEMORY)]
         if not short:
             return []
-        wanted = spec.reservations
+        wanted = need.reserved
 
         def shortage(row: int) -> float:
             cpu = max(0, wanted.cpu_millis - int(self.cpu[row])) / max(1, wanted.cpu_millis)
@@ -186,3 +237,7 @@ def _amounts(wanted: Resources) -> str:
     parts = [format_cpus(wanted.cpu_millis)] if wanted.cpu_millis else []
     parts += [format_bytes(wanted.memory_bytes)] if wanted.memory_bytes else []
     return ", ".join(parts)
+
+
+def _percent(share: float) -> str:
+    return f"{max(0, round(100 * share))} %"

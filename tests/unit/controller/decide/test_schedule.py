@@ -15,14 +15,14 @@ from tests.unit.controller.world import GIB, service
 
 
 def candidate(name: str, cpu: int = 4, memory_gib: int = 8, **fields: Any) -> Candidate:
-    """A node with free CPU (cores) and memory; `labels`, `status`, `availability`, `ports`, `counts`."""
+    """A node with free CPU (cores), memory and GPUs; `labels`, `status`, `ports`, `counts` and the like."""
     resources = Resources(cpu_millis=cpu * 1000, memory_bytes=memory_gib * GIB)
     node = Node(
         id=f"id-{name}",
         name=name,
         labels=fields.get("labels", {}),
         availability=fields.get("availability", Availability.ACTIVE),
-        inventory=Inventory(capacity=fields.get("capacity", resources)),
+        inventory=Inventory(capacity=fields.get("capacity", resources), arch=fields.get("arch", "x86_64")),
     )
     return Candidate(
         node=node,
@@ -30,11 +30,14 @@ def candidate(name: str, cpu: int = 4, memory_gib: int = 8, **fields: Any) -> Ca
         free=resources,
         ports=frozenset(fields.get("ports", ())),
         counts=fields.get("counts", {}),
+        generic=fields.get("generic", {"gpu": 4}),
     )
 
 
 def needs(count: int, service_id: str = "web", **fields: Any) -> list[Need]:
-    return [Need(f"{service_id}.{n}", service_id, service(service_id, **fields)) for n in range(count)]
+    spec = service(service_id, **{key: value for key, value in fields.items() if key != "pinned"})
+    pinned = fields.get("pinned", "")
+    return [Need(f"{service_id}.{n}", service_id, spec, spec.reservations, pinned) for n in range(count)]
 
 
 def per_node(plan: Plan) -> dict[str, int]:
@@ -66,6 +69,49 @@ def test_constraints_choose_the_node() -> None:
     assert per_node(place(needs(3, constraints=("node.hostname != b",)), nodes)) == {"a": 3}
 
 
+def test_a_platform_has_several_names() -> None:
+    nodes = [candidate("a"), candidate("b", arch="aarch64"), candidate("c", arch="")]
+    on_arm = needs(2, container={"platform": "linux/arm64/v8"}, max_replicas_per_node=1)
+    assert per_node(place(on_arm, nodes)) == {"b": 1, "c": 1}
+    assert place(needs(1, container={"platform": "windows"}), nodes[:1]).placed
+    assert per_node(place(needs(2, constraints=("node.platform.arch == arm64",)), nodes)) == {"b": 2}
+
+
+def test_tasks_spread_over_the_values_of_an_attribute_first() -> None:
+    zones = {"a": "x", "b": "x", "c": "x", "d": "y"}
+    nodes = [candidate(name, labels={"zone": zone}) for name, zone in zones.items()]
+    plan = place(needs(6, preferences=("node.labels.zone",)), nodes)
+    assert per_node(plan) == {"a": 1, "b": 1, "c": 1, "d": 3}
+    assert "fewest tasks of the service in node.labels.zone y (0)" in str(plan.reasons)
+
+
+def test_a_second_preference_spreads_within_the_first() -> None:
+    racks = {"a": ("x", "1"), "b": ("x", "1"), "c": ("x", "2"), "d": ("y", "1")}
+    nodes = [candidate(name, labels={"zone": z, "rack": r}) for name, (z, r) in racks.items()]
+    plan = place(needs(8, preferences=("node.labels.zone", "node.labels.rack")), nodes)
+    assert per_node(plan) == {"a": 1, "b": 1, "c": 2, "d": 4}
+
+
+def test_goods_that_are_counted_run_out() -> None:
+    plan = place(needs(3, generic={"gpu": 2}), [candidate("a")])
+    assert len(plan.placed) == 2
+    (refusal,) = plan.refused.values()
+    assert "needs 2 gpu" in refusal.lines
+
+
+def test_a_task_that_is_bound_to_a_node_goes_there_or_says_why_not() -> None:
+    nodes = [candidate("a"), candidate("b", cpu=1)]
+    assert per_node(place(needs(1, pinned="id-b"), nodes)) == {"b": 1}
+    refusal = place(needs(1, cpu=2000, pinned="id-b"), nodes).refused["web.0"]
+    assert refusal.lines[1] == "b: short of CPU"
+
+
+def test_a_placement_says_why_there() -> None:
+    plan = place(needs(1, cpu=1000, memory=2 * GIB), [candidate("a"), candidate("b", counts={"web": 1})])
+    (reason,) = plan.reasons["web.0"]
+    assert reason == "fewest tasks of the service (0), fullest that fits: CPU 25 %, memory 25 % reserved"
+
+
 def test_every_cause_is_counted_in_the_refusal() -> None:
     nodes = [
         candidate("a", cpu=1),
@@ -76,11 +122,22 @@ def test_every_cause_is_counted_in_the_refusal() -> None:
         candidate("f", labels={"zone": "x"}),
         candidate("g", ports=[(8080, "tcp", "")]),
         candidate("h", counts={"web": 1}),
+        candidate("i", arch="aarch64"),
+        candidate("j", generic={"gpu": 1}),
     ]
     zoneless = ("node.labels.zone != x",)
-    wanted = needs(1, cpu=2000, memory=2 * GIB, ports=[8080], constraints=zoneless, max_replicas_per_node=1)
+    wanted = needs(
+        1,
+        cpu=2000,
+        memory=2 * GIB,
+        ports=[8080],
+        constraints=zoneless,
+        max_replicas_per_node=1,
+        generic={"gpu": 2},
+        container={"platform": "linux/amd64"},
+    )
     refusal = place(wanted, nodes).refused["web.0"]
-    assert refusal.causes == dict.fromkeys(Cause, 1)
+    assert refusal.causes == dict.fromkeys(set(Cause) - {Cause.ELSEWHERE}, 1)
     assert refusal.lines[0] == "needs 2 CPU, 2 GiB"
     assert "nearest: a has 1 CPU free (1 CPU short), 8 GiB free" in refusal.lines
 
@@ -105,12 +162,11 @@ def test_no_node_is_ever_promised_more_than_it_has(
     nodes: list[tuple[int, int]], wanted: list[tuple[int, int, bool]]
 ) -> None:
     candidates = [candidate(f"n{i}", cpu, memory) for i, (cpu, memory) in enumerate(nodes)]
-    batch = [
-        Need(
-            f"t{i}", f"s{i % 3}", service(f"s{i % 3}", cpu=cpu, memory=gib * GIB, ports=[80] if port else [])
-        )
+    specs = [
+        service(f"s{i % 3}", cpu=cpu, memory=gib * GIB, ports=[80] if port else [])
         for i, (cpu, gib, port) in enumerate(wanted)
     ]
+    batch = [Need(f"t{i}", spec.name, spec, spec.reservations) for i, spec in enumerate(specs)]
     plan = place(batch, candidates)
     assert set(plan.placed) | set(plan.refused) == {need.task_id for need in batch}
     assert not set(plan.placed) & set(plan.refused)

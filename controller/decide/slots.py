@@ -1,0 +1,42 @@
+"""Which slots a service shall have: so many, or one for each fit node.
+
+A global service's slot is the durable ordinal of its node, so that a node's task keeps its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from bayplan.model import Availability, NodeStatus, ServiceMode, ServiceSpec
+from controller.decide.filters import fits, parsed
+from controller.records import Node
+
+#: Modes with one task on each fit node.
+GLOBAL_MODES = frozenset({ServiceMode.GLOBAL, ServiceMode.GLOBAL_JOB})
+#: Modes whose tasks shall end.
+JOB_MODES = frozenset({ServiceMode.REPLICATED_JOB, ServiceMode.GLOBAL_JOB})
+
+
+class Slots(NamedTuple):
+    """The slots that shall be filled, each with the node it is bound to (empty: any), and those that
+    are left as they are, because their node is away or takes no new tasks."""
+
+    wanted: dict[int, str]
+    idle: frozenset[int] = frozenset()
+
+
+def slots(spec: ServiceSpec, replicas: int, nodes: Iterable[tuple[Node, NodeStatus]]) -> Slots:
+    """A service's slots. A node that is drained or not fit has none."""
+    if spec.mode not in GLOBAL_MODES:
+        return Slots(dict.fromkeys(range(1, replicas + 1), ""))
+    wanted, idle = {}, set()
+    conditions = parsed(spec)
+    for node, status in nodes:
+        if node.availability is Availability.DRAIN or not fits(node, spec, conditions):
+            continue
+        if status in (NodeStatus.DOWN, NodeStatus.UNKNOWN) or node.availability is Availability.PAUSE:
+            idle.add(node.ordinal)
+        else:
+            wanted[node.ordinal] = node.id
+    return Slots(dict(sorted(wanted.items())), frozenset(idle))
