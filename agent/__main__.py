@@ -22,6 +22,15 @@ DOCKER_SOCKET = "/var/run/docker.sock"
 _data_dir = click.option(
     "--data-dir", type=click.Path(path_type=Path, file_okay=False), default=DATA_DIR, show_default=True
 )
+#: Most of one countable good on a machine.
+GENERIC_COUNT_MAX = 1_000_000
+_generic = click.option(
+    "--generic-resource",
+    "goods",
+    multiple=True,
+    metavar="NAME=N",
+    help="Countable goods of this machine, e.g. gpu=2; repeatable. By default gpu is counted in /dev.",
+)
 _docker_socket = click.option("--docker-socket", metavar="PATH", default=DOCKER_SOCKET, show_default=True)
 
 
@@ -42,6 +51,7 @@ def main(context: click.Context) -> None:
 @main.command()
 @_data_dir
 @_docker_socket
+@_generic
 @click.option(
     "--log-format",
     type=click.Choice([each.value for each in LogFormat]),
@@ -52,6 +62,7 @@ def main(context: click.Context) -> None:
 def run(
     data_dir: Path = Path(DATA_DIR),
     docker_socket: str = DOCKER_SOCKET,
+    goods: tuple[str, ...] = (),
     log_format: str = LogFormat.CONSOLE,
     log_level: str = "info",
 ) -> None:
@@ -66,7 +77,8 @@ def run(
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
     with _problems_shown():
-        sys.exit(uvloop.run(run_daemon(Settings(data_dir, docker_socket))))
+        settings = Settings(data_dir, docker_socket, _parse_goods(goods))
+        sys.exit(uvloop.run(run_daemon(settings)))
 
 
 @main.command()
@@ -77,6 +89,7 @@ def run(
     "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label of the node; repeatable."
 )
 @click.option("--advertise-addr", default="", help="The address under which others reach this host.")
+@_generic
 @_docker_socket
 @_data_dir
 def join(
@@ -85,6 +98,7 @@ def join(
     name: str,
     labels: tuple[str, ...],
     advertise_addr: str,
+    goods: tuple[str, ...],
     docker_socket: str,
     data_dir: Path,
 ) -> None:
@@ -99,7 +113,7 @@ def join(
     begun = time.monotonic()
     with _problems_shown():
         _refuse_second_join(data_dir)
-        node_labels = _parse_labels(labels)
+        node_labels, generic = _parse_labels(labels), _parse_goods(goods)
         joined = asyncio.run(
             join_cluster(
                 token,
@@ -108,6 +122,7 @@ def join(
                 node_labels,
                 advertise_addr or _local_address(address),
                 data_dir,
+                generic=generic,
             )
         )
         machine = asyncio.run(_describe_machine(docker_socket))
@@ -147,6 +162,21 @@ def _parse_labels(labels: tuple[str, ...]) -> dict[str, str]:
         if not key or not equals:
             raise refuse(ProblemKind.INVALID, f"not a label: {label!r}", hint="write it as KEY=VALUE")
         parsed[key] = value
+    return parsed
+
+
+def _parse_goods(goods: tuple[str, ...]) -> dict[str, int]:
+    parsed: dict[str, int] = {}
+    for good in goods:
+        name, _, count = good.partition("=")
+        number = int(count) if count.isascii() and count.isdigit() and len(count) < 10 else -1
+        if not name or not 0 <= number <= GENERIC_COUNT_MAX:
+            raise refuse(
+                ProblemKind.INVALID,
+                f"not a generic resource: {good!r}",
+                hint="write it as NAME=N, e.g. gpu=2",
+            )
+        parsed[name] = number
     return parsed
 
 

@@ -10,7 +10,8 @@ import os
 import random
 import signal
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -54,6 +55,8 @@ class Settings:
 
     data_dir: Path
     docker_socket: str
+    #: Countable goods of this machine; those of the join are added.
+    generic: Mapping[str, int] = field(default_factory=dict)
 
 
 class Identity:
@@ -84,13 +87,14 @@ async def run(settings: Settings) -> int:
     journal = Journal(settings.data_dir)
     remembered = await asyncio.to_thread(journal.load)
     member = loaded.membership
-    node = ev.NodeRef(node_id=member.node_id, cluster_id=member.cluster_id)
+    node = ev.NodeRef(node_id=member.node_id, cluster_id=member.cluster_id, name=member.name)
     boot_id = (await asyncio.to_thread(_BOOT_ID.read_text)).strip()
     core = AgentCore(identity=node, remembered=remembered, boot_id=boot_id, cores=os.cpu_count() or 1)
     _log.info("agent starts", node=member.name, version=__version__, tasks=len(remembered.assignments.tasks))
     fresh = Identity(loaded, settings.data_dir)
     controller = GrpcController(lambda: fresh.current)
-    async with DockerEngine(settings.docker_socket, node, __version__) as engine:
+    generic = member.generic | dict(settings.generic)
+    async with DockerEngine(settings.docker_socket, node, __version__, generic) as engine:
         try:
             async with asyncio.TaskGroup() as group:
                 agent = Agent(core, journal, engine, controller.connect, controller.push_logs, group)

@@ -36,13 +36,14 @@ _KEY_BEGIN = b"-----BEGIN PRIVATE KEY-----"
 
 
 class Membership(Model, frozen=True, kw_only=True):
-    """What `node.json` holds. Addresses are host:port."""
+    """What `node.json` holds. Addresses are host:port; `generic` are countable goods by name."""
 
     node_id: str
     name: str
     cluster_id: str
     controller_address: str
     bootstrap_address: str
+    generic: dict[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,16 @@
-"""A container spec as the engine's create request (API 1.41 and later).
+"""A container spec as the engine's create request (newest API; the runtime speaks with older engines).
 
-Pure. What it leaves to the runtime: networks beyond the first are connected before the start,
-because this API takes one endpoint in a create.
+Pure. Mounts, networks, and what a container may use have modules of their own beside this one.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from agent.decide import host_config
+from agent.decide.mounts import binds, mount_requests
+from agent.decide.networking import endpoints, network_mode
+from agent.decide.templates import expand
 from agent.events import NodeRef
 from agent.labels import (
     LABEL_CLUSTER,
@@ -17,53 +20,50 @@ from agent.labels import (
     LABEL_STACK,
     LABEL_TASK,
     LABEL_VERSION,
-    PREDEFINED_NETWORKS,
 )
-from bayplan.model import (
-    Assignment,
-    ContainerSpec,
-    HealthCheck,
-    Mount,
-    MountKind,
-    PortSpec,
-)
+from bayplan.model import Assignment, ContainerSpec, HealthCheck, PortSpec
 
 #: The default log driver keeps 30 MB a container.
 DEFAULT_LOG_DRIVER = "json-file"
 DEFAULT_LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
 _NS_PER_MS = 1_000_000
-_NANO_CPUS_PER_MILLI = 1_000_000
 
 
 def create_config(identity: NodeRef, assignment: Assignment, spec: ContainerSpec) -> dict[str, Any]:
-    """The body of `POST /containers/create`. Fields that the user did not set are left to the image."""
+    """The body of `POST /containers/create`. Fields that the user did not set are left to the image.
+
+    Raises SpecError.
+    """
+    spec = expand(spec, identity, assignment)
+    labels = our_labels(identity, assignment)
     config: dict[str, Any] = {
         "Image": spec.image,
         "Env": list(spec.environment),
-        "Labels": {**spec.labels, **our_labels(identity, assignment)},
+        "Labels": {**spec.labels, **labels},
         "ExposedPorts": {_port_key(port): {} for port in (*spec.ports, *spec.expose)},
         "Tty": spec.tty,
         "OpenStdin": spec.stdin_open,
         "StopTimeout": -(-spec.stop_grace_ms // 1000),
-        "HostConfig": _host_config(spec),
+        "HostConfig": _host_config(spec, labels),
     }
-    optional: dict[str, Any] = {
-        "User": spec.user,
-        "WorkingDir": spec.working_dir,
-        "Hostname": spec.hostname,
-        "StopSignal": spec.stop_signal,
-        "Healthcheck": _health_check(spec),
-    }
-    config |= {key: value for key, value in optional.items() if value}
+    config |= host_config.given(
+        {
+            "User": spec.user,
+            "WorkingDir": spec.working_dir,
+            "Hostname": spec.hostname,
+            "Domainname": spec.domainname,
+            "StopSignal": spec.stop_signal,
+            "Healthcheck": _health_check(spec),
+        }
+    )
     # None is the image's own, an empty list is none: the engine takes [""] for the latter.
     if spec.command is not None:
         config["Cmd"] = list(spec.command)
     if spec.entrypoint is not None:
         config["Entrypoint"] = list(spec.entrypoint) or [""]
-    if spec.networks and spec.networks[0].network not in PREDEFINED_NETWORKS:
-        first = spec.networks[0]
-        config["NetworkingConfig"] = {"EndpointsConfig": {first.network: {"Aliases": list(first.aliases)}}}
+    if joined := endpoints(spec):
+        config["NetworkingConfig"] = {"EndpointsConfig": joined}
     return config
 
 
@@ -80,24 +80,20 @@ def our_labels(identity: NodeRef, assignment: Assignment) -> dict[str, str]:
     }
 
 
-def _host_config(spec: ContainerSpec) -> dict[str, Any]:
-    host: dict[str, Any] = {
+def _host_config(spec: ContainerSpec, labels: dict[str, str]) -> dict[str, Any]:
+    volume_labels = {key: labels[key] for key in (LABEL_NODE, LABEL_CLUSTER, LABEL_STACK)}
+    return {
         "RestartPolicy": {"Name": "no"},  # restarts are decided above the engine
         "PortBindings": _port_bindings(spec.ports),
-        "Mounts": [_mount(mount) for mount in spec.mounts],
+        "Mounts": mount_requests(spec.mounts, volume_labels),
         "LogConfig": _log_config(spec),
         "ReadonlyRootfs": spec.read_only,
         "Init": spec.init,
+        **host_config.given({"Binds": binds(spec.mounts), "NetworkMode": network_mode(spec)}),
+        **host_config.names(spec),
+        **host_config.amounts(spec),
+        **host_config.isolation(spec),
     }
-    optional: dict[str, Any] = {
-        "NanoCpus": spec.limits.cpu_millis * _NANO_CPUS_PER_MILLI,
-        "Memory": spec.limits.memory_bytes,
-        "CapAdd": list(spec.cap_add),
-        "CapDrop": list(spec.cap_drop),
-        "ExtraHosts": list(spec.extra_hosts),
-        "NetworkMode": spec.networks[0].network if spec.networks else "",
-    }
-    return host | {key: value for key, value in optional.items() if value}
 
 
 def _port_key(port: PortSpec) -> str:
@@ -111,20 +107,6 @@ def _port_bindings(ports: tuple[PortSpec, ...]) -> dict[str, list[dict[str, str]
         binding = {"HostIp": port.host_ip, "HostPort": str(port.published or "")}
         bindings.setdefault(_port_key(port), []).append(binding)
     return bindings
-
-
-def _mount(mount: Mount) -> dict[str, Any]:
-    """A mount of the Mounts API, which refuses a missing bind source instead of making a directory."""
-    made: dict[str, Any] = {
-        "Type": str(mount.kind),
-        "Source": mount.source,
-        "Target": mount.target,
-        "ReadOnly": mount.read_only,
-    }
-    if mount.kind is MountKind.TMPFS:
-        options = {"SizeBytes": mount.tmpfs_size_bytes, "Mode": mount.tmpfs_mode}
-        made["TmpfsOptions"] = {key: value for key, value in options.items() if value}
-    return made
 
 
 def _log_config(spec: ContainerSpec) -> dict[str, Any]:
@@ -144,10 +126,11 @@ def _health_check(spec: ContainerSpec) -> dict[str, Any] | None:
 
 
 def _probe(check: HealthCheck) -> dict[str, Any]:
-    return {
+    probe: dict[str, Any] = {
         "Test": list(check.test),
         "Interval": check.interval_ms * _NS_PER_MS,
         "Timeout": check.timeout_ms * _NS_PER_MS,
         "StartPeriod": check.start_period_ms * _NS_PER_MS,
         "Retries": check.retries,
     }
+    return probe | host_config.given({"StartInterval": check.start_interval_ms * _NS_PER_MS})

@@ -7,7 +7,6 @@ here has a named deadline, and the connector has no limit (the core bounds what 
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
@@ -33,17 +32,17 @@ from agent.runtime.calls import (
     refusal,
     status_of,
 )
+from agent.runtime.execs import Execs
 from agent.runtime.faults import fault_of
+from agent.runtime.frames import frames, raw_frames
 from agent.runtime.goods import generic_goods
 from agent.runtime.images import Images
 from agent.runtime.networks import Networks
 from agent.runtime.views import container_view, inventory_view
-from bayplan.model import ContainerSpec, Inventory, LogStream
+from bayplan.model import ContainerSpec, Hook, Inventory, LogStream
 
 #: The engine's events that matter; health probes' exec_* would flood.
 _WATCHED_EVENTS = ["create", "start", "die", "oom", "destroy", "health_status"]
-#: Output comes in frames: stream, three zero bytes, length.
-_FRAME_HEADER = struct.Struct(">BxxxL")
 _log = structlog.get_logger(__name__)
 
 
@@ -64,6 +63,7 @@ class DockerEngine:
         connector = aiohttp.UnixConnector(path=socket_path, limit=0)
         self._session = aiohttp.ClientSession(connector=connector)
         self._docker = Docker(url="unix://localhost", connector=connector, session=self._session)
+        self._execs = Execs(self._docker)
         self._images = Images(self._docker)
         self._networks = Networks(self._docker, identity)
         self._version: EngineVersion | None = None
@@ -144,9 +144,9 @@ class DockerEngine:
             shown = await self._docker.containers.container(name).show()
         async with AsyncExitStack() as stack:
             response = await self._stream(stack, f"containers/{name}/logs", params)
-            frames = _raw_frames if shown["Config"]["Tty"] else _frames
+            chunks = raw_frames if shown["Config"]["Tty"] else frames
             try:
-                async for frame in frames(response):
+                async for frame in chunks(response):
                     yield frame
             except ENGINE_TROUBLES as error:
                 raise EngineError(fault_of(error, QUERY_DEADLINE_S)) from error
@@ -176,7 +176,8 @@ class DockerEngine:
         try:
             container = _just_made(command, body, await self._make(name, command.spec.platform, body))
         except EngineError as error:
-            if status_of(error) != 409:
+            # Other conflicts are refusals, e.g. a volume of the name that another driver has.
+            if status_of(error) != 409 or "already in use by" not in error.fault.reason:
                 raise
             container = await self.inspect(name)
         if container.phase is Phase.CREATED:
@@ -218,6 +219,10 @@ class DockerEngine:
         except EngineError as error:
             if error.fault.kind is not FaultKind.NO_CONTAINER:
                 raise
+
+    async def execute(self, container_id: str, hook: Hook) -> tuple[int, bytes]:
+        """Run a command in a container to its end: its exit code and the beginning of its output."""
+        return await self._execs.run(container_id, hook)
 
     async def pull(self, image: str, platform: str = "") -> None:
         """Bring an image here, or its newest version."""
@@ -271,20 +276,3 @@ def _event(event: dict[str, Any], attributes: dict[str, str]) -> EngineEventSeen
         time_ns=event["timeNano"],
         exit_code=None if exit_code is None else int(exit_code),
     )
-
-
-async def _frames(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[LogStream, bytes]]:
-    try:
-        while True:
-            header = await response.content.readexactly(_FRAME_HEADER.size)
-            stream, length = _FRAME_HEADER.unpack(header)
-            chunk = await response.content.readexactly(length)
-            yield LogStream.STDERR if stream == 2 else LogStream.STDOUT, chunk
-    except asyncio.IncompleteReadError:
-        return
-
-
-async def _raw_frames(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[LogStream, bytes]]:
-    """A container with a terminal has one stream and no frames."""
-    async for chunk in response.content.iter_any():
-        yield LogStream.STDOUT, chunk

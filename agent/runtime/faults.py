@@ -57,6 +57,6 @@ def _kind(status: int, message: str) -> FaultKind:
         return FaultKind.UNANSWERED
     if status == 404 and re.search("no such container", message, re.I):
         return FaultKind.NO_CONTAINER
-    if status == 404 and re.search("no such image", message, re.I):
+    if status == 404 and re.search("no such image|does not match the specified platform", message, re.I):
         return FaultKind.NO_IMAGE
     return FaultKind.REFUSED

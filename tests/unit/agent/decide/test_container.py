@@ -5,41 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from agent.decide.container import create_config
-from agent.events import NodeRef
 from bayplan.model import (
-    Assignment,
-    ContainerSpec,
-    Desired,
     HealthCheck,
     LogConfig,
-    Mount,
-    MountKind,
-    NetworkAttachment,
     PortSpec,
     Protocol,
     Resources,
 )
-
-
-def config(**fields: Any) -> dict[str, Any]:
-    assignment = Assignment(
-        task_id="t1",
-        service="shop_web",
-        stack="shop",
-        slot=2,
-        version=3,
-        desired=Desired.RUN,
-        spec_id="s",
-    )
-    identity = NodeRef(node_id="n1", cluster_id="c1")
-    return create_config(identity, assignment, ContainerSpec(**({"image": "web:1"} | fields)))
-
-
-def host(**fields: Any) -> dict[str, Any]:
-    made: dict[str, Any] = config(**fields)["HostConfig"]
-    return made
+from tests.unit.agent.decide.world import config, host
 
 
 def test_a_bare_spec_leaves_the_image_its_defaults() -> None:
@@ -107,28 +82,6 @@ def test_ports_keep_protocol_address_and_freedom_of_choice() -> None:
     }
 
 
-def test_mounts_use_the_api_that_refuses_a_missing_source() -> None:
-    made = host(
-        mounts=(
-            Mount(kind=MountKind.BIND, source="/etc", target="/e", read_only=True),
-            Mount(kind=MountKind.VOLUME, source="shop_data", target="/d"),
-            Mount(kind=MountKind.TMPFS, target="/t", tmpfs_size_bytes=64, tmpfs_mode=0o1777),
-        )
-    )
-    assert made["Mounts"] == [
-        {"Type": "bind", "Source": "/etc", "Target": "/e", "ReadOnly": True},
-        {"Type": "volume", "Source": "shop_data", "Target": "/d", "ReadOnly": False},
-        {
-            "Type": "tmpfs",
-            "Source": "",
-            "Target": "/t",
-            "ReadOnly": False,
-            "TmpfsOptions": {"SizeBytes": 64, "Mode": 0o1777},
-        },
-    ]
-    assert "Binds" not in made
-
-
 def test_health_checks_are_in_nanoseconds_and_can_be_switched_off() -> None:
     check = HealthCheck(test=("CMD", "true"), interval_ms=5, timeout_ms=6, start_period_ms=7, retries=8)
     assert config(health_check=check)["Healthcheck"] == {
@@ -139,6 +92,8 @@ def test_health_checks_are_in_nanoseconds_and_can_be_switched_off() -> None:
         "Retries": 8,
     }
     assert config(health_check=check, health_check_disabled=True)["Healthcheck"] == {"Test": ["NONE"]}
+    often = config(health_check=replace(check, start_interval_ms=2))["Healthcheck"]
+    assert often["StartInterval"] == 2_000_000
 
 
 @pytest.mark.parametrize(
@@ -154,18 +109,6 @@ def test_health_checks_are_in_nanoseconds_and_can_be_switched_off() -> None:
 )
 def test_output_is_rotated_unless_the_user_says_otherwise(log: LogConfig, made: dict[str, Any]) -> None:
     assert host(log=log)["LogConfig"] == made
-
-
-def test_only_the_first_network_is_in_the_request() -> None:
-    made = config(networks=(NetworkAttachment(network="a", aliases=("web",)), NetworkAttachment(network="b")))
-    assert made["HostConfig"]["NetworkMode"] == "a"
-    assert made["NetworkingConfig"] == {"EndpointsConfig": {"a": {"Aliases": ["web"]}}}
-
-
-def test_the_hosts_network_has_no_endpoint() -> None:
-    made = config(networks=(NetworkAttachment(network="host"),))
-    assert made["HostConfig"]["NetworkMode"] == "host"
-    assert "NetworkingConfig" not in made
 
 
 def test_a_broken_second_of_grace_is_rounded_up() -> None:
