@@ -104,7 +104,7 @@ def test_warnings_of_the_env_file_come_first(folder: Path, monkeypatch: pytest.M
     monkeypatch.chdir(folder)
     (folder / ".env").write_text("TAG=1$NONE\n")
     warnings = read("shop", ["compose.yml"], environ={}).warnings
-    assert warnings == (".env:1: the variable NONE is not set; it becomes empty",)
+    assert warnings[0] == ".env:1: the variable NONE is not set; it becomes empty"
 
 
 def test_a_link_out_of_the_project_folder_is_not_followed(folder: Path, tmp_path: Path) -> None:
