@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from bayplan.compose import typed
-from bayplan.compose.decoders import untemplated
+
 from bayplan.compose.fields import (
     Decoder,
     Field,
@@ -26,7 +26,7 @@ from bayplan.compose.fields import (
 )
 from bayplan.compose.mounts import MODE_MAX
 from bayplan.compose.names import parse_name
-from bayplan.compose.nodes import Map, Scalar
+from bayplan.compose.nodes import Map, Scalar, is_null
 from bayplan.compose.report import shown
 
 #: Highest number of a user or group; the one above it means "no change" to the kernel.
@@ -66,7 +66,7 @@ def _owner(field: Field) -> int:
     if not (written.isascii() and written.isdigit() and len(written) <= 10 and int(written) <= OWNER_MAX):
         raise field.refuse(
             f"shall be a number, not {shown(written)}",
-            hint="the names are the image's own: write the number that its /etc/passwd or /etc/group has",
+            hint="the image alone knows its names: write the number, as in its /etc/passwd",
         )
     return int(written)
 
@@ -89,7 +89,7 @@ def _origin(keys: Keys, what: str) -> Decoder[typed.Content]:
     decode = struct(typed.Content, keys, what)
 
     def read(field: Field) -> typed.Content:
-        content = decode(field)
+        content = typed.Content() if is_null(field.node) else decode(field)
         given = [
             name
             for name in _ORIGINS
@@ -107,7 +107,7 @@ def _origin(keys: Keys, what: str) -> Decoder[typed.Content]:
 
 FILE_USE: Keys = {
     "source": yes(text),
-    "target": yes(untemplated, "a relative one is below `/run/secrets` for a secret, below `/` for a config"),
+    "target": yes(text, "a relative one is below `/run/secrets` for a secret, below `/` for a config"),
     "uid": yes(_owner, "a number"),
     "gid": yes(_owner, "a number"),
     "mode": yes(file_mode, "octal; `0444` where none is given"),

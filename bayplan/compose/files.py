@@ -82,7 +82,10 @@ class StackFiles:
         self.report = report
         self._environment = environment
         self._declared = declared
+        #: By kind and full name.
         self._files: dict[tuple[FileKind, str], StackFile] = {}
+        #: Full names of what was asked for, by kind and key.
+        self._names: dict[tuple[FileKind, str], str] = {}
         self._bytes = 0
 
     def all(self) -> tuple[StackFile, ...]:
@@ -125,14 +128,17 @@ class StackFiles:
             hint = did_you_mean(key, declared, f"add it to the top-level `{kind}s:`")
             problem = f"services.{service} uses the {kind} {shown(key)}, which is not in the file's {kind}s"
             raise invalid(placed.place, problem, hint=hint)
-        name = _full_name(self.stack, key, content.value)
-        if content.value.external is not None:
-            self.add(StackFile(kind=kind, name=name, external=True, place=content.place))
-        elif (known := self._files.get((kind, name))) is None or known.place != content.place:
-            data = self._content(f"{kind}s.{key}", content.value)
-            labels = content.value.labels
-            self.add(StackFile(kind=kind, name=name, content=data, labels=labels, place=content.place))
-        return name
+        if (kind, key) not in self._names:
+            self._names[kind, key] = name = _full_name(self.stack, key, content.value)
+            self.add(self._file(kind, key, name, content))
+        return self._names[kind, key]
+
+    def _file(self, kind: FileKind, key: str, name: str, placed: Placed[typed.Content]) -> StackFile:
+        content = placed.value
+        if content.external is not None:
+            return StackFile(kind=kind, name=name, external=True, place=placed.place)
+        data = self._content(f"{kind}s.{key}", content)
+        return StackFile(kind=kind, name=name, content=data, labels=content.labels, place=placed.place)
 
     def _content(self, path: str, content: typed.Content) -> bytes:
         if "file" in content.places:

@@ -260,7 +260,10 @@ def test_a_mistake_in_a_service_is_named_with_its_line(body: str, summary: str, 
         ),
         ("services:\n  w b: {image: a}", "compose.yml:2: 'w b' is not a name"),
         ("services: {a: {image: a}}\nservces: 1", "compose.yml:2: servces is not a key of a compose file"),
-        ("services: {a: {image: a}}\nsecrets: {a: }", "compose.yml:2: secrets is not supported yet"),
+        (
+            "services: {a: {image: a}}\nsecrets: {a: }",
+            "compose.yml:2: secrets.a does not say where its content comes from",
+        ),
         (
             "services: {a: {image: a}}\nnetworks: {n: {driver: overlay}}",
             "compose.yml:2: networks.n.driver 'overlay' is not supported yet",

@@ -34,14 +34,14 @@ def wrapped(body: str) -> str:
     return head + indent(dedent(body).strip("\n"), "    ") + "\n" + tail
 
 
-def refusal(text: str, /, **environment: str) -> list[str]:
+def refusal(text: str, files: dict[str, str] | None = None, /, **environment: str) -> list[str]:
     """The lines of the error that a file gives; fails if it gives none or one without its kind."""
     with pytest.raises(ProblemError) as caught:
-        loaded(text, **environment)
+        loaded(text, files, **environment)
     assert all(problem.kind is ProblemKind.INVALID for problem in caught.value.problems)
     return [line for problem in caught.value.problems for line in problem.lines()]
 
 
-def service_refusal(body: str, /, **environment: str) -> list[str]:
+def service_refusal(body: str, files: dict[str, str] | None = None, /, **environment: str) -> list[str]:
     """As `refusal`, for the body of a service; the body begins in line 4."""
-    return refusal(wrapped(body), **environment)
+    return refusal(wrapped(body), files, **environment)
