@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 
 from bayplan.compose import typed
-
 from bayplan.compose.fields import (
     Decoder,
     Field,
