@@ -1,6 +1,6 @@
 # Verbs of the project; `make help` lists them. Every verb prepares what it needs by itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test unit real bench demo demo-down protos lock format clean
+.PHONY: help setup check test unit real fuzz bench demo demo-down protos lock format clean
 
 # Some shells forbid Python its compiled files; then each start would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -8,6 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 # Benches that `make bench` runs, each as `python -m bench.NAME --quick`.
 BENCHES := deploy
+FUZZ_SECONDS := 60
 SUITES := tests/unit tests/sim tests/doors tests/engine tests/real
 
 help: ## show this list
@@ -26,6 +27,7 @@ test: setup ## everything: the checks, then all tests, on real engines too (root
 	@scripts/engine.sh install
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/pytest $(SUITES)
+	@$(MAKE) --no-print-directory fuzz
 
 unit: setup ## the tests that need neither root nor an engine
 	@$(BIN)/pytest tests/unit tests/sim tests/doors
@@ -33,6 +35,9 @@ unit: setup ## the tests that need neither root nor an engine
 real: setup ## the tests on three hosts with an engine each (root)
 	@scripts/engine.sh install
 	@$(BIN)/pytest tests/real
+
+fuzz: setup ## look for input that breaks the compose loader, for FUZZ_SECONDS
+	@$(BIN)/python -m tests.fuzz.compose $(FUZZ_SECONDS)
 
 check: setup ## style, types, import contracts, protos, systemd units
 	@$(BIN)/ruff check

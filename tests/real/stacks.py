@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+#: Lines of a service that does nothing, and stops at once.
+SLEEP = """\
+image: bayplan/demo:1
+    command: [sleep, infinity]
+    init: true"""
+
 #: web 4, api 3 and visitor 1.
 SHOP_TASKS = 8
 SHOP = """\
