@@ -1,31 +1,28 @@
-"""`bayplan stack deploy`: reads compose files here, sends the stack, waits until the cluster runs it."""
+"""`bayplan stack deploy`: reads compose files here, tells the plan, sends the stack, waits until it runs."""
 
 from __future__ import annotations
 
-import time
+import sys
 from collections.abc import Sequence
 
 import click
 
+from bayplan.cli.arrival import await_stack, look
 from bayplan.cli.commands import command, connect, waiting_options
-from bayplan.cli.follow import SETTLE_S, follow
+from bayplan.cli.given import Given, compose_options, read, tell_warnings
 from bayplan.cli.output import note, out
-from bayplan.cli.rollout import Goal, is_reached, living, tasks_of
-from bayplan.cli.rows import endpoint, task_name
-from bayplan.client import StackNow
-from bayplan.lifecycle import ENDED, TaskState
-from bayplan.model import RestartCondition, StackSpec
-from bayplan.render.amounts import counted, seconds
-from bayplan.views import ServiceAction, ServiceChange
+from bayplan.cli.plan import print_plan, tell_problems
+from bayplan.render.plan import changing, gist
+from bayplan.views import FileChange, Plan, ServiceAction, ServiceChange, ServicePlan
 
-#: End points printed after a deploy; the registry has them all.
-ENDPOINTS_MAX = 20
+#: Exit code when the user does not want it after all.
+EXIT_DECLINED = 1
 
 _WORDS = {
-    ServiceAction.CREATE: ("Creating", "Would create"),
-    ServiceAction.UPDATE: ("Updating", "Would update"),
-    ServiceAction.SCALE: ("Scaling", "Would scale"),
-    ServiceAction.REMOVE: ("Removing", "Would remove"),
+    ServiceAction.CREATE: "Creating",
+    ServiceAction.UPDATE: "Updating",
+    ServiceAction.SCALE: "Scaling",
+    ServiceAction.REMOVE: "Removing",
 }
 
 
@@ -33,104 +30,80 @@ _WORDS = {
     "deploy",
     "Make the cluster run what compose files describe, and wait until it does.",
     "bayplan stack deploy -c docker-compose.yml shop",
-    "bayplan stack deploy -c docker-compose.yml --prune shop",
-    "bayplan stack deploy -c docker-compose.yml --dry-run shop",
+    "bayplan stack deploy -c docker-compose.yml -c production.yml --prune shop",
+    "bayplan stack deploy -c docker-compose.yml --check-index 4 shop",
 )
-@click.option(
-    "-c", "--compose-file", "paths", multiple=True, required=True, metavar="FILE",
-    help="A compose file, or - for standard input (one for now).",
-)  # fmt: skip
-@click.option("--env-file", metavar="FILE", help="Variables for ${NAME}, instead of .env beside the file.")
+@compose_options()
 @click.option("--prune", is_flag=True, help="Remove services of the stack that the files do not name.")
-@click.option("--dry-run", is_flag=True, help="Check everything and tell what would happen.")
+@click.option(
+    "--check-index", type=click.IntRange(0), metavar="N",
+    help="Only if the stack's revision is still N, as the plan showed it (0: no such stack).",
+)  # fmt: skip
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before services are removed.")
+@click.option("--dry-run", is_flag=True, help="Only show the plan, as `bayplan plan` does.")
 @waiting_options
 @click.argument("stack")
+@click.pass_context
 def deploy(
+    ctx: click.Context,
+    /,
     stack: str,
-    paths: tuple[str, ...],
-    env_file: str | None,
+    given: Given,
     prune: bool,
+    check_index: int | None,
+    yes: bool,
     dry_run: bool,
     detach: bool,
     timeout_ms: int,
 ) -> None:
-    spec = _read(stack, paths, env_file)
-    began_s = time.monotonic()
+    loaded = read(given, stack)
     with connect() as client:
-        before = client.stack_now(stack)
-        changes = (
-            tuple(each.change for each in client.plan(spec, prune).services)
-            if dry_run
-            else client.deploy(spec, prune).changes
-        )
-        _print_changes(changes, dry_run)
-        unchanged = all(change.action is ServiceAction.SAME for change in changes)
-        if dry_run and unchanged:
-            out(f"{stack} would not change")
+        plan = client.plan(loaded.stack, prune)
+        tell_warnings([text for text in plan.warnings if text not in loaded.warnings], given.strict)
+        if dry_run:
+            print_plan(plan)
+        if plan.problems:
+            ctx.exit(tell_problems(plan))
         if dry_run:
             return
-        goal = _goal(spec, changes, before)
-        if unchanged and is_reached(goal, before):
-            out(f"{stack} is unchanged: {_counts(goal, before)}")
-            return
-        if unchanged:
-            out(f"{stack} is unchanged")
-        if detach:
-            note(f"hint: bayplan stack ps {stack}")
-            return
-        view = follow(client, goal, timeout_ms, 0 if unchanged else SETTLE_S)
-    out(f"{stack} is up: {_counts(goal, view)} in {seconds(time.monotonic() - began_s)}")
-    _print_endpoints(goal, view)
+        if not yes and sys.stdin.isatty() and not _agrees(plan):
+            note("nothing was changed")
+            ctx.exit(EXIT_DECLINED)
+        before = look(client, loaded.stack.name)
+        print_intent(plan.services, plan.files)
+        deployed = client.deploy(loaded.stack, prune, check_index)
+        _print_otherwise(plan, deployed.changes)
+        await_stack(client, loaded.stack, deployed, before, detach, timeout_ms)
 
 
-def _read(stack: str, paths: Sequence[str], env_file: str | None) -> StackSpec:
-    from bayplan import compose
-
-    loaded = compose.read(stack, paths, env_files=(env_file,) if env_file else ())
-    for warning in loaded.warnings:
-        note(f"warning: {warning}")
-    return loaded.stack
-
-
-def _goal(spec: StackSpec, changes: Sequence[ServiceChange], before: StackNow) -> Goal:
-    return Goal(
-        stack=spec.name,
-        keep={f"{spec.name}_{service.name}": service.restart.condition for service in spec.services},
-        gone=frozenset(change.service for change in changes if change.action is ServiceAction.REMOVE),
-        known=frozenset(task.id for task in before.tasks if task.status.state in ENDED),
-    )
+def print_intent(services: Sequence[ServicePlan], files: Sequence[FileChange]) -> None:
+    """One line for each thing that is about to change, in Docker's words, with the gist of the change."""
+    for file in files:
+        if file.action in _WORDS:
+            out(f"{_WORDS[file.action]} {file.kind} {file.name}")
+    for each in services:
+        if each.change.action in _WORDS:
+            because = gist(each)
+            out(f"{_word(each.change)}{f' ({because})' if because else ''}")
 
 
-def _print_changes(changes: Sequence[ServiceChange], dry_run: bool) -> None:
+def _word(change: ServiceChange) -> str:
+    return f"{_WORDS[change.action]} service {change.service}"
+
+
+def _print_otherwise(plan: Plan, changes: Sequence[ServiceChange]) -> None:
+    """What the deploy did that the plan had not said: somebody else changed the stack in between."""
+    said = {(each.change.service, each.change.action) for each in plan.services}
     for change in changes:
-        if change.action in _WORDS:
-            out(f"{_WORDS[change.action][dry_run]} service {change.service}")
+        if (change.service, change.action) not in said and change.action in _WORDS:
+            out(_word(change))
 
 
-def _counts(goal: Goal, view: StackNow) -> str:
-    """`3 services, 8 tasks ready`, and those that did their work and ended."""
-    services = [service for service in view.services if service.name in goal.keep]
-    ready = sum(service.current for service in services)
-    finished = sum(
-        task.status.state is TaskState.COMPLETE and task.version == service.version
-        for service in services
-        if goal.keep[service.name] is not RestartCondition.ANY
-        for task in tasks_of(view, service.name)
-    )
-    text = f"{counted(len(services), 'service')}, {counted(ready, 'task')} ready"
-    return f"{text}, {finished} finished" if finished else text
-
-
-def _print_endpoints(goal: Goal, view: StackNow) -> None:
-    """Where the published ports answer: `shop_web.1  10.0.0.5:8080 -> 80/tcp on n1`."""
-    lines = [
-        f"  {task_name(task)}  {endpoint(task.node_address, port.published)} -> {port.target}/{port.protocol}"
-        f" on {task.node}"
-        for task in living(view.tasks)
-        if task.service in goal.keep
-        for port in task.status.ports
-    ]
-    for line in lines[:ENDPOINTS_MAX]:
-        out(line)
-    if len(lines) > ENDPOINTS_MAX:
-        note(f"  and {len(lines) - ENDPOINTS_MAX} more: bayplan stack ps {goal.stack}")
+def _agrees(plan: Plan) -> bool:
+    """Asks before services are removed."""
+    going = [each.change.service for each in changing(plan) if each.change.action is ServiceAction.REMOVE]
+    if not going:
+        return True
+    for name in going:
+        out(f"Would remove service {name}")
+    return click.confirm("Remove?", err=True)

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from typing import NamedTuple
 
-from bayplan.cli.rows import task_error, task_name
+from bayplan.cli.rows import JOB_MODES, task_error, task_name
 from bayplan.client import StackNow
 from bayplan.errors import Problem, ProblemKind
 from bayplan.lifecycle import ENDED, TaskState
-from bayplan.model import Desired, RestartCondition
+from bayplan.model import Desired, RestartCondition, ServiceSpec
 from bayplan.render.amounts import counted
 from bayplan.render.printable import one_line
 from bayplan.views import ServiceView, TaskView
@@ -21,6 +21,8 @@ from bayplan.views import ServiceView, TaskView
 #: Ended tasks in one slot, all of the new version, after which a deploy has failed.
 #: Counted by slot, so that many replicas that wait for their database do not end it together.
 FAILURES_MAX = 3
+#: How the words of a rollout begin that does not go on by itself.
+GIVEN_UP = ("paused", "rolled back")
 #: Reasons and services named in one problem; the rest is counted.
 NAMED_MAX = 5
 
@@ -28,6 +30,7 @@ NAMED_MAX = 5
 class Goal(NamedTuple):
     """What a command waits for: these services at their best, those gone.
 
+    `keep` tells of each service when a task of it that ended is replaced (`restart_of`).
     `known` are the ids of tasks that ended before the command: their failures are not its own.
     """
 
@@ -37,37 +40,55 @@ class Goal(NamedTuple):
     known: frozenset[str] = frozenset()
 
 
+def restart_of(spec: ServiceSpec) -> RestartCondition:
+    """When an ended task of the service is replaced; that of a job may always end well."""
+    condition = spec.restart.condition
+    is_any = condition is RestartCondition.ANY
+    return RestartCondition.ON_FAILURE if spec.mode in JOB_MODES and is_any else condition
+
+
 def is_reached(goal: Goal, view: StackNow) -> bool:
     """Every service converged, and nothing is left of those that go."""
     by_name = {service.name: service for service in view.services}
     if goal.gone & by_name.keys() or any(task.service in goal.gone for task in living(view.tasks)):
         return False
-    return all(
-        name in by_name and _is_converged(by_name[name], tasks_of(view, name), restart)
-        for name, restart in goal.keep.items()
-    )
+    return all(name in by_name and is_converged(goal, by_name[name], view) for name in goal.keep)
 
 
-def _is_converged(service: ServiceView, tasks: list[TaskView], restart: RestartCondition) -> bool:
-    """All slots ready in the current version and nothing older alive.
+def is_converged(goal: Goal, service: ServiceView, view: StackNow) -> bool:
+    """All slots ready or done in the current version, nothing older alive, and it waits for nothing.
 
     A task that may end by itself (restart condition not `any`) and ended well has done its work.
     """
-    if any(_is_leaving(task, service) for task in living(tasks)):
+    tasks = tasks_of(view, service.name)
+    if service.waits_for or any(_is_leaving(task, service) for task in living(tasks)):
         return False
-    finished = 0
-    if restart is not RestartCondition.ANY:
-        finished = sum(
-            task.status.state is TaskState.COMPLETE for task in newest_by_slot(tasks, service.version)
-        )
-    return service.current + finished == service.desired
+    return progress(goal, service, view) == service.desired
+
+
+def progress(goal: Goal, service: ServiceView, view: StackNow) -> int:
+    """How many slots are as they shall be: ready, or done; those of a job only when done."""
+    ready = 0 if service.mode in JOB_MODES else service.current
+    return ready + finished(goal, service, view)
+
+
+def finished(goal: Goal, service: ServiceView, view: StackNow) -> int:
+    """How many tasks of the current version have done their work and ended well."""
+    if service.mode in JOB_MODES:
+        return service.completed
+    if goal.keep.get(service.name, RestartCondition.ANY) is RestartCondition.ANY:
+        return 0
+    newest = newest_by_slot(tasks_of(view, service.name), service.version)
+    return sum(task.status.state is TaskState.COMPLETE for task in newest)
 
 
 def failure(goal: Goal, view: StackNow) -> Problem | None:
-    """The problem that ends the command: a slot whose new tasks keep ending."""
+    """The problem that ends the command: a rollout that was given up, or a slot that keeps ending."""
     for service in view.services:
         if service.name not in goal.keep:
             continue
+        if service.rollout.startswith(GIVEN_UP):
+            return _given_up_problem(service, view)
         restart = goal.keep[service.name]
         for newest in newest_by_slot(tasks_of(view, service.name), service.version):
             ended = [task for task in failed_tasks(goal, view) if _is_same_slot(task, newest)]
@@ -113,10 +134,12 @@ def unplaced(goal: Goal, view: StackNow) -> Problem | None:
 
 def unfinished(goal: Goal, view: StackNow, waited: str) -> Problem:
     """The problem of a goal that is still far when patience ends."""
-    late = [service for service in view.services if service.name in goal.keep or service.name in goal.gone]
-    details = [
-        f"{service.name}: {summary(service, view)}" for service in late if service.current != service.desired
+    late = [
+        service
+        for service in view.services
+        if service.name in goal.gone or (service.name in goal.keep and not is_converged(goal, service, view))
     ]
+    details = [f"{service.name}: {summary(service, view)}" for service in late]
     left = len(living(view.tasks))
     return Problem(
         kind=ProblemKind.TIMEOUT,
@@ -129,22 +152,33 @@ def unfinished(goal: Goal, view: StackNow, waited: str) -> Problem:
 
 def summary(service: ServiceView, view: StackNow) -> str:
     """`1/2 ready · 1 starting`: the service in a few words."""
-    tasks = [task for task in tasks_of(view, service.name) if task.status.state not in ENDED]
+    is_job = service.mode in JOB_MODES
+    tasks = living(tasks_of(view, service.name))
+    if service.removed:
+        return f"removing · {counted(len(tasks), 'task')} left"
     states = Counter(
         _state_word(task, service)
         for task in tasks
-        if task.status.state is not TaskState.RUNNING or _is_leaving(task, service)
+        if is_job or task.status.state is not TaskState.RUNNING or _is_leaving(task, service)
     )
-    if service.removed:
-        return f"removing · {counted(len(tasks), 'task')} left"
+    done = f"{service.completed}/{service.desired} completed" if is_job else _ready(service)
     parts = [f"{states[word]} {word}" for word in sorted(states)]
-    return " · ".join([f"{service.current}/{service.desired} ready", *parts])
+    parts += [f"waits for {service.waits_for}"] if service.waits_for else []
+    parts += [service.rollout] if service.rollout else []
+    return " · ".join([done, *parts])
+
+
+def _ready(service: ServiceView) -> str:
+    return f"{service.current}/{service.desired} ready"
 
 
 def fingerprint(view: StackNow) -> Hashable:
     """Equal for two views between which nothing moved."""
     return (
-        tuple((service.name, service.current, service.desired) for service in view.services),
+        tuple(
+            (each.name, each.current, each.desired, each.completed, each.waits_for, each.rollout)
+            for each in view.services
+        ),
         tuple((task.id, task.status.state, task.status.health, task.desired) for task in view.tasks),
     )
 
@@ -200,6 +234,25 @@ def _failure_problem(task: TaskView, ended: int) -> Problem:
         hint=f"bayplan logs {task_name(task)}",
         why=f"bayplan service ps {task.service}",
         place=task.place,
+    )
+
+
+def _given_up_problem(service: ServiceView, view: StackNow) -> Problem:
+    """A rollout that was paused or rolled back, with what its newest failed task says."""
+    ended = [
+        task
+        for task in tasks_of(view, service.name)
+        if task.status.state in (TaskState.FAILED, TaskState.REJECTED)
+    ]
+    newest = max(ended, key=lambda task: task.created_ms, default=None)
+    details = [f"{task_name(newest)} on {newest.node}: {task_error(newest)}"] if newest else []
+    return Problem(
+        kind=ProblemKind.REFUSED,
+        summary=f"the update of {service.name} was {one_line(service.rollout)}",
+        details=tuple(details),
+        hint=f"bayplan logs {service.name}",
+        why=f"bayplan service ps {service.name}",
+        place=newest.place if newest else "",
     )
 
 

@@ -19,10 +19,16 @@ stack = LazyGroup(
     ),
     lazy={
         "deploy": Lazy(f"{_C}.deploy:deploy", "Make the cluster run a compose file, and wait until it does"),
+        "plan": Lazy(f"{_C}.plan:plan", "Show what a deploy would do, and why; change nothing"),
         "ls": Lazy(f"{_C}.stack:ls", "List the stacks"),
         "services": Lazy(f"{_C}.stack:services", "List the services of a stack"),
         "ps": Lazy(f"{_C}.stack:ps", "List the tasks of a stack"),
         "rm": Lazy(f"{_C}.stack:rm", "Remove stacks, and wait until they are gone"),
+        "config": Lazy(f"{_C}.config:config", "Print what compose files say once everything is resolved"),
+        "export": Lazy(f"{_C}.config:export", "Print a stack of the cluster as a compose file"),
+        "history": Lazy(f"{_C}.history:history", "List the revisions of a stack"),
+        "diff": Lazy(f"{_C}.history:diff", "Show in which fields revisions or files differ"),
+        "rollback": Lazy(f"{_C}.history:rollback", "Deploy an older revision again, and wait until it runs"),
     },
 )
 
@@ -48,6 +54,40 @@ node = LazyGroup(
     },
 )
 
+secret = LazyGroup(
+    "secret",
+    help="Keep small secret files in the cluster and give them to containers.",
+    examples=(
+        "bayplan secret create db_password ./db_password",
+        "bayplan secret ls",
+        "bayplan secret update db_password ./db_password",
+    ),
+    lazy={
+        "create": Lazy(f"{_C}.stored:secret_create", "Make a secret from a file or standard input"),
+        "ls": Lazy(f"{_C}.stored:secret_ls", "List the secrets"),
+        "inspect": Lazy(f"{_C}.stored:secret_inspect", "Show all of secrets but their content"),
+        "update": Lazy(f"{_C}.stored:secret_update", "Give a secret new content, and roll its services"),
+        "rm": Lazy(f"{_C}.stored:secret_rm", "Remove secrets that no service mounts"),
+    },
+)
+
+config = LazyGroup(
+    "config",
+    help="Keep small files in the cluster and give them to containers.",
+    examples=(
+        "bayplan config create nginx.conf ./nginx.conf",
+        "bayplan config inspect --pretty nginx.conf",
+        "bayplan config update nginx.conf ./nginx.conf",
+    ),
+    lazy={
+        "create": Lazy(f"{_C}.stored:config_create", "Make a config from a file or standard input"),
+        "ls": Lazy(f"{_C}.stored:config_ls", "List the configs"),
+        "inspect": Lazy(f"{_C}.stored:config_inspect", "Show everything about configs"),
+        "update": Lazy(f"{_C}.stored:config_update", "Give a config new content, and roll its services"),
+        "rm": Lazy(f"{_C}.stored:config_rm", "Remove configs that no service mounts"),
+    },
+)
+
 registry = LazyGroup(
     "registry",
     help="Find out where services answer.",
@@ -69,16 +109,19 @@ registry = LazyGroup(
     help="Run compose files on many machines, and find their services by name.",
     examples=(
         "bayplan init",
+        "bayplan plan -c docker-compose.yml shop",
         "bayplan stack deploy -c docker-compose.yml shop",
-        "bayplan status",
     ),
     lazy={
         "init": Lazy(f"{_C}.cluster:init", "Make this machine the controller of a new cluster"),
         "join-token": Lazy(f"{_C}.cluster:join_token", "Make the line with which a machine joins"),
         "join": Lazy(f"{_C}.cluster:join", "Make this machine a node of a cluster"),
         "status": Lazy(f"{_C}.status:status", "Show the cluster on one screen"),
+        "plan": Lazy(f"{_C}.plan:plan", "Show what a deploy would do, and why; change nothing"),
         "stack": Lazy(f"{_C}.root:stack", "Run what compose files describe"),
         "service": Lazy(f"{_C}.root:service", "Look at services and scale them"),
+        "secret": Lazy(f"{_C}.root:secret", "Keep small secret files for containers"),
+        "config": Lazy(f"{_C}.root:config", "Keep small files for containers"),
         "node": Lazy(f"{_C}.root:node", "Look at the machines of the cluster"),
         "logs": Lazy(f"{_C}.logs:logs", "Show the output of services and tasks"),
         "registry": Lazy(f"{_C}.root:registry", "Find out where services answer"),

@@ -7,17 +7,47 @@ from itertools import groupby
 
 from bayplan.cli.listing import Column, Row
 from bayplan.lifecycle import TaskState
-from bayplan.model import BoundPort, Desired, Instance, NodeStatus, PortSpec, Resources
-from bayplan.render.amounts import ago, cpus, size
+from bayplan.model import BoundPort, Desired, Instance, NodeStatus, PortSpec, Resources, ServiceMode
+from bayplan.render.amounts import ago, cpus, rfc3339, size, span
 from bayplan.render.printable import one_line, printable
-from bayplan.views import NodeView, RegistryEntry, ServiceView, StackView, TaskView
+from bayplan.render.reservation import reserved
+from bayplan.views import (
+    FileView,
+    NodeView,
+    RegistryEntry,
+    RevisionView,
+    ServiceView,
+    StackView,
+    TaskView,
+)
+
+#: Modes whose tasks shall end.
+JOB_MODES = frozenset({ServiceMode.REPLICATED_JOB, ServiceMode.GLOBAL_JOB})
 
 STACKS = (
     Column("NAME", "Name"),
     Column("SERVICES", "Services"),
     Column("TASKS", "Tasks"),
     Column("HEALTH", "Health", state=True),
+    Column("REVISION", "Revision"),
 )
+REVISIONS = (
+    Column("REVISION", "Revision"),
+    Column("AGE", "Age"),
+    Column("CAUSE", "Cause"),
+    Column("SERVICES", "Services"),
+    Column("CURRENT", "Current"),
+)
+CONFIGS = (
+    Column("ID", "ID"),
+    Column("NAME", "Name"),
+    Column("CREATED", "CreatedAt"),
+    Column("UPDATED", "UpdatedAt"),
+    Column("VERSION", "Version"),
+    Column("SIZE", "Size"),
+    Column("USED BY", "UsedBy"),
+)
+SECRETS = (*CONFIGS[:2], Column("DRIVER", "Driver"), *CONFIGS[2:])
 SERVICES = (
     Column("ID", "ID"),
     Column("NAME", "Name"),
@@ -36,6 +66,7 @@ TASKS = (
     Column("CURRENT STATE", "CurrentState"),
     Column("ERROR", "Error"),
     Column("PORTS", "Ports"),
+    Column("RESERVED", "Reserved"),
 )
 NODES = (
     Column("ID", "ID"),
@@ -71,7 +102,34 @@ def stack_row(stack: StackView) -> Row:
         "Services": str(stack.services),
         "Tasks": f"{stack.ready}/{stack.desired}",
         "Health": health_word(stack.ready, stack.desired),
+        "Revision": str(stack.revision),
         "Orchestrator": "bayplan",
+    }
+
+
+def revision_row(revision: RevisionView, now_ms: int) -> Row:
+    return {
+        "Revision": str(revision.revision),
+        "Age": span(now_ms - revision.time_ms),
+        "Cause": one_line(revision.cause),
+        "Services": str(revision.services),
+        "Current": "*" if revision.current else "",
+        "CreatedAt": rfc3339(revision.time_ms),
+    }
+
+
+def file_row(file: FileView, now_ms: int) -> Row:
+    return {
+        "ID": file.digest,
+        "Name": file.name,
+        "Driver": "",
+        "CreatedAt": ago(file.created_ms, now_ms),
+        "UpdatedAt": ago(file.updated_ms, now_ms),
+        "Version": str(file.version),
+        "Size": size(file.size_bytes),
+        "UsedBy": ",".join(file.used_by),
+        "Labels": ",".join(f"{key}={value}" for key, value in sorted(file.labels.items())),
+        "Stack": file.stack,
     }
 
 
@@ -79,8 +137,8 @@ def service_row(service: ServiceView) -> Row:
     return {
         "ID": service.id,
         "Name": service.name,
-        "Mode": service.mode,
-        "Replicas": f"{service.running}/{service.desired}",
+        "Mode": service.mode.replace("_", "-"),
+        "Replicas": _replicas(service),
         "Image": printable(service.image),
         "Ports": ports_text(service.ports),
         "Health": service_health(service),
@@ -88,10 +146,27 @@ def service_row(service: ServiceView) -> Row:
     }
 
 
+def _replicas(service: ServiceView) -> str:
+    """`2/2`; of a job as in Docker, `1/3 (2/3 completed)`."""
+    running = f"{service.running}/{service.desired}"
+    if service.mode not in JOB_MODES:
+        return running
+    return f"{running} ({service.completed}/{service.desired} completed)"
+
+
 def service_health(service: ServiceView) -> str:
-    """One word: removing, updating (an old version still answers), ready, degraded or down."""
+    """One word: removing, waiting (for a dependency), paused, updating, ready, degraded or down.
+
+    A job is running until it is complete.
+    """
     if service.removed:
         return "removing"
+    if service.waits_for:
+        return "waiting"
+    if service.rollout.startswith("paused"):
+        return "paused"
+    if service.mode in JOB_MODES:
+        return "complete" if service.completed >= service.desired else "running"
     if service.current < service.ready and service.ready >= service.desired:
         return "updating"
     return health_word(service.ready, service.desired)
@@ -107,12 +182,17 @@ def task_name(task: TaskView) -> str:
     return f"{task.service}.{task.slot}"
 
 
-def task_rows(tasks: Iterable[TaskView], now_ms: int) -> list[Row]:
-    """The newest task of each slot under its name, older ones after it behind Docker's ` \\_ `."""
+def task_rows(tasks: Iterable[TaskView], services: Iterable[ServiceView], now_ms: int) -> list[Row]:
+    """The newest task of each slot under its name, older ones after it behind Docker's ` \\_ `.
+
+    What a task reserves is known by its service.
+    """
+    reservations = {service.name: reserved(service.reservation) for service in services}
     rows = []
     for _slot, group in groupby(tasks, key=task_name):
         for index, task in enumerate(group):
-            rows.append(_task_row(task, " \\_ " if index else "", now_ms))
+            row = _task_row(task, " \\_ " if index else "", now_ms)
+            rows.append({**row, "Reserved": reservations.get(task.service, "")})
     return rows
 
 

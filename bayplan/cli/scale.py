@@ -6,15 +6,11 @@ import re
 
 import click
 
+from bayplan.cli.arrival import await_goals, goals_of
 from bayplan.cli.commands import command, connect, waiting_options
-from bayplan.cli.follow import follow
 from bayplan.cli.names import full_name, offering
-from bayplan.cli.output import note, out
-from bayplan.cli.rollout import Goal
-from bayplan.client import Client
-from bayplan.lifecycle import ENDED
+from bayplan.cli.output import out
 from bayplan.limits import REPLICAS_MAX
-from bayplan.model import RestartCondition
 
 
 @command(
@@ -38,21 +34,11 @@ def scale(wishes: tuple[str, ...], dry_run: bool, detach: bool, timeout_ms: int)
             for view, _spec, replicas in found:
                 out(f"{view.name} would be scaled from {view.desired} to {replicas}")
             return
-        keeps: dict[str, dict[str, RestartCondition]] = {}
-        known = {view.stack: _ended(client, view.stack) for view, _spec, _replicas in found}
-        for view, spec, replicas in found:
+        goals = goals_of(client, (view.name for view, _spec, _replicas in found))
+        for view, _spec, replicas in found:
             name, before, after = client.scale(view.name, replicas)
             out(f"{name} scaled to {after}" + ("" if before != after else " (unchanged)"))
-            keeps.setdefault(view.stack, {})[name] = spec.restart.condition
-        for stack, keep in keeps.items():
-            if detach:
-                note(f"hint: bayplan stack ps {stack}")
-            else:
-                follow(client, Goal(stack, keep, known=known[stack]), timeout_ms)
-
-
-def _ended(client: Client, stack: str) -> frozenset[str]:
-    return frozenset(task.id for task in client.tasks(stack=stack) if task.status.state in ENDED)
+        await_goals(client, goals, {view.name for view, _spec, _replicas in found}, detach, timeout_ms)
 
 
 def _wish(text: str) -> tuple[str, int]:

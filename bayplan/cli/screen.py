@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from bayplan.cli.output import coloured, note
-from bayplan.cli.rollout import Goal, failed_tasks, summary
+from bayplan.cli.rollout import Goal, failed_tasks, is_converged, progress, summary
 from bayplan.cli.rows import task_error, task_name
 from bayplan.client import StackNow
 from bayplan.render.amounts import clock
@@ -99,11 +99,12 @@ class LiveScreen:
 
         table = Table.grid(padding=(0, 1))
         for service in _shown(self._goal, view):
-            done = service.current == service.desired and not service.removed
+            done = not service.removed and is_converged(self._goal, service, view)
+            ready = progress(self._goal, service, view)
             table.add_row(
                 Text("✓" if done else "↻", style="green" if done else "cyan"),
                 Text(service.name),
-                ProgressBar(total=max(1, service.desired), completed=service.current, width=BAR_CELLS),
+                ProgressBar(total=max(1, service.desired), completed=ready, width=BAR_CELLS),
                 Text(summary(service, view)),
             )
         table.add_row("", Text(in_words(time.monotonic() - self._started_s), style="dim"), "", "")

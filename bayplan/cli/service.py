@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import click
 
@@ -11,10 +12,11 @@ from bayplan.cli.commands import command, connect
 from bayplan.cli.inspecting import Inspected, inspect_options, print_inspected
 from bayplan.cli.listing import Layout, listing_options, print_list
 from bayplan.cli.names import full_name, offering
+from bayplan.cli.output import note
 from bayplan.client import Client
 from bayplan.render.docker_json import service_json
 from bayplan.render.pretty import service_lines
-from bayplan.views import TaskView
+from bayplan.views import ServiceView
 
 
 @command(
@@ -41,8 +43,10 @@ def ls(layout: Layout) -> None:
 @click.argument("services", nargs=-1, required=True, metavar="SERVICE...")
 def ps(services: tuple[str, ...], layout: Layout) -> None:
     with connect() as client:
-        tasks = [task for service in services for task in _tasks(client, full_name(service))]
-    print_list(rows.TASKS, rows.task_rows(tasks, int(time.time() * 1_000)), layout)
+        found = [_service(client, full_name(service)) for service in services]
+        tasks = [task for view in found for task in client.tasks(service=view.name)]
+    print_list(rows.TASKS, rows.task_rows(tasks, found, int(time.time() * 1_000)), layout)
+    tell_waiting(found)
 
 
 @command(
@@ -64,7 +68,13 @@ def inspect(services: tuple[str, ...], format: str | None, pretty: bool) -> None
     print_inspected(found, format, pretty)
 
 
-def _tasks(client: Client, name: str) -> tuple[TaskView, ...]:
+def _service(client: Client, name: str) -> ServiceView:
     with offering(name, client, "service"):
-        view, _spec = client.service(name)
-        return client.tasks(service=view.name)
+        return client.service(name)[0]
+
+
+def tell_waiting(services: Iterable[ServiceView]) -> None:
+    """Says of each service that is held back what it waits for."""
+    for service in services:
+        if service.waits_for:
+            note(f"{service.name} waits for {service.waits_for}")

@@ -14,6 +14,7 @@ from bayplan.cli.listing import Layout, listing_options, print_list
 from bayplan.cli.names import nothing_found, offering
 from bayplan.cli.output import note, out
 from bayplan.cli.rollout import Goal
+from bayplan.cli.service import tell_waiting
 from bayplan.client import Client, StackNow
 from bayplan.errors import ProblemError, ProblemKind
 from bayplan.render.amounts import counted
@@ -62,9 +63,10 @@ def services(stack: str, layout: Layout) -> None:
 @click.argument("stack")
 def ps(stack: str, layout: Layout) -> None:
     with connect() as client:
-        _services(client, stack)
+        found = _services(client, stack)
         tasks = client.tasks(stack=stack)
-    print_list(rows.TASKS, rows.task_rows(tasks, int(time.time() * 1_000)), layout)
+    print_list(rows.TASKS, rows.task_rows(tasks, found, int(time.time() * 1_000)), layout)
+    tell_waiting(found)
 
 
 @command(
@@ -76,14 +78,22 @@ def ps(stack: str, layout: Layout) -> None:
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would go.")
+@click.option("--if-exists", is_flag=True, help="It is no error when a stack is not there.")
 @waiting_options
 @click.argument("stacks", nargs=-1, required=True, metavar="STACK...")
-def rm(stacks: tuple[str, ...], yes: bool, dry_run: bool, detach: bool, timeout_ms: int) -> None:
+def rm(
+    stacks: tuple[str, ...], yes: bool, dry_run: bool, if_exists: bool, detach: bool, timeout_ms: int
+) -> None:
     with connect() as client:
         found = {stack: client.stack_now(stack) for stack in stacks}
-        for stack, view in found.items():
-            if not view.services and not view.tasks:
+        absent = [stack for stack, view in found.items() if not view.services and not view.tasks]
+        for stack in absent:
+            if not if_exists:
                 raise nothing_found(stack, client)
+            note(f"there is no stack {stack}")
+            del found[stack]
+        if not found:
+            return
         if dry_run:
             _tell_removal(found)
             return

@@ -20,6 +20,8 @@ from bayplan.views import NodeView, ServiceView
 ROWS_MAX = 20
 #: Events shown.
 EVENTS_MAX = 8
+#: Words of health that stand for a service that is not as it should be.
+SHORT = ("degraded", "down", "paused")
 #: Exit code when something is not well (docs/cli.md).
 EXIT_DEGRADED = 1
 
@@ -118,7 +120,8 @@ def _stacks(now: ClusterNow) -> list[str]:
 
 def _service_cells(service: ServiceView) -> list[str]:
     row = rows.service_row(service)
-    ready = f"{service.ready}/{service.desired}"
+    is_job = service.mode in rows.JOB_MODES
+    ready = f"{service.completed if is_job else service.ready}/{service.desired}"
     return [service.stack, service.name, marked(row["Health"]), ready, row["Image"], row["Ports"]]
 
 
@@ -153,5 +156,5 @@ def _hints(now: ClusterNow) -> Iterator[str]:
                 f"`bayplan node inspect --pretty {node.name}`"
             )
     for service in now.services:
-        if service.ready < service.desired:
+        if rows.service_health(service) in SHORT:
             yield f"`bayplan service ps {service.name}`, `bayplan logs {service.name}`"

@@ -1,12 +1,23 @@
-"""Services and nodes as Docker's inspect shows them: the same keys, times in nanoseconds."""
+"""Services, nodes and files as Docker's inspect shows them: the same keys, times in nanoseconds."""
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
-from bayplan.model import ContainerSpec, HealthCheck, Mount, Resources, ServiceSpec
+from bayplan.model import (
+    ContainerSpec,
+    FileKind,
+    FileMount,
+    HealthCheck,
+    Mount,
+    Resources,
+    ServiceMode,
+    ServiceSpec,
+    UpdatePolicy,
+)
 from bayplan.render.amounts import rfc3339
-from bayplan.views import NodeView, ServiceView
+from bayplan.views import FileView, NodeView, ServiceView
 
 _NS_PER_MS = 1_000_000
 _NANO_PER_MILLI = 1_000_000
@@ -22,18 +33,24 @@ def service_json(view: ServiceView, spec: ServiceSpec) -> dict[str, Any]:
             "Name": view.name,
             "Labels": spec.labels,
             "TaskTemplate": _task_template(spec),
-            "Mode": {"Replicated": {"Replicas": view.desired}},
-            "UpdateConfig": {
-                "Parallelism": spec.update.parallelism,
-                "Delay": spec.update.delay_ms * _NS_PER_MS,
-            },
-            "EndpointSpec": {"Ports": _ports(spec.container)},
+            "Mode": _mode(view),
+            "UpdateConfig": _update(spec.update),
+            "RollbackConfig": _update(spec.rollback),
+            "EndpointSpec": {"Mode": spec.endpoint_mode, "Ports": _ports(spec.container)},
         },
         "ServiceStatus": {
             "RunningTasks": view.running,
             "DesiredTasks": view.desired,
             "ReadyTasks": view.ready,
             "CurrentTasks": view.current,
+            "CompletedTasks": view.completed,
+        },
+        "UpdateStatus": {"Message": view.rollout},
+        "WaitsFor": view.waits_for,
+        "Reserved": {
+            **_resources(view.reservation.resources),
+            "CPUOrigin": view.reservation.cpu_origin.value,
+            "MemoryOrigin": view.reservation.memory_origin.value,
         },
         "Stack": view.stack,
         "RegistryRevision": view.revision,
@@ -60,6 +77,44 @@ def node_json(node: NodeView) -> dict[str, Any]:
     }
 
 
+def file_json(file: FileView) -> dict[str, Any]:
+    """One element of `docker config inspect` or `docker secret inspect`; only a config has Data."""
+    spec: dict[str, Any] = {"Name": file.name, "Labels": file.labels}
+    if file.content is not None:
+        spec["Data"] = base64.b64encode(file.content).decode()
+    return {
+        "ID": file.digest,
+        "Version": {"Index": file.version},
+        "CreatedAt": rfc3339(file.created_ms),
+        "UpdatedAt": rfc3339(file.updated_ms),
+        "Spec": spec,
+        "Size": file.size_bytes,
+        "Stack": file.stack,
+        "UsedBy": list(file.used_by),
+    }
+
+
+def _mode(view: ServiceView) -> dict[str, Any]:
+    if view.mode is ServiceMode.GLOBAL:
+        return {"Global": {}}
+    if view.mode is ServiceMode.GLOBAL_JOB:
+        return {"GlobalJob": {}}
+    if view.mode is ServiceMode.REPLICATED_JOB:
+        return {"ReplicatedJob": {"MaxConcurrent": view.desired, "TotalCompletions": view.desired}}
+    return {"Replicated": {"Replicas": view.desired}}
+
+
+def _update(policy: UpdatePolicy) -> dict[str, Any]:
+    return {
+        "Parallelism": policy.parallelism,
+        "Delay": policy.delay_ms * _NS_PER_MS,
+        "FailureAction": policy.failure_action.value,
+        "Monitor": policy.monitor_ms * _NS_PER_MS,
+        "MaxFailureRatio": policy.max_failure_ratio,
+        "Order": policy.order.replace("_", "-"),
+    }
+
+
 def _task_template(spec: ServiceSpec) -> dict[str, Any]:
     container = spec.container
     return {
@@ -74,7 +129,11 @@ def _task_template(spec: ServiceSpec) -> dict[str, Any]:
             "MaxAttempts": spec.restart.max_attempts,
             "Window": spec.restart.window_ms * _NS_PER_MS,
         },
-        "Placement": {"Constraints": list(spec.constraints), "MaxReplicas": spec.max_replicas_per_node},
+        "Placement": {
+            "Constraints": list(spec.constraints),
+            "Preferences": [{"Spread": {"SpreadDescriptor": each}} for each in spec.preferences],
+            "MaxReplicas": spec.max_replicas_per_node,
+        },
         "Networks": [
             {"Target": network.network, "Aliases": list(network.aliases)} for network in container.networks
         ],
@@ -104,7 +163,25 @@ def _container(container: ContainerSpec) -> dict[str, Any]:
         "CapabilityAdd": list(container.cap_add),
         "CapabilityDrop": list(container.cap_drop),
         "Hosts": list(container.extra_hosts),
+        "DNSConfig": {
+            "Nameservers": list(container.dns),
+            "Search": list(container.dns_search),
+            "Options": list(container.dns_options),
+        },
+        "Sysctls": container.sysctls,
+        "Ulimits": [
+            {"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard} for limit in container.ulimits
+        ],
+        "Privileged": container.privileged,
+        "Configs": [_file(file) for file in container.files if file.kind is FileKind.CONFIG],
+        "Secrets": [_file(file) for file in container.files if file.kind is FileKind.SECRET],
     }
+
+
+def _file(file: FileMount) -> dict[str, Any]:
+    name = f"{file.kind.capitalize()}Name"
+    target = {"Name": file.target, "UID": str(file.uid), "GID": str(file.gid), "Mode": file.mode}
+    return {"File": target, f"{file.kind.capitalize()}ID": file.digest, name: file.source}
 
 
 def _health_check(container: ContainerSpec) -> dict[str, Any] | None:

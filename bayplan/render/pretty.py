@@ -1,4 +1,4 @@
-"""Services and nodes for people: `Key:  value` lines, only what is there."""
+"""Services, nodes and files for people: `Key:  value` lines, only what is there."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 from bayplan.model import ContainerSpec, HealthCheck, Resources, ServiceSpec
 from bayplan.render.amounts import cpus, rfc3339, size
-from bayplan.render.printable import one_line
+from bayplan.render.printable import one_line, printable
+from bayplan.render.reservation import reserved
 from bayplan.units import format_duration_ms
-from bayplan.views import NodeView, ServiceView
+from bayplan.views import FileView, NodeView, ServiceView
 
 #: Cells of the keys.
 KEY_CELLS = 14
@@ -26,13 +27,19 @@ def service_lines(view: ServiceView, spec: ServiceSpec) -> list[str]:
             ("Stack", view.stack),
             ("Version", f"{view.version}, registry revision {view.revision}"),
             ("Updated", rfc3339(view.updated_ms) if view.updated_ms else ""),
-            ("Replicas", f"{view.desired} wanted, {view.running} running, {view.ready} ready"),
+            ("Mode", view.mode.replace("_", "-")),
+            ("Replicas", _replicas(view)),
+            ("Waits for", view.waits_for),
+            ("Rollout", view.rollout),
             ("Labels", _pairs(spec.labels)),
             *_container_fields(container),
-            ("Reserved", _amounts(spec.reservations)),
+            ("Reserved", reserved(view.reservation)),
+            ("Generic", [f"{name} {count}" for name, count in sorted(spec.generic.items())]),
             ("Limits", _amounts(container.limits)),
             ("Constraints", spec.constraints),
             ("Per node", f"at most {spec.max_replicas_per_node}" if spec.max_replicas_per_node else ""),
+            ("Spread over", spec.preferences),
+            ("After", [f"{each.service} ({each.condition})" for each in spec.depends_on]),
             ("Restart", _restart(spec)),
             ("Update", _update(spec)),
         ]
@@ -62,6 +69,29 @@ def node_lines(node: NodeView) -> list[str]:
     )
 
 
+def file_lines(file: FileView) -> list[str]:
+    """A config with its text; of a secret all but its content."""
+    text = (file.content or b"").decode(errors="replace").splitlines()
+    return _lines(
+        [
+            ("ID", file.digest),
+            ("Name", file.name),
+            ("Version", str(file.version)),
+            ("Created", rfc3339(file.created_ms) if file.created_ms else ""),
+            ("Updated", rfc3339(file.updated_ms) if file.updated_ms else ""),
+            ("Stack", file.stack),
+            ("Labels", _pairs(file.labels)),
+            ("Used by", file.used_by),
+            ("Size", size(file.size_bytes)),
+        ]
+    ) + (["Data:", *map(printable, text)] if text else [])
+
+
+def _replicas(view: ServiceView) -> str:
+    done = f", {view.completed} completed" if view.completed else ""
+    return f"{view.desired} wanted, {view.running} running, {view.ready} ready{done}"
+
+
 def _container_fields(container: ContainerSpec) -> Fields:
     return [
         ("Image", container.image),
@@ -72,6 +102,7 @@ def _container_fields(container: ContainerSpec) -> Fields:
         ("Directory", container.working_dir),
         ("Ports", [f"{port.published or '*'} -> {port.target}/{port.protocol}" for port in container.ports]),
         ("Mounts", [f"{mount.source or mount.kind} -> {mount.target}" for mount in container.mounts]),
+        ("Files", [f"{file.kind} {file.source} -> {file.target}" for file in container.files]),
         ("Networks", [network.network for network in container.networks]),
         ("Health check", _check(container.health_check)),
         ("Stop grace", format_duration_ms(container.stop_grace_ms)),

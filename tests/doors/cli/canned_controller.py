@@ -6,6 +6,7 @@ are kept, so that a test can see that nothing was sent.
 
 from __future__ import annotations
 
+import hashlib
 import queue
 import threading
 import time
@@ -24,6 +25,7 @@ from bayplan.model import (
     BoundPort,
     ContainerSpec,
     Desired,
+    FileKind,
     Instance,
     Inventory,
     LogLine,
@@ -31,12 +33,16 @@ from bayplan.model import (
     PortSpec,
     Resources,
     ServiceSpec,
+    StackSpec,
     TaskStatus,
 )
 from bayplan.rpc_errors import PROBLEM_KEY, STATUS_OF_KIND
 from bayplan.v1 import (
     cluster_pb2,
     cluster_pb2_grpc,
+    container_pb2,
+    file_pb2,
+    file_pb2_grpc,
     node_pb2,
     node_pb2_grpc,
     registry_pb2,
@@ -49,11 +55,16 @@ from bayplan.v1 import (
     task_pb2_grpc,
 )
 from bayplan.views import (
+    Deployed,
     Event,
+    FileView,
     NodeView,
+    Plan,
     RegistryEntry,
+    RevisionView,
     ServiceAction,
     ServiceChange,
+    ServicePlan,
     ServiceView,
     StackView,
     TaskView,
@@ -103,6 +114,19 @@ def node(name: str, status: NodeStatus = NodeStatus.READY, **fields: Any) -> Nod
     return NodeView(id=f"node{name}0123456789", name=name, status=status, **given)
 
 
+KINDS = {container_pb2.FILE_KIND_CONFIG: FileKind.CONFIG, container_pb2.FILE_KIND_SECRET: FileKind.SECRET}
+
+
+def stored(kind: FileKind, name: str, content: bytes = b"content", **fields: Any) -> FileView:
+    """A config or secret; the content is kept only where a client may see it."""
+    given = {
+        "version": 1, "created_ms": NOW_MS - 7_200_000, "updated_ms": NOW_MS - 180_000,
+        "digest": hashlib.sha256(f"{kind}{name}".encode()).hexdigest(), **fields,
+    }  # fmt: skip
+    shown = content if kind is FileKind.CONFIG else None
+    return FileView(kind=kind, name=name, size_bytes=len(content), content=shown, **given)
+
+
 WEB_PORT = PortSpec(target=80, published=8080)
 BOUND_PORT = BoundPort(target=80, published=8080)
 
@@ -123,6 +147,11 @@ class World:
         self.asked: list[Any] = []
         self.refusal: Problem | None = None
         self.actions: list[ServiceChange] = []
+        self.plan: Plan | None = None
+        self.planned: list[Any] = []
+        self.revision = 1
+        self.specs_of_stack: dict[int, StackSpec] = {}
+        self.files: list[FileView] = []
         self.after_deploy: Callable[[World], None] = lambda _world: None
         self.keep_following = False
         self.strange = False
@@ -147,6 +176,11 @@ class World:
                     replicas=each.desired,
                 ),
             )
+
+    def plan_of(self, stack: str) -> Plan:
+        """The plan that a test gave, else one with the actions of the coming deploy."""
+        services = tuple(ServicePlan(change=change) for change in self.actions)
+        return self.plan or Plan(stack=stack, index=self.revision, services=services)
 
     def changed(self) -> None:
         """Wakes every watcher."""
@@ -183,9 +217,44 @@ class Stacks(Door, stack_pb2_grpc.StackServiceServicer):
         self.world.asked.append(request)
         if self.world.refusal:
             fail(context, self.world.refusal)
-        if not request.dry_run:
-            threading.Thread(target=self.world.after_deploy, args=(self.world,), daemon=True).start()
-        return stack_pb2.DeployResponse(changes=[to_pb(change) for change in self.world.actions])
+        return stack_pb2.DeployResponse(deployed=self._deployed())
+
+    def PlanStack(self, request: Any, context: Any) -> Any:
+        self.world.planned.append(request)
+        return stack_pb2.PlanStackResponse(plan=to_pb(self.world.plan_of(request.stack.name)))
+
+    def GetStack(self, request: Any, context: Any) -> Any:
+        revision = request.revision or self.world.revision
+        if revision not in self.world.specs_of_stack:
+            no_such(context, f"revision {revision} of {request.stack}")
+        spec = to_pb(self.world.specs_of_stack[revision])
+        return stack_pb2.GetStackResponse(stack=spec, revision=revision)
+
+    def ListRevisions(self, request: Any, context: Any) -> Any:
+        newest_first = sorted(self.world.specs_of_stack, reverse=True)
+        return stack_pb2.ListRevisionsResponse(
+            revisions=[to_pb(self._revision(each)) for each in newest_first]
+        )
+
+    def Rollback(self, request: Any, context: Any) -> Any:
+        self.world.asked.append(request)
+        spec = self.world.specs_of_stack[request.revision]
+        self.world.revision = max(self.world.specs_of_stack) + 1
+        self.world.specs_of_stack[self.world.revision] = spec
+        return stack_pb2.RollbackResponse(deployed=self._deployed())
+
+    def _revision(self, number: int) -> RevisionView:
+        return RevisionView(
+            revision=number,
+            time_ms=NOW_MS - 60_000 * (10 - number),
+            cause="deploy",
+            services=len(self.world.specs_of_stack[number].services),
+            current=number == self.world.revision,
+        )
+
+    def _deployed(self) -> Any:
+        threading.Thread(target=self.world.after_deploy, args=(self.world,), daemon=True).start()
+        return to_pb(Deployed(changes=tuple(self.world.actions), revision=self.world.revision))
 
     def Remove(self, request: Any, context: Any) -> Any:
         self.world.asked.append(request)
@@ -205,6 +274,7 @@ class Stacks(Door, stack_pb2_grpc.StackServiceServicer):
             services=len(found),
             desired=sum(each.desired for each in found),
             ready=sum(each.ready for each in found),
+            revision=self.world.revision,
         )
 
     def WatchStack(self, request: Any, context: Any) -> Iterator[Any]:
@@ -234,6 +304,40 @@ class Services(Door, service_pb2_grpc.ServiceServiceServicer):
         self.world.put(msgspec.structs.replace(before, desired=request.replicas))
         threading.Thread(target=self.world.after_deploy, args=(self.world,), daemon=True).start()
         return service_pb2.ScaleResponse(service=before.name, before=before.desired, after=request.replicas)
+
+
+class Files(Door, file_pb2_grpc.FileServiceServicer):
+    def CreateFile(self, request: Any, context: Any) -> Any:
+        self.world.asked.append(request)
+        kind = KINDS[request.kind]
+        made = stored(kind, request.name, request.content, labels=dict(request.labels))
+        self.world.files.append(made)
+        return file_pb2.CreateFileResponse(file=to_pb(made))
+
+    def UpdateFile(self, request: Any, context: Any) -> Any:
+        self.world.asked.append(request)
+        (before,) = (each for each in self.world.files if each.name == request.name)
+        after = msgspec.structs.replace(before, content=request.content, version=before.version + 1)
+        self.world.files[self.world.files.index(before)] = after
+        threading.Thread(target=self.world.after_deploy, args=(self.world,), daemon=True).start()
+        return file_pb2.UpdateFileResponse(file=to_pb(after), rolled=before.used_by)
+
+    def ListFiles(self, request: Any, context: Any) -> Any:
+        found = [each for each in self.world.files if each.kind is KINDS[request.kind]]
+        listed = [msgspec.structs.replace(each, content=None) for each in found]
+        return file_pb2.ListFilesResponse(files=map(to_pb, listed))
+
+    def GetFile(self, request: Any, context: Any) -> Any:
+        (found,) = (each for each in self.world.files if each.name == request.name)
+        return file_pb2.GetFileResponse(file=to_pb(found))
+
+    def RemoveFile(self, request: Any, context: Any) -> Any:
+        (found,) = (each for each in self.world.files if each.name == request.name)
+        if found.used_by:
+            summary = f"{found.kind} {found.name} is mounted by {found.used_by[0]}"
+            fail(context, Problem(kind=ProblemKind.REFUSED, summary=summary))
+        self.world.files.remove(found)
+        return file_pb2.RemoveFileResponse()
 
 
 class Tasks(Door, task_pb2_grpc.TaskServiceServicer):
@@ -319,6 +423,7 @@ def serve(world: World, path: Path) -> grpc.Server:
     stack_pb2_grpc.add_StackServiceServicer_to_server(Stacks(world), server)
     service_pb2_grpc.add_ServiceServiceServicer_to_server(Services(world), server)
     task_pb2_grpc.add_TaskServiceServicer_to_server(Tasks(world), server)
+    file_pb2_grpc.add_FileServiceServicer_to_server(Files(world), server)
     node_pb2_grpc.add_NodeServiceServicer_to_server(Nodes(world), server)
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(Registry(world), server)
     cluster_pb2_grpc.add_ClusterServiceServicer_to_server(Cluster(world), server)

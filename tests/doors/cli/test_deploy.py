@@ -107,8 +107,11 @@ def test_the_stack_is_sent_as_the_file_has_it(world: World, cli: Cli) -> None:
 def test_a_dry_run_tells_and_changes_nothing(world: World, cli: Cli) -> None:
     creates(world, "shop_api", "shop_web")
     code, out, _err = deploy(cli, "--dry-run")
-    assert (code, out) == (0, "Would create service shop_api\nWould create service shop_web\n")
-    assert [request.dry_run for request in world.asked] == [True]
+    assert (code, out) == (
+        0,
+        "+ create shop_api\n+ create shop_web\nPlan: 2 to create, 0 to update, 0 to remove; revision 1\n",
+    )
+    assert world.asked == []
 
 
 def test_detached_it_returns_at_once(world: World, cli: Cli) -> None:

@@ -1,0 +1,114 @@
+"""The end of a deploy or rollback: waits until the stack is as it shall be, and says what runs where."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Container, Iterable
+from typing import NamedTuple
+
+from bayplan.cli.follow import SETTLE_S, follow
+from bayplan.cli.output import note, out
+from bayplan.cli.rollout import Goal, finished, is_reached, living, restart_of
+from bayplan.cli.rows import endpoint, task_name
+from bayplan.client import Client, StackNow
+from bayplan.lifecycle import ENDED
+from bayplan.model import RestartCondition, StackSpec
+from bayplan.render.amounts import counted, seconds
+from bayplan.views import Deployed, ServiceAction, TaskView
+
+#: End points printed after a deploy; the registry has them all.
+ENDPOINTS_MAX = 20
+
+
+class Before(NamedTuple):
+    """The stack as a command found it, and when (seconds of the monotonic clock)."""
+
+    view: StackNow
+    time_s: float
+
+
+def look(client: Client, stack: str) -> Before:
+    """The stack before the command changes it."""
+    began_s = time.monotonic()
+    return Before(client.stack_now(stack), began_s)
+
+
+def await_stack(
+    client: Client, spec: StackSpec, deployed: Deployed, before: Before, detach: bool, timeout_ms: int
+) -> None:
+    """Waits for the stack that a command has just asked for, unless it is to be left alone."""
+    goal = _goal(spec, deployed, before.view)
+    unchanged = all(change.action is ServiceAction.SAME for change in deployed.changes)
+    if unchanged and is_reached(goal, before.view):
+        out(f"{spec.name} is unchanged: {_counts(goal, before.view)}")
+        return
+    if unchanged:
+        out(f"{spec.name} is unchanged")
+    if detach:
+        note(f"hint: bayplan stack ps {spec.name}")
+        return
+    view = follow(client, goal, timeout_ms, 0 if unchanged else SETTLE_S)
+    took = seconds(time.monotonic() - before.time_s)
+    revision = f", revision {deployed.revision}" if deployed.revision else ""
+    out(f"{spec.name} is up: {_counts(goal, view)} in {took}{revision}")
+    _print_endpoints(goal, view)
+
+
+def goals_of(client: Client, services: Iterable[str]) -> list[Goal]:
+    """What to wait for when these services change: a goal a stack. Asked before the change."""
+    keeps: dict[str, dict[str, RestartCondition]] = {}
+    for name in services:
+        view, spec = client.service(name)
+        keeps.setdefault(view.stack, {})[view.name] = restart_of(spec)
+    return [Goal(stack, keep, known=_ended(client.tasks(stack=stack))) for stack, keep in keeps.items()]
+
+
+def await_goals(
+    client: Client, goals: Iterable[Goal], changed: Container[str], detach: bool, timeout_ms: int
+) -> None:
+    """Waits for those of the goals' services that changed, unless they are to be left alone."""
+    for goal in goals:
+        keep = {name: restart for name, restart in goal.keep.items() if name in changed}
+        if keep and detach:
+            note(f"hint: bayplan stack ps {goal.stack}")
+        elif keep:
+            follow(client, goal._replace(keep=keep), timeout_ms)
+
+
+def _ended(tasks: Iterable[TaskView]) -> frozenset[str]:
+    return frozenset(task.id for task in tasks if task.status.state in ENDED)
+
+
+def _goal(spec: StackSpec, deployed: Deployed, before: StackNow) -> Goal:
+    return Goal(
+        stack=spec.name,
+        keep={f"{spec.name}_{service.name}": restart_of(service) for service in spec.services},
+        gone=frozenset(
+            change.service for change in deployed.changes if change.action is ServiceAction.REMOVE
+        ),
+        known=_ended(before.tasks),
+    )
+
+
+def _counts(goal: Goal, view: StackNow) -> str:
+    """`3 services, 8 tasks ready`, and those that did their work and ended."""
+    services = [service for service in view.services if service.name in goal.keep]
+    ready = sum(service.current for service in services)
+    done = sum(finished(goal, service, view) for service in services)
+    text = f"{counted(len(services), 'service')}, {counted(ready, 'task')} ready"
+    return f"{text}, {done} finished" if done else text
+
+
+def _print_endpoints(goal: Goal, view: StackNow) -> None:
+    """Where the published ports answer: `shop_web.1  10.0.0.5:8080 -> 80/tcp on n1`."""
+    lines = [
+        f"  {task_name(task)}  {endpoint(task.node_address, port.published)} -> {port.target}/{port.protocol}"
+        f" on {task.node}"
+        for task in living(view.tasks)
+        if task.service in goal.keep
+        for port in task.status.ports
+    ]
+    for line in lines[:ENDPOINTS_MAX]:
+        out(line)
+    if len(lines) > ENDPOINTS_MAX:
+        note(f"  and {len(lines) - ENDPOINTS_MAX} more: bayplan stack ps {goal.stack}")

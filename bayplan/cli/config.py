@@ -1,0 +1,42 @@
+"""`bayplan stack config|export`: a stack as one YAML file, from compose files or out of the cluster."""
+
+from __future__ import annotations
+
+import click
+
+from bayplan.cli.commands import command, connect
+from bayplan.cli.given import Given, compose_options, read
+from bayplan.cli.names import offering
+from bayplan.cli.output import out
+
+
+@command(
+    "config",
+    "Print what compose files say once everything is resolved; no controller is needed.",
+    "bayplan stack config -c docker-compose.yml shop",
+    "bayplan stack config -c docker-compose.yml -c production.yml --profile debug shop",
+    "bayplan stack config -c docker-compose.yml --strict shop >/dev/null && echo good",
+)
+@compose_options()
+@click.argument("stack", required=False, default="")
+def config(stack: str, given: Given) -> None:
+    from bayplan.render.compose_yaml import render
+
+    out(render(read(given, stack).stack).rstrip("\n"))
+
+
+@command(
+    "export",
+    "Print a stack of the cluster as a compose file; contents of secrets stay in the cluster.",
+    "bayplan stack export shop > docker-compose.yml",
+    "bayplan stack export --revision 3 shop",
+    "bayplan stack export shop | bayplan plan -c - shop",
+)
+@click.option("--revision", type=click.IntRange(1), metavar="N", help="An older revision.")
+@click.argument("stack")
+def export(stack: str, revision: int | None) -> None:
+    from bayplan.render.compose_yaml import render
+
+    with connect() as client, offering(stack, client, "stack"):
+        spec, _number = client.get_stack(stack, revision or 0)
+    out(render(spec).rstrip("\n"))
