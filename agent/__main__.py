@@ -18,6 +18,7 @@ from bayplan.logs import LogFormat, configure
 
 DATA_DIR = "/var/lib/bayplan/agent"
 DOCKER_SOCKET = "/var/run/docker.sock"
+RUN_DIR = "/run/bayplan-agent"
 
 _data_dir = click.option(
     "--data-dir", type=click.Path(path_type=Path, file_okay=False), default=DATA_DIR, show_default=True
@@ -51,6 +52,13 @@ def main(context: click.Context) -> None:
 @main.command()
 @_data_dir
 @_docker_socket
+@click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=RUN_DIR,
+    show_default=True,
+    help="Where secrets lie while containers use them; must be in memory, such as a tmpfs.",
+)
 @_generic
 @click.option(
     "--log-format",
@@ -62,6 +70,7 @@ def main(context: click.Context) -> None:
 def run(
     data_dir: Path = Path(DATA_DIR),
     docker_socket: str = DOCKER_SOCKET,
+    run_dir: Path = Path(RUN_DIR),
     goods: tuple[str, ...] = (),
     log_format: str = LogFormat.CONSOLE,
     log_level: str = "info",
@@ -77,7 +86,7 @@ def run(
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
     with _problems_shown():
-        settings = Settings(data_dir, docker_socket, _parse_goods(goods))
+        settings = Settings(data_dir, docker_socket, run_dir, _parse_goods(goods))
         sys.exit(uvloop.run(run_daemon(settings)))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from agent import events as ev
-from agent import observe, talk, work
+from agent import files, observe, talk, work
 from agent.decide.speech import report_at
 from agent.state import State, Task, Turn, taken_up
 from bayplan.model import Now
@@ -42,6 +42,8 @@ class AgentCore:
             moments += state.timers.values()
             moments += [pull.retry_at for pull in state.pulls.values()]
             moments += state.networks.values()
+        if state.session.welcomed:
+            moments += state.files.asked.values()
         future = [at for at in moments if at > self._now_mono_ms]
         report_moment = report_at(state)
         return min(future + ([] if report_moment is None else [report_moment]), default=None)
@@ -52,7 +54,8 @@ class AgentCore:
         for assignment in remembered.assignments.tasks:
             status = ends.get(assignment.task_id) or taken_up(assignment.task_id, 0)
             spec = remembered.assignments.specs.get(assignment.spec_id)
-            self.state.put(Task(status=status, assignment=assignment, spec=spec))
+            hooked_ms = remembered.hooked.get(assignment.task_id, -1)
+            self.state.put(Task(status=status, assignment=assignment, spec=spec, hooked_ms=hooked_ms))
         self.state.ends_changed = False
 
     def _begin(self, now: Now) -> Turn:
@@ -70,10 +73,15 @@ class AgentCore:
         state = turn.state
         if state.engine_up:
             work.converge(turn)
+        files.collect(turn)
+        files.ask(turn)
         talk.report(turn)
         if state.ends_changed:
             state.ends_changed = False
             turn.changes.append(ev.KeepEnds(ends=state.ends()))
+        if state.hooked_changed:
+            state.hooked_changed = False
+            turn.changes.append(ev.KeepHooked(hooked=state.hooked()))
         return Step(turn.changes, turn.commands)
 
 
@@ -92,20 +100,42 @@ def _apply(turn: Turn, event: ev.Event) -> None:
             observe.exited(turn, event)
         case ev.ContainerDestroyed():
             observe.destroyed(turn, event)
+        case ev.FilesListed() | ev.FileWritten() | ev.FileNotWritten() | ev.FileRemoved():
+            _apply_files(turn, event)
         case _:
             _apply_outcome(turn, event)
 
 
+def _apply_files(turn: Turn, event: ev.FileEvent) -> None:
+    match event:
+        case ev.FilesListed():
+            files.listed(turn, event)
+        case ev.FileWritten(file=file):
+            files.written(turn, file)
+        case ev.FileNotWritten():
+            files.not_written(turn, event)
+        case ev.FileRemoved(file=file):
+            files.removed(turn, file)
+        case _:
+            assert_never(event)
+
+
 def _apply_outcome(turn: Turn, event: ev.Outcome) -> None:
     match event:
-        case ev.ContainerCreated(container=container) | ev.ContainerStopped(container=container):
+        case ev.ContainerCreated(container=container):
             observe.done(turn, container)
+        case ev.ContainerStopped():
+            observe.stopped(turn, event)
         case ev.ContainerStarted(container=container):
             observe.started(turn, container)
         case ev.ContainerRemoved(task_id=task_id):
             observe.removed(turn, task_id)
         case ev.CommandFailed(task_id=task_id, fault=fault):
             observe.failed(turn, task_id, fault)
+        case ev.HooksDone():
+            observe.hooks_done(turn, event)
+        case ev.HooksFailed():
+            observe.hooks_failed(turn, event)
         case ev.ImagePulled():
             observe.pulled(turn, event)
         case ev.PullFailed():

@@ -24,6 +24,7 @@ from agent.doors.session import Connect, SessionDoor
 from agent.identity import NodeIdentity
 from agent.runtime.base import Engine
 from agent.runtime.docker import DockerEngine
+from agent.runtime.files import FileHands, FileStore
 from agent.runtime.hands import Hands
 from agent.runtime.journal import Journal
 from agent.runtime.logs import Carry, LogPushes
@@ -55,6 +56,7 @@ class Settings:
 
     data_dir: Path
     docker_socket: str
+    run_dir: Path
     #: Countable goods of this machine; those of the join are added.
     generic: Mapping[str, int] = field(default_factory=dict)
 
@@ -97,7 +99,8 @@ async def run(settings: Settings) -> int:
     async with DockerEngine(settings.docker_socket, node, __version__, generic) as engine:
         try:
             async with asyncio.TaskGroup() as group:
-                agent = Agent(core, journal, engine, controller.connect, controller.push_logs, group)
+                store = FileStore(settings.data_dir, settings.run_dir, node.node_id)
+                agent = Agent(core, journal, engine, store, controller.connect, controller.push_logs, group)
                 agent.start()
                 group.create_task(fresh.keep_fresh())
                 group.create_task(watchdog(lambda: True))  # fed by this loop: a loop that hangs does not
@@ -123,6 +126,7 @@ class Agent:
         core: AgentCore,
         journal: Journal,
         engine: Engine,
+        store: FileStore,
         connect: Connect,
         carry: Carry,
         group: asyncio.TaskGroup,
@@ -132,12 +136,13 @@ class Agent:
         # Jitter only: it must differ between nodes and need not be repeatable.
         self._door = SessionDoor(connect, self._pump.post, random.Random())
         self._watcher = Watcher(engine, self._pump.post)
-        self._hands = Hands(engine, self._watcher, self._pump.post, group)
+        self._hands = Hands(engine, self._watcher, store, self._pump.post, group)
+        self._files = FileHands(store, self._pump.post, group)
         self._logs = LogPushes(engine, carry, group)
 
     def start(self) -> None:
         """Start every part. The group ends with an EndError when the controller dismisses the node."""
-        for part in (self._pump.run(), self._watcher.run(), self._keep_session()):
+        for part in (self._pump.run(), self._watch(), self._keep_session()):
             self._group.create_task(part)
 
     async def say_goodbye(self, reason: str) -> None:
@@ -150,8 +155,15 @@ class Agent:
                 self._door.perform(command)
             case ev.PushLogs() | ev.StopLogs():
                 self._logs.perform(command)
+            case ev.WriteFile() | ev.RemoveFile():
+                self._files.perform(command)
             case _:
                 self._hands.perform(command)
+
+    async def _watch(self) -> None:
+        """Nothing is started before it is known which files are here."""
+        await self._files.list()
+        await self._watcher.run()
 
     async def _keep_session(self) -> None:
         """A session makes sense once the agent can say what it has."""

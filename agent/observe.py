@@ -35,8 +35,9 @@ def observed(turn: Turn, container: ev.Container) -> None:
     task = turn.state.tasks.get(container.task_id)
     task = task or Task(status=taken_up(container.task_id, turn.now.wall_ms))
     was_alive = task.alive
-    status = task.status if task.ended else seen(task.status, container, turn.now.wall_ms)
-    task = replace(task, container=container, status=status, failures=0)
+    task = replace(task, container=container, failures=0)
+    if not task.ended:
+        task = replace(task, status=seen(task.status, container, turn.now.wall_ms, task.hooks_due))
     if task.alive and not was_alive:
         task = replace(task, started_at=turn.now.mono_ms)
     elif was_alive and not task.alive:
@@ -81,6 +82,41 @@ def started(turn: Turn, container: ev.Container) -> None:
     done(turn, container)
 
 
+def stopped(turn: Turn, event: ev.ContainerStopped) -> None:
+    """A stop succeeded; what its hooks had to say stays with the task."""
+    done(turn, event.container)
+    task = turn.state.tasks[event.container.task_id]
+    if event.note and not task.ended:
+        message = "; ".join(filter(None, (task.status.message, event.note)))
+        turn.state.put(replace(task, status=replace(task.status, message=message)))
+
+
+def hooks_done(turn: Turn, event: ev.HooksDone) -> None:
+    """Its post_start hooks are done, unless a stop has overtaken them."""
+    task = turn.state.tasks.get(event.task_id)
+    if task is None or task.work is not Work.HOOKS or task.container is None:
+        return
+    turn.state.hooked_changed = True
+    turn.state.put(replace(task, work=Work.NONE, hooked_ms=event.started_ms, failures=0, retry_at=0))
+    observed(turn, task.container)
+
+
+def hooks_failed(turn: Turn, event: ev.HooksFailed) -> None:
+    """Cases: a stop has overtaken them; the process is gone, and its exit counts; run them again; the
+    task has failed, with or without a controller."""
+    task = turn.state.tasks.get(event.task_id)
+    if task is None or task.work is not Work.HOOKS:
+        return
+    task = replace(task, work=Work.NONE)
+    if not task.alive:
+        turn.state.put(task)
+    elif event.fault.kind is ev.FaultKind.UNANSWERED:
+        turn.state.put(_with_retry(turn, task))
+    else:
+        status = moved(task.status, TaskState.STOPPING, turn.now.wall_ms, event.fault.reason)
+        turn.state.put(replace(task, ending=TaskState.FAILED, status=status))
+
+
 def removed(turn: Turn, task_id: str) -> None:
     """A removal succeeded."""
     turn.state.put(replace(turn.state.tasks[task_id], work=Work.NONE, container=None))
@@ -105,8 +141,7 @@ def failed(turn: Turn, task_id: str, fault: ev.Fault) -> None:
     elif work in (Work.CREATE, Work.START) and refused:
         reject(turn, task, fault.reason)
     else:
-        retry_at = turn.now.mono_ms + retry_delay_ms(task.failures)
-        state.put(replace(task, failures=task.failures + 1, retry_at=retry_at))
+        state.put(_with_retry(turn, task))
 
 
 def reject(turn: Turn, task: Task, reason: str) -> None:
@@ -151,6 +186,11 @@ def network_settled(turn: Turn, event: ev.NetworkRemoved | ev.NetworkKept) -> No
     if isinstance(event, ev.NetworkKept):
         turn.state.networks[event.network] = turn.now.mono_ms + NETWORK_RETRY_MS
     turn.state.due.update(turn.state.tasks)
+
+
+def _with_retry(turn: Turn, task: Task) -> Task:
+    retry_at = turn.now.mono_ms + retry_delay_ms(task.failures)
+    return replace(task, failures=task.failures + 1, retry_at=retry_at)
 
 
 def _with_restart_delay(turn: Turn, task: Task) -> Task:

@@ -10,10 +10,11 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from agent import events as ev
+from agent import files
 from agent.decide.speech import hello, next_report, report_at
 from agent.state import Task, Turn, Work, taken_up
 from bayplan.model import Assignment, Assignments, ContainerSpec
-from bayplan.session import Dismissal, LogPull, LogStop, Preflight, PreflightResult, Welcome
+from bayplan.session import Dismissal, Files, LogPull, LogStop, Preflight, PreflightResult, Welcome
 
 
 def link_opened(turn: Turn, link: int) -> None:
@@ -41,6 +42,7 @@ def link_closed(turn: Turn, link: int) -> None:
         session.alone_since = turn.now.mono_ms
     session.link, session.greeted, session.welcomed = 0, False, False
     turn.state.outbox.in_flight = False
+    turn.state.files.asked.clear()
     turn.state.due.update(turn.state.tasks)
 
 
@@ -54,6 +56,8 @@ def heard(turn: Turn, event: ev.Heard) -> None:
     match message:
         case Assignments():
             _assigned(turn, message)
+        case Files(contents=contents):
+            files.came(turn, contents)
         case Preflight():
             turn.commands.append(ev.CheckPreflight(link=link, preflight=message))
         case LogPull():
@@ -116,7 +120,7 @@ def _assigned(turn: Turn, message: Assignments) -> None:
         return
     if message != state.assignments:
         _keep(turn, message)
-    state.confirmed = state.outbox.ack_due = state.networks_due = True
+    state.confirmed = state.outbox.ack_due = state.networks_due = state.files.due = True
     wanted = {assignment.task_id: assignment for assignment in message.tasks}
     for _, assignment in sorted(wanted.items()):
         _assign(turn, assignment, message.specs.get(assignment.spec_id))

@@ -9,9 +9,11 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from agent import events as ev
+from agent import files
 from agent.decide.container import create_config
 from agent.decide.converge import Act, Decision, Situation, decide
 from agent.decide.status import ended, moved, unhealthy_message
+from agent.decide.templates import SpecError
 from agent.observe import await_image, reject
 from agent.state import Task, Turn, Work, wanted_image
 from bayplan.lifecycle import TaskState
@@ -23,6 +25,8 @@ STARTS_IN_FLIGHT_PER_CORE = 2
 REMOVALS_IN_FLIGHT_PER_CORE = 2
 #: Containers being stopped at once: they mostly wait for their grace.
 STOPS_IN_FLIGHT_MAX = 50
+#: Containers whose post_start hooks run at once: they mostly wait.
+HOOKS_IN_FLIGHT_MAX = 50
 #: Images being pulled at once. Starts of others do not wait for them.
 PULLS_IN_FLIGHT_MAX = 3
 
@@ -55,6 +59,8 @@ def _act(turn: Turn, task: Task, decision: Decision) -> None:
         state.put(replace(task, status=ended(task, turn.now.wall_ms)))
     elif decision.act is Act.FORGET:
         state.forget(task)
+    elif decision.act in (Act.CREATE, Act.START) and not files.ready(turn, task):
+        return  # due again when a content has come
     elif not _has_room(turn, decision.act):
         state.due.add(task.id)
     elif decision.act is Act.CREATE:
@@ -67,13 +73,15 @@ def _has_room(turn: Turn, act: Act) -> bool:
     busy, cores = turn.state.busy, turn.state.cores
     if act is Act.STOP:
         return busy[Work.STOP] < STOPS_IN_FLIGHT_MAX
+    if act is Act.HOOKS:
+        return busy[Work.HOOKS] < HOOKS_IN_FLIGHT_MAX
     if act is Act.REMOVE:
         return busy[Work.REMOVE] < REMOVALS_IN_FLIGHT_PER_CORE * cores
     return busy[Work.CREATE] + busy[Work.START] < STARTS_IN_FLIGHT_PER_CORE * cores
 
 
 def _create(turn: Turn, task: Task) -> None:
-    """Cases: the message lacked the spec; the image comes first; a network is going; create."""
+    """Cases: no spec came, or a wrong one; the image comes first; a network is going; create."""
     state = turn.state
     assert task.assignment is not None
     if task.spec is None:
@@ -84,13 +92,13 @@ def _create(turn: Turn, task: Task) -> None:
         return
     if task.networks() & state.networks_leaving:
         return  # due again when the removal is over
+    try:
+        config = create_config(state.identity, task.assignment, task.spec)
+    except SpecError as error:
+        reject(turn, task, str(error))
+        return
     state.networks.update(dict.fromkeys(sorted(task.networks()), 0))
-    command = ev.CreateContainer(
-        task_id=task.id,
-        stack=task.assignment.stack,
-        spec=task.spec,
-        config=create_config(state.identity, task.assignment, task.spec),
-    )
+    command = ev.CreateContainer(task_id=task.id, stack=task.assignment.stack, spec=task.spec, config=config)
     status = moved(task.status, TaskState.PREPARING, turn.now.wall_ms)
     _issue(turn, replace(task, status=status), Work.CREATE, command)
 
@@ -103,7 +111,7 @@ def _image_comes_first(turn: Turn, task: Task, spec: ContainerSpec) -> bool:
 
 
 def _handle(turn: Turn, task: Task, decision: Decision) -> None:
-    """Start, stop or remove the task's container."""
+    """Start, stop or remove the task's container, or run its hooks."""
     container = task.container
     assert container is not None
     ids = {"task_id": task.id, "container_id": container.container_id}
@@ -113,8 +121,13 @@ def _handle(turn: Turn, task: Task, decision: Decision) -> None:
         if again:  # it stays "running", but nobody shall be sent to it before it is there again
             status = replace(status, restarts=status.restarts + 1, health=Health.STARTING)
         _issue(turn, replace(task, status=status), Work.START, ev.StartContainer(**ids))
+    elif decision.act is Act.HOOKS:
+        assert task.spec is not None
+        run = ev.RunHooks(**ids, started_ms=container.changed_ms, hooks=task.spec.post_start)
+        _issue(turn, task, Work.HOOKS, run)
     elif decision.act is Act.STOP:
-        stop = ev.StopContainer(**ids, grace_ms=container.stop_grace_ms)
+        hooks = task.spec.pre_stop if task.spec else ()
+        stop = ev.StopContainer(**ids, grace_ms=container.stop_grace_ms, pre_stop=hooks)
         _issue(turn, _ending(turn, task, container, decision.ending), Work.STOP, stop)
     else:
         assert decision.act is Act.REMOVE

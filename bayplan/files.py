@@ -18,8 +18,13 @@ PUBLIC_MODE = 0o644
 SECRET_FOLDER_MODE = 0o700
 
 
-def write_whole(path: Path, data: bytes, mode: int = SECRET_MODE) -> None:
-    """Write or replace a file durably; a crash leaves the old or the new one. Raises OSError."""
+def write_whole(
+    path: Path, data: bytes, mode: int = SECRET_MODE, owner: tuple[int, int] | None = None
+) -> None:
+    """Write or replace a file durably; a crash leaves the old or the new one. Raises OSError.
+
+    `owner` is its user and group number; None is whoever writes.
+    """
     # mkstemp creates with 0600, so a secret is at no moment readable by others.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -27,6 +32,8 @@ def write_whole(path: Path, data: bytes, mode: int = SECRET_MODE) -> None:
             file.write(data)
             file.flush()
             os.fchmod(file.fileno(), mode)
+            if owner is not None and owner != (os.geteuid(), os.getegid()):
+                os.fchown(file.fileno(), *owner)
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:

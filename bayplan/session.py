@@ -86,6 +86,10 @@ class Files(Model, frozen=True, kw_only=True, tag=True):
 
     contents: dict[str, bytes] = {}
 
+    def __repr__(self) -> str:  # a secret must not get into a log by way of a traceback
+        sizes = {digest: len(content) for digest, content in self.contents.items()}
+        return f"Files(bytes={sizes})"
+
 
 class LogPull(Model, frozen=True, kw_only=True, tag=True):
     """Asks the agent to push output; `tail` negative is all."""

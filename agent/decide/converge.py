@@ -33,6 +33,7 @@ class Act(StrEnum):
     FINISH = "finish"  # the task has ended: say so
     CREATE = "create"
     START = "start"
+    HOOKS = "hooks"
     STOP = "stop"
     REMOVE = "remove"
     FORGET = "forget"  # nothing is left of it
@@ -62,9 +63,15 @@ REST = Decision(Act.REST)
 
 
 def decide(task: Task, situation: Situation) -> Decision:
-    """The next act for a task."""
-    if task.work is not Work.NONE:
-        return REST
+    """The next act for a task. While its hooks run only a stop may begin; it ends them."""
+    if task.work is Work.HOOKS:
+        decision = _at_rest(task, situation)
+        return decision if decision.act is Act.STOP else REST
+    return _at_rest(task, situation) if task.work is Work.NONE else REST
+
+
+def _at_rest(task: Task, situation: Situation) -> Decision:
+    """The next act for a task of which no command is in flight."""
     if task.assignment is None:
         return _leave(task) if situation.confirmed else REST
     if task.ended:
@@ -100,7 +107,7 @@ def _keep_up(task: Task, situation: Situation) -> Decision:
         return _after_exit(task, situation)
     if container.health is Health.UNHEALTHY and situation.alone_since is None:
         return Decision(Act.STOP, task.retry_at, TaskState.FAILED)
-    return REST
+    return Decision(Act.HOOKS, task.retry_at) if task.hooks_due else REST
 
 
 def _after_exit(task: Task, situation: Situation) -> Decision:

@@ -14,6 +14,8 @@ from agent.state import Task
 from bayplan.lifecycle import TaskState, may_follow
 from bayplan.model import Desired, Health, TaskStatus
 
+#: What a task says while its post_start hooks run.
+HOOKS_RUN_MESSAGE = "its post_start hooks run"
 #: A health probe's output in a report is cut to this many characters.
 PROBE_OUTPUT_CHARS_MAX = 4_096
 
@@ -26,8 +28,11 @@ def moved(status: TaskStatus, state: TaskState, wall_ms: int, message: str = "")
     return msgspec.structs.replace(status, state=state, message=message, since_ms=since)
 
 
-def seen(status: TaskStatus, container: Container, wall_ms: int) -> TaskStatus:
-    """The status with what the container shows: address, ports, health, and the state while it runs."""
+def seen(status: TaskStatus, container: Container, wall_ms: int, hooks_due: bool = False) -> TaskStatus:
+    """The status with what the container shows: address, ports, health, and the state while it runs.
+
+    With post_start hooks due it is not healthy yet, whatever its own check says.
+    """
     status = msgspec.structs.replace(status, container_id=container.container_id)
     if container.phase is Phase.CREATED:
         return moved(status, TaskState.PREPARING, wall_ms)
@@ -35,11 +40,13 @@ def seen(status: TaskStatus, container: Container, wall_ms: int) -> TaskStatus:
         return status
     begun = status.state in (TaskState.STARTING, TaskState.RUNNING)
     since = wall_ms if begun else container.changed_ms or wall_ms
-    starting = container.health is Health.STARTING
-    status = moved(status, TaskState.STARTING if starting else TaskState.RUNNING, since)
+    health = Health.STARTING if hooks_due else container.health
+    message = HOOKS_RUN_MESSAGE if hooks_due else ""
+    state = TaskState.STARTING if health is Health.STARTING else TaskState.RUNNING
+    status = moved(status, state, since, message)
     return msgspec.structs.replace(
         status,
-        health=container.health,
+        health=health,
         address=container.address,
         ports=container.ports,
         probe_output=container.probe_output[:PROBE_OUTPUT_CHARS_MAX],

@@ -1,6 +1,6 @@
 """The engine as the agent needs it: a small rim that the real one and one in memory can fill.
 
-Every call has a deadline of its own and fails with an EngineError, never with anything else.
+Every call but `execute` has a deadline of its own, and fails with an EngineError, never with anything else.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
 from agent.events import Container, CreateContainer, Fault
-from bayplan.model import Inventory, LogStream
+from bayplan.model import Hook, Inventory, LogStream
 
 
 class EngineError(Exception):
@@ -71,6 +71,12 @@ class Engine(Protocol):
 
     async def remove(self, container_id: str) -> None:
         """Remove a container; one that is gone is removed already."""
+
+    async def execute(self, container_id: str, hook: Hook) -> tuple[int, bytes]:
+        """Run a command in a container to its end: its exit code and the beginning of its output.
+
+        Has no deadline but the caller's.
+        """
 
     async def image_digest(self, image: str) -> str | None:
         """The digest of an image that is here: its repository's, else its own id. None if it is not."""

@@ -9,8 +9,12 @@ import asyncio
 from collections.abc import Callable
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from agent import events as ev
+from agent.runtime import hooks
 from agent.runtime.base import Engine, EngineError
+from agent.runtime.files import FileStore
 from agent.runtime.preflight import check
 from agent.runtime.watch import Watcher
 
@@ -18,30 +22,36 @@ from agent.runtime.watch import Watcher
 PREFLIGHTS_IN_FLIGHT_MAX = 4
 
 _ContainerCommand = ev.CreateContainer | ev.StartContainer | ev.StopContainer | ev.RemoveContainer
+_Command = _ContainerCommand | ev.RunHooks | ev.PullImage | ev.RemoveNetwork | ev.CheckPreflight
 
 
 class Hands:
-    """The engine's side of `perform`. Tasks belong to the daemon's group."""
+    """The engine's side of `perform`. `store` has the files that containers mount; tasks belong to the
+    daemon's group."""
 
     def __init__(
-        self, engine: Engine, watcher: Watcher, post: Callable[[ev.Event], None], group: asyncio.TaskGroup
+        self,
+        engine: Engine,
+        watcher: Watcher,
+        store: FileStore,
+        post: Callable[[ev.Event], None],
+        group: asyncio.TaskGroup,
     ) -> None:
         self._engine = engine
         self._watcher = watcher
+        self._store = store
         self._post = post
         self._group = group
         self._preflights = asyncio.Semaphore(PREFLIGHTS_IN_FLIGHT_MAX)
 
-    def perform(
-        self, command: _ContainerCommand | ev.PullImage | ev.RemoveNetwork | ev.CheckPreflight
-    ) -> None:
+    def perform(self, command: _Command) -> None:
         """Start a command; its outcome is posted."""
         self._group.create_task(self._perform(command))
 
-    async def _perform(
-        self, command: _ContainerCommand | ev.PullImage | ev.RemoveNetwork | ev.CheckPreflight
-    ) -> None:
+    async def _perform(self, command: _Command) -> None:
         match command:
+            case ev.RunHooks():
+                self._post(await self._run_hooks(command))
             case ev.PullImage():
                 self._post(await self._pull(command))
             case ev.RemoveNetwork(network=network):
@@ -64,7 +74,7 @@ class Hands:
         match command:
             case ev.CreateContainer(task_id=task_id):
                 with watcher.own(task_id):
-                    container = await engine.create(command)
+                    container = await engine.create(self._with_files(command))
                     watcher.touch(container.container_id)
                 return ev.ContainerCreated(container=container)
             case ev.StartContainer(task_id=task_id, container_id=container_id):
@@ -73,15 +83,38 @@ class Hands:
                     watcher.touch(container_id)
                     return ev.ContainerStarted(container=await watcher.view(container_id))
             case ev.StopContainer(container_id=container_id, grace_ms=grace_ms):
+                note = await hooks.pre_stop(engine, container_id, command.pre_stop, grace_ms / 1000)
                 await engine.stop(container_id, grace_ms)
                 watcher.touch(container_id)
-                return ev.ContainerStopped(container=await watcher.view(container_id))
+                return ev.ContainerStopped(container=await watcher.view(container_id), note=note)
             case ev.RemoveContainer(task_id=task_id, container_id=container_id):
                 await engine.remove(container_id)
                 watcher.forget(container_id)
                 return ev.ContainerRemoved(task_id=task_id)
             case _:
                 assert_never(command)
+
+    def _with_files(self, command: ev.CreateContainer) -> ev.CreateContainer:
+        """The request with the mounts of its files: only the store knows where they lie."""
+        if not command.spec.files:
+            return command
+        host = command.config["HostConfig"]
+        mounts = [*host.get("Mounts", ()), *self._store.mounts(command.spec.files)]
+        return replace(command, config=command.config | {"HostConfig": host | {"Mounts": mounts}})
+
+    async def _run_hooks(self, command: ev.RunHooks) -> ev.Event:
+        """Run hooks; when one fails the container is looked at first, for it may have ended meanwhile."""
+        try:
+            try:
+                await hooks.post_start(self._engine, command.container_id, command.hooks)
+            except EngineError as error:
+                if error.fault.kind is ev.FaultKind.REFUSED:
+                    container = await self._watcher.view(command.container_id)
+                    self._post(ev.ContainerObserved(container=container))
+                raise
+        except EngineError as error:
+            return ev.HooksFailed(task_id=command.task_id, fault=error.fault)
+        return ev.HooksDone(task_id=command.task_id, started_ms=command.started_ms)
 
     async def _pull(self, command: ev.PullImage) -> ev.Event:
         image, platform = command.image, command.platform

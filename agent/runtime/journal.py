@@ -1,6 +1,6 @@
-"""The agent's durable memory: what it shall run, and how ended tasks ended.
+"""The agent's durable memory: what it shall run, how ended tasks ended, whose hooks are done.
 
-Two small files, each written whole and durably. A lost or garbled one is not fatal: the engine's
+Three small files, each written whole and durably. A lost or garbled one is not fatal: the engine's
 labels are the truth, and the controller sends the rest.
 """
 
@@ -15,13 +15,15 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from agent.events import Change, KeepAssignments, KeepEnds, Remembered
+from agent.events import Change, KeepAssignments, KeepEnds, KeepHooked, Remembered
 from bayplan.files import write_whole
 
 ASSIGNMENTS_FILE = "assignments.journal"
 ENDS_FILE = "ends.journal"
+HOOKED_FILE = "hooked.journal"
 
-KeptT = TypeVar("KeptT", KeepAssignments, KeepEnds)
+KeptT = TypeVar("KeptT", KeepAssignments, KeepEnds, KeepHooked)
+_FILES = {KeepAssignments: ASSIGNMENTS_FILE, KeepEnds: ENDS_FILE, KeepHooked: HOOKED_FILE}
 _log = structlog.get_logger(__name__)
 
 
@@ -35,7 +37,8 @@ class Journal:
         """What was kept last; the defaults for what is lost."""
         assignments = self._read(ASSIGNMENTS_FILE, KeepAssignments)
         ends = self._read(ENDS_FILE, KeepEnds)
-        remembered = Remembered(ends=ends.ends if ends else ())
+        hooked = self._read(HOOKED_FILE, KeepHooked)
+        remembered = Remembered(ends=ends.ends if ends else (), hooked=hooked.hooked if hooked else {})
         if assignments is None:
             return remembered
         return msgspec.structs.replace(
@@ -44,10 +47,7 @@ class Journal:
 
     async def append(self, changes: Sequence[Change]) -> None:
         """Make the newest of each kind durable. Raises OSError."""
-        newest: dict[str, Change] = {}
-        for change in changes:
-            name = ASSIGNMENTS_FILE if isinstance(change, KeepAssignments) else ENDS_FILE
-            newest[name] = change
+        newest = {_FILES[type(change)]: change for change in changes}
         await asyncio.to_thread(self._write, newest)
 
     def _write(self, newest: dict[str, Change]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from agent import events as ev
 from agent.core import AgentCore
 from agent.daemon import Agent
 from agent.runtime.docker import DockerEngine
+from agent.runtime.files import FileStore
 from agent.runtime.journal import Journal
 from agent.runtime.logs import Batch
 from bayplan.lifecycle import TaskState
@@ -87,6 +90,8 @@ class World:
         self.answers: list[PreflightResult] = []
         self.hellos: list[Hello] = []
         self._data_dir = data_dir
+        #: A tmpfs that the host's engine and this process reach by one path.
+        self.run_dir = Path(tempfile.mkdtemp(prefix="bayplan-", dir="/dev/shm"))
         self._node = ev.NodeRef(node_id=node_id, cluster_id="c1")
         self._assigned: dict[str, tuple[Assignment, ContainerSpec]] = {}
         self._running: asyncio.Task[None] | None = None
@@ -134,7 +139,8 @@ class World:
             DockerEngine(str(self.host.docker_socket), self._node, "0") as engine,
             asyncio.TaskGroup() as group,
         ):
-            Agent(core, journal, engine, self._connect, self._carry, group).start()
+            store = FileStore(self._data_dir, self.run_dir, self._node.node_id)
+            Agent(core, journal, engine, store, self._connect, self._carry, group).start()
 
     async def close(self) -> None:
         await self.kill_agent()
@@ -143,6 +149,7 @@ class World:
             self.host.docker("rm", "-f", "-v", container)
         for network in self.host.networks():
             self.host.docker("network", "rm", network)
+        shutil.rmtree(self.run_dir)
 
     # --- the controller's seat ------------------------------------------------------------------------
 

@@ -166,6 +166,8 @@ class Engine:
                 self._stop(task_id, grace_ms, done)
             case ev.RemoveContainer(task_id=task_id):
                 done(self._remove(task_id))
+            case ev.RunHooks():
+                done(self._run_hooks(command))
             case _:
                 assert_never(command)
 
@@ -228,6 +230,15 @@ class Engine:
         if box.phase is ev.Phase.RUNNING and box.runs == run and box.health is not verdict:
             box.health = verdict
             self.seen("health_status", box)
+
+    def _run_hooks(self, command: ev.RunHooks) -> ev.Event:
+        """Hooks succeed where the container still runs."""
+        box = self.boxes.get(command.task_id)
+        if box is None or box.phase is not ev.Phase.RUNNING:
+            return _hooks_failed(
+                command, ev.Fault(kind=ev.FaultKind.REFUSED, reason="container is not running")
+            )
+        return ev.HooksDone(task_id=command.task_id, started_ms=command.started_ms)
 
     def _stop(self, task_id: str, grace_ms: int, done: Answer) -> None:
         box = self.boxes.get(task_id)
@@ -299,10 +310,16 @@ def _failure(command: Any) -> Callable[[ev.Fault], ev.Event]:
                 return ev.PullFailed(image=image, fault=fault)
             case ev.RemoveNetwork(network=network):
                 return ev.NetworkKept(network=network, reason=fault.reason)
+            case ev.RunHooks():
+                return _hooks_failed(command, fault)
             case _:
                 return ev.CommandFailed(task_id=command.task_id, fault=fault)
 
     return failed
+
+
+def _hooks_failed(command: ev.RunHooks, fault: ev.Fault) -> ev.Event:
+    return ev.HooksFailed(task_id=command.task_id, fault=fault)
 
 
 def _refused(task_id: str, kind: ev.FaultKind, reason: str) -> ev.Event:

@@ -19,7 +19,7 @@ from agent.doors.session import (
     RECONNECT_DELAY_S_MIN,
     WELCOME_DEADLINE_S,
 )
-from bayplan.model import Assignments, Resources
+from bayplan.model import Assignments, FileKind, Resources
 from bayplan.session import Dismissal, Heartbeat, Hello, Report, Welcome
 from tests.sim.clock import CLOCK_AHEAD_MS_MAX, WALL_START_MS, Clock
 from tests.sim.daemon import Daemon
@@ -28,6 +28,8 @@ from tests.sim.link import Connection, Wire
 
 #: The engine's events reach the agent within this time, in order.
 EVENT_DELAY_MS = (1, 30)
+#: A file is written or removed within this time.
+FILE_MS = (1, 20)
 #: A first list of the engine takes this long.
 LIST_MS = (20, 200)
 #: A try to connect over a cut is repeated after this long, until its deadline.
@@ -83,6 +85,8 @@ class Host:
         self.starts: list[tuple[str, str]] = []
         #: Every report, with the assignments and the ended tasks that the journal held when it was sent.
         self.reports: list[tuple[Report, Assignments, set[str]]] = []
+        #: Contents of configs and secrets on this machine; secrets do not outlive its power.
+        self.files: set[ev.StoredFile] = set()
         self.cores = 2
         self.journals_lost = 0
         #: What the controller said in the current session, under which epoch.
@@ -115,6 +119,7 @@ class Host:
         self.core = self._make_core()
         self._listed, self._own, self._delay_ms = False, {}, int(RECONNECT_DELAY_S_MIN * 1000)
         self.daemon.run(self.core)
+        self.daemon.post(ev.FilesListed(files=tuple(sorted(self.files))))
         self._touched(f"{self.name} agent starts")
         self._list_soon(self.daemon)
 
@@ -126,8 +131,8 @@ class Host:
     def remembered(self) -> ev.Remembered:
         """What is in the journal."""
         kept = self._journal.get(ev.KeepAssignments)
-        ends = self._journal.get(ev.KeepEnds)
-        remembered = ev.Remembered(ends=ends.ends if ends else ())
+        ends, hooked = self._journal.get(ev.KeepEnds), self._journal.get(ev.KeepHooked)
+        remembered = ev.Remembered(ends=ends.ends if ends else (), hooked=hooked.hooked if hooked else {})
         if kept is None:
             return remembered
         return msgspec.structs.replace(remembered, epoch=kept.epoch, assignments=kept.assignments)
@@ -151,6 +156,7 @@ class Host:
         """The machine stops at once, without a word."""
         self.stop_agent(silently=True)
         self.powered = False
+        self.files = {file for file in self.files if file.kind is FileKind.CONFIG}
         self.engine.power_off()
         self._touched(f"{self.name} is powered off")
 
@@ -258,8 +264,25 @@ class Host:
                 self._perform_session(command)
             case ev.PushLogs() | ev.StopLogs():
                 pass
+            case ev.WriteFile() | ev.RemoveFile():
+                self._perform_file(command)
             case _:
                 self._perform_engine(command)
+
+    def _perform_file(self, command: ev.WriteFile | ev.RemoveFile) -> None:
+        daemon = self.daemon
+
+        def act() -> None:
+            if daemon is None or daemon is not self.daemon:
+                return
+            if isinstance(command, ev.WriteFile):
+                self.files.add(command.file)
+                daemon.post(ev.FileWritten(file=command.file))
+            else:
+                self.files.discard(command.file)
+                daemon.post(ev.FileRemoved(file=command.file))
+
+        self._clock.after(self._rng.randint(*FILE_MS), act)
 
     def _perform_engine(self, command: ev.Command) -> None:
         daemon = self.daemon
