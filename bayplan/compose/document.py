@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from bayplan.compose import decoders, interpolate, parse, ports, schema
+from bayplan.compose import budget, decoders, interpolate, parse, ports, schema
 from bayplan.compose.fields import Keys, Support
 
 _HEAD = f"""# Compose files
@@ -16,7 +16,7 @@ several errors are reported together.
 
 - **YAML** has its meaning of version 1.2: `22:22` and `no` are text. A key written twice is an error. Merge
   keys (`<<`) and anchors work; keys that begin with `x-` are yours. A file has at most
-  {parse.SOURCE_BYTES_MAX // 1024} KiB, {parse.NODES_MAX:,} values (aliases counted in full),
+  {parse.SOURCE_BYTES_MAX // 1024} KiB, {budget.NODES_MAX:,} values (aliases counted in full),
   {parse.ALIASES_MAX:,} aliases and a depth of {parse.DEPTH_MAX}.
 - **Variables** come from the environment, then from `--env-file`, or else from `.env` beside the file:
   `$NAME`, `${{NAME}}`, `${{NAME:-default}}`, `${{NAME-default}}`, `${{NAME:?message}}`, `${{NAME?message}}`,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from bayplan.compose.interpolate import TEXT_CHARS_MAX, expand
+from bayplan.compose.budget import TEXT_CHARS_MAX
+from bayplan.compose.interpolate import expand
 from bayplan.compose.nodes import Source
 from bayplan.compose.report import Report, invalid, shown
 

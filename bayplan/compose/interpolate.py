@@ -10,15 +10,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from bayplan.compose.nodes import Entry, List, Map, Node, Scalar
+from bayplan.compose.budget import Budget
+from bayplan.compose.nodes import Entry, List, Map, Node, Override, Reset, Scalar
 from bayplan.compose.report import Report, invalid, shown
 
 #: Deepest nesting of ${} in ${}.
 NESTING_MAX = 16
 #: Longest single value in characters: what Linux takes as one argument or variable of a process.
 VALUE_CHARS_MAX = 128 * 1024
-#: Most characters of all values together, aliases counted in full.
-TEXT_CHARS_MAX = 2 * 1024 * 1024
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BRACED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:(:?)([-?+])(.*))?", re.DOTALL)
@@ -36,13 +35,13 @@ class MissingVariableError(ValueError):
     """A variable that the file requires is not set."""
 
 
-def interpolate(tree: Map, variables: Variables, report: Report) -> Map:
+def interpolate(tree: Map, variables: Variables, report: Report, budget: Budget) -> Map:
     """The tree with every variable put in.
 
     An unset variable becomes empty, with a warning. A malformed or required one goes to the report and
     its value stays as written. Raises ProblemError when the text grows beyond the limits.
     """
-    return _Interpolation(variables, report).map(tree)
+    return _Interpolation(variables, report, budget).map(tree)
 
 
 def expand(text: str, values: Mapping[str, str], unset: Callable[[str], None], depth: int = 0) -> str:
@@ -121,10 +120,10 @@ def _plain(name: str, values: Mapping[str, str], unset: Callable[[str], None]) -
 
 
 class _Interpolation:
-    def __init__(self, variables: Variables, report: Report) -> None:
+    def __init__(self, variables: Variables, report: Report, budget: Budget) -> None:
         self._variables = variables
         self._report = report
-        self._chars = 0
+        self._budget = budget
 
     def of(self, node: Node) -> Node:
         match node:
@@ -134,6 +133,10 @@ class _Interpolation:
                 return List(node.path, node.line, tuple(self.of(item) for item in node.items))
             case Map():
                 return self.map(node)
+            case Override():
+                return Override(node.path, node.line, self.of(node.value))
+            case Reset():
+                return node
             case _:
                 raise AssertionError(node)
 
@@ -143,13 +146,9 @@ class _Interpolation:
 
     def _scalar(self, node: Scalar) -> Scalar:
         result = self._expanded(node) if "$" in node.text else node
-        self._chars += len(result.text)
         if len(result.text) > VALUE_CHARS_MAX:
             raise invalid(node.place, f"a value is longer than {VALUE_CHARS_MAX} characters")
-        if self._chars > TEXT_CHARS_MAX:
-            raise invalid(
-                node.place, f"the values of the file are longer than {TEXT_CHARS_MAX} characters together"
-            )
+        self._budget.add_chars(node, len(result.text))
         return result
 
     def _expanded(self, node: Scalar) -> Scalar:

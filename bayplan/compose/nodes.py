@@ -59,6 +59,44 @@ class Map(Node, frozen=True):
     entries: dict[str, Entry]
 
 
+class Reset(Node, frozen=True):
+    """`!reset`: takes away what files before this one have there."""
+
+
+class Override(Node, frozen=True):
+    """`!override`: takes the place of what files before this one have there, instead of being merged."""
+
+    value: Node
+
+
+def without(node: Map, *names: str) -> Map:
+    """The mapping without some keys."""
+    kept = {name: entry for name, entry in node.entries.items() if name not in names}
+    return Map(node.path, node.line, kept)
+
+
+def get(node: Node, name: str) -> Node | None:
+    """The value of a mapping's key; None when there is none or it says nothing."""
+    entry = node.entries.get(name) if isinstance(node, Map) else None
+    return None if entry is None or is_null(entry.value) else entry.value
+
+
+def same(one: Node, other: Node) -> bool:
+    """Whether two parts say the same, wherever they were written."""
+    match one, other:
+        case Scalar(), Scalar():
+            return one.text == other.text and is_null(one) == is_null(other)
+        case List(), List():
+            pairs = zip(one.items, other.items, strict=False)
+            return len(one.items) == len(other.items) and all(same(*pair) for pair in pairs)
+        case Map(), Map():
+            return one.entries.keys() == other.entries.keys() and all(
+                same(entry.value, other.entries[name].value) for name, entry in one.entries.items()
+            )
+        case _:
+            return False
+
+
 def is_null(node: Node) -> bool:
     """Whether nothing was written there."""
     return isinstance(node, Scalar) and node.plain and node.text in _NULLS

@@ -2,7 +2,7 @@
 
 Reads the C parser's events, never its composer, which recurses and crashes on deep nesting. Aliases
 share their node but count in full, so that a few hundred bytes cannot stand for a million nodes:
-whoever walks the tree later meets at most NODES_MAX nodes, at most DEPTH_MAX deep.
+whoever walks the tree later meets at most the budget's NODES_MAX, at most DEPTH_MAX deep.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import yaml
 
-from bayplan.compose.nodes import Entry, List, Map, Node, Scalar, Source, is_null
+from bayplan.compose.budget import Budget
+from bayplan.compose.nodes import Entry, List, Map, Node, Override, Reset, Scalar, Source, is_null
 from bayplan.compose.report import Report, invalid, shown
 from bayplan.errors import ProblemError
 
@@ -19,24 +20,23 @@ from bayplan.errors import ProblemError
 SOURCE_BYTES_MAX = 1024 * 1024
 #: Deepest nesting, counted through aliases.
 DEPTH_MAX = 64
-#: Most nodes of a file, each alias counted with all that it stands for.
-NODES_MAX = 100_000
 #: Most aliases of a file.
 ALIASES_MAX = 1_000
 
 _TAG = "tag:yaml.org,2002:"
 _SCALAR_TAGS = frozenset(_TAG + name for name in ("null", "bool", "int", "float"))
 _QUOTING_TAGS = frozenset({"!", _TAG + "str"})
-_TAGS = _SCALAR_TAGS | _QUOTING_TAGS | {_TAG + "map", _TAG + "seq"}
+_RESET, _OVERRIDE = "!reset", "!override"
+_TAGS = _SCALAR_TAGS | _QUOTING_TAGS | {_TAG + "map", _TAG + "seq", _RESET, _OVERRIDE}
 
 
-def parse(source: Source, report: Report) -> Node:
+def parse(source: Source, report: Report, budget: Budget) -> Node:
     """The tree of a file. Duplicate keys go to the report.
 
     Raises ProblemError when the bytes are not one YAML document within the limits.
     """
     text = _decode(source)
-    builder = _Builder(source.path, report)
+    builder = _Builder(source.path, report, budget)
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             builder.take(event)
@@ -87,12 +87,15 @@ class _Anchored(NamedTuple):
 class _Frame:
     """A collection that is still open: what it holds so far, and how deep that reaches."""
 
-    __slots__ = ("anchor", "children", "height", "is_map", "line", "nodes_before")
+    __slots__ = ("anchor", "children", "height", "is_map", "line", "nodes_before", "tag")
 
-    def __init__(self, *, is_map: bool, line: int, anchor: str | None, nodes_before: int) -> None:
+    def __init__(
+        self, *, is_map: bool, line: int, anchor: str | None, tag: str | None, nodes_before: int
+    ) -> None:
         self.is_map = is_map
         self.line = line
         self.anchor = anchor
+        self.tag = tag
         self.nodes_before = nodes_before
         self.children: list[Node] = []
         self.height = 1
@@ -101,13 +104,13 @@ class _Frame:
 class _Builder:
     """Makes a tree of events, without recursion. `root` is there after the last event."""
 
-    def __init__(self, path: str, report: Report) -> None:
+    def __init__(self, path: str, report: Report, budget: Budget) -> None:
         self.root: Node | None = None
         self._path = path
         self._report = report
+        self._budget = budget
         self._open: list[_Frame] = []
         self._anchors: dict[str, _Anchored] = {}
-        self._nodes = 0
         self._aliases = 0
 
     def take(self, event: yaml.Event) -> None:
@@ -129,9 +132,10 @@ class _Builder:
         self._check_tag(event.tag, line)
         if "\0" in event.value:
             raise self._refuse(line, "a value holds a NUL character", "remove the `\\0`")
-        plain = bool(event.implicit[0]) or event.tag in _SCALAR_TAGS
-        self._count(1, line)
-        node = Scalar(self._path, line, event.value, plain)
+        written_plain = event.tag == _OVERRIDE and not event.style
+        plain = bool(event.implicit[0]) or event.tag in _SCALAR_TAGS or written_plain
+        self._budget.add_nodes(self._path, line, 1)
+        node = self._tagged(Scalar(self._path, line, event.value, plain), event.tag)
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(node, 1, 0)
         self._add(node, 0)
@@ -139,19 +143,26 @@ class _Builder:
     def _begin(self, event: yaml.CollectionStartEvent, line: int) -> None:
         self._check_tag(event.tag, line)
         is_map = isinstance(event, yaml.MappingStartEvent)
-        self._open.append(_Frame(is_map=is_map, line=line, anchor=event.anchor, nodes_before=self._nodes))
-        self._count(1, line)
+        before = self._budget.nodes
+        self._open.append(
+            _Frame(is_map=is_map, line=line, anchor=event.anchor, tag=event.tag, nodes_before=before)
+        )
+        self._budget.add_nodes(self._path, line, 1)
         self._check_depth(0, line)
 
     def _end(self) -> None:
         frame = self._open.pop()
+        if not frame.is_map:
+            self._check_items(frame.children)
         node: Node = (
             Map(self._path, frame.line, self._entries(frame.children))
             if frame.is_map
             else List(self._path, frame.line, tuple(frame.children))
         )
+        node = self._tagged(node, frame.tag)
         if frame.anchor is not None:
-            self._anchors[frame.anchor] = _Anchored(node, self._nodes - frame.nodes_before, frame.height)
+            nodes = self._budget.nodes - frame.nodes_before
+            self._anchors[frame.anchor] = _Anchored(node, nodes, frame.height)
         self._add(node, frame.height)
 
     def _alias(self, name: str, line: int) -> None:
@@ -161,7 +172,7 @@ class _Builder:
         anchored = self._anchors.get(name)
         if anchored is None:
             raise self._refuse(line, f"the alias *{name} has no anchor &{name} that ends before it")
-        self._count(anchored.nodes, line)
+        self._budget.add_nodes(self._path, line, anchored.nodes)
         self._check_depth(anchored.height, line)
         self._add(anchored.node, anchored.height)
 
@@ -204,12 +215,17 @@ class _Builder:
             raise self._refuse(value.line, "a merge key `<<` takes mappings only", hint)
         return [node for node in nodes if isinstance(node, Map)]
 
-    def _count(self, nodes: int, line: int) -> None:
-        self._nodes += nodes
-        if self._nodes > NODES_MAX:
-            raise self._refuse(
-                line, f"the file stands for more than {NODES_MAX} values, aliases counted in full"
-            )
+    def _check_items(self, items: list[Node]) -> None:
+        for item in items:
+            if isinstance(item, Reset | Override):
+                hint = "write the tag before the whole list"
+                raise self._refuse(item.line, "an item of a list cannot be reset or overridden", hint)
+
+    def _tagged(self, node: Node, tag: str | None) -> Node:
+        """The node, wrapped as its tag wants it."""
+        if tag == _OVERRIDE:
+            return Override(node.path, node.line, node)
+        return Reset(node.path, node.line) if tag == _RESET else node
 
     def _check_depth(self, height: int, line: int) -> None:
         if len(self._open) + height > DEPTH_MAX:
@@ -217,7 +233,7 @@ class _Builder:
 
     def _check_tag(self, tag: str | None, line: int) -> None:
         if tag is not None and tag not in _TAGS:
-            raise self._refuse(line, f"the YAML tag {shown(tag)} is not supported yet", "remove the tag")
+            raise self._refuse(line, f"the YAML tag {shown(tag)} is not supported", "remove the tag")
 
     def _refuse(self, line: int, summary: str, hint: str = "") -> ProblemError:
         return invalid(f"{self._path}:{line}", summary, hint=hint)

@@ -1,27 +1,32 @@
-"""The loader: parse, put variables in, read what it says, build the stack. Pure.
+"""The loader: one tree out of all files, then what it says, then the stack. Pure.
 
 Bytes and an environment come in; a stack with its warnings, or one error with every problem, goes out.
-Files that the compose file names come through a function.
+Files that the compose files name come from the project folder, whatever stands behind that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from bayplan.compose import profiles as profile
 from bayplan.compose import schema, typed
 from bayplan.compose.build import build_service
 from bayplan.compose.check import check_file
 from bayplan.compose.fields import Field
 from bayplan.compose.files import Folder, StackFiles
-from bayplan.compose.interpolate import Variables, interpolate
+from bayplan.compose.include import model
+from bayplan.compose.interpolate import Variables, expand
 from bayplan.compose.names import parse_stack_name
-from bayplan.compose.nodes import Map, Source, describe, is_null
-from bayplan.compose.parse import parse
+from bayplan.compose.nodes import Map, Scalar, Source, get, is_null
+from bayplan.compose.opening import Opening, Scope
 from bayplan.compose.project import NO_FILES, ProjectFiles
 from bayplan.compose.report import FormError, Report, invalid
 from bayplan.compose.scope import Project
+from bayplan.errors import ProblemError
 from bayplan.model import FileKind, Model, StackSpec
+
+_PROJECT_NAME = "COMPOSE_PROJECT_NAME"
 
 
 class Loaded(Model, frozen=True, kw_only=True):
@@ -40,43 +45,65 @@ def load(
     project: ProjectFiles = NO_FILES,
     profiles: Sequence[str] = (),
     looked_for: str = "",
+    shown_dir: str | None = None,
 ) -> Loaded:
-    """The stack that a compose file describes.
+    """The stack that compose files describe, the later merged over the earlier.
 
-    An empty `stack_name` lets the file's `name` count. `project_dir` is absolute; relative paths start
-    there. `looked_for` is a sentence on the env file, for the error about a missing variable.
+    An empty `stack_name` lets COMPOSE_PROJECT_NAME count, then the files' `name`. `project_dir` is
+    absolute; relative paths start there, and what the files name must lie there. Without `profiles`,
+    COMPOSE_PROFILES enables them. `looked_for` is a sentence on the env file, for the error about a missing
+    variable; `shown_dir` is how places show the project folder, by default as the first file's folder.
     Raises ProblemError with one problem for each error, all INVALID and with file:line.
     """
     report = Report()
-    if len(files) != 1:
-        raise invalid("", f"{len(files)} compose files were given; merging several is not supported yet")
-    tree = _tree(files[0], report)
     usable = {name: value for name, value in environment.items() if _is_text(name + value)}
-    usable.setdefault("COMPOSE_PROJECT_NAME", stack_name)
-    tree = interpolate(tree, Variables(usable, looked_for), report)
-    _check_services(tree, report)
+    if stack_name:
+        usable[_PROJECT_NAME] = stack_name
+    if shown_dir is None:
+        shown_dir = str(PurePosixPath(files[0].path).parent) if files else ""
+    opening = Opening(project, project_dir, shown_dir, report)
+    try:
+        tree = _tree(files, usable, looked_for, project_dir, opening)
+    except ProblemError as error:
+        report.add(error)
+        report.finish()
+        raise
+    written = _service_names(tree)
+    tree = profile.with_active_services(tree, profile.enabled(profiles, usable), report)
     file = schema.file(Field(tree, "", tree.place, report))
-    stack = _stack_name(stack_name, file, report)
+    stack = _stack_name(stack_name or usable.get(_PROJECT_NAME, ""), file, report)
     declared = {FileKind.CONFIG: file.configs, FileKind.SECRET: file.secrets}
     contents = StackFiles(stack, Folder(project_dir, project), usable, declared, report)
     around = Project(stack, project_dir, usable, project, file.networks, file.volumes, contents, report)
     services = tuple(build_service(around, name, service) for name, service in file.services.items())
-    check_file(file, _service_names(tree), report)
+    check_file(file, written, report)
     report.finish()
     return Loaded(
         stack=StackSpec(name=stack, services=services, files=contents.all()), warnings=report.warnings
     )
 
 
-def _tree(source: Source, report: Report) -> Map:
-    """The file's mapping without the keys that are the user's own (`x-`). Raises ProblemError."""
-    tree = parse(source, report)
-    if not isinstance(tree, Map):
-        raise invalid(
-            tree.place, f"a compose file is a mapping, not {describe(tree)}", hint="begin it with `services:`"
-        )
-    entries = {name: entry for name, entry in tree.entries.items() if not name.startswith("x-")}
-    return Map(tree.path, tree.line, entries)
+def _tree(
+    files: Sequence[Source], usable: dict[str, str], looked_for: str, project_dir: Path, opening: Opening
+) -> Map:
+    """The tree of all files. Raises ProblemError when it cannot be had."""
+    if not files:
+        raise invalid("", "no compose file was given", hint="name one with -c FILE")
+    parsed = [opening.parsed(source) for source in files]
+    if not usable.get(_PROJECT_NAME):
+        usable[_PROJECT_NAME] = _written_name(parsed, usable)
+    tree = model(parsed, Scope(project_dir, Variables(usable, looked_for)), opening)
+    _check_services(tree, opening.report)
+    return tree
+
+
+def _written_name(parsed: Sequence[Map], usable: Mapping[str, str]) -> str:
+    """The last `name` of the files; it is a variable in all of them."""
+    names = [name.text for tree in parsed if isinstance(name := get(tree, "name"), Scalar)]
+    try:
+        return expand(names[-1], usable, lambda name: None) if names else ""
+    except ValueError:
+        return ""  # told when the file's variables are put in
 
 
 def _service_names(tree: Map) -> frozenset[str]:

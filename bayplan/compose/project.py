@@ -6,10 +6,13 @@ at all is the loader's to decide; here it is only looked.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, Protocol
+
+from bayplan.compose.report import invalid, shown
 
 
 class PathKind(StrEnum):
@@ -71,3 +74,19 @@ class Sent(ProjectFiles):
 
 
 NO_FILES = Sent()
+
+
+def locate(project_dir: Path, base: Path, written: str, what: str, place: str) -> Path:
+    """The absolute path of a file or folder that a compose file names, relative to `base`.
+
+    `what` names the key in the error. Raises ProblemError when the path leads out of the project folder.
+    """
+    path = Path(posixpath.normpath(base / written))
+    if "\0" in written or not path.is_relative_to(project_dir):
+        raise invalid(
+            place,
+            f"{what} {shown(written)} is outside the project folder",
+            f"the project folder is {project_dir}",
+            hint="move it there, or name a wider folder with --project-directory",
+        )
+    return path

@@ -87,6 +87,7 @@ def read(
         project=Disk(folder),
         profiles=profiles,
         looked_for=looked_for,
+        shown_dir=None if project_directory is None else str(project_directory),
     )
     return Loaded(stack=loaded.stack, warnings=(*report.warnings, *loaded.warnings))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bayplan.compose.envfiles import ENV_FILES_MAX
+from bayplan.compose.budget import TEXT_CHARS_MAX
 from bayplan.compose.decoders import NAMED_MAX
-from bayplan.compose.interpolate import TEXT_CHARS_MAX, VALUE_CHARS_MAX
+from bayplan.compose.envfiles import ENV_FILES_MAX
+from bayplan.compose.interpolate import VALUE_CHARS_MAX
 from bayplan.compose.ports import PORTS_MAX
 from bayplan.compose.report import SHOWN_CHARS_MAX, WARNINGS_MAX
 from tests.unit.compose.world import loaded, refusal, service, service_refusal, wrapped

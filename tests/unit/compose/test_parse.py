@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bayplan.compose import nodes
+from bayplan.compose.budget import NODES_MAX, Budget
 from bayplan.compose.nodes import List, Map, Node, Scalar, Source
-from bayplan.compose.parse import ALIASES_MAX, DEPTH_MAX, NODES_MAX, SOURCE_BYTES_MAX, parse
+from bayplan.compose.parse import ALIASES_MAX, DEPTH_MAX, SOURCE_BYTES_MAX, parse
 from bayplan.compose.report import Report
 from bayplan.errors import ProblemError
 
 
 def tree(text: str | bytes) -> Node:
     report = Report()
-    root = parse(Source("f.yml", text.encode() if isinstance(text, str) else text), report)
+    root = parse(Source("f.yml", text.encode() if isinstance(text, str) else text), report, Budget())
     report.finish()
     return root
 
@@ -111,7 +112,7 @@ def test_all_duplicate_keys_are_reported_with_both_places() -> None:
         ("a: &a [*a]", "f.yml:1: the alias *a has no anchor"),
         ("[a]: b", "f.yml:1: a key is not a single value"),
         ("a: 1\nb:\n  <<: 3", "f.yml:3: a merge key"),
-        ("a: !reset [1]", "f.yml:1: the YAML tag '!reset' is not supported yet"),
+        ("a: !rest [1]", "f.yml:1: the YAML tag '!rest' is not supported"),
         ("a: !!python/object:os.system x", "f.yml:1: the YAML tag"),
     ],
 )

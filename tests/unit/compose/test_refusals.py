@@ -367,11 +367,6 @@ def test_every_key_that_is_not_supported_is_refused_by_name(path: str) -> None:
             assert any(f"{where} is not supported yet" in line for line in refusal(text)), where
 
 
-def test_several_files_are_refused_for_now() -> None:
-    sources = [Source("a.yml", b"services: {}"), Source("b.yml", b"services: {}")]
-    with pytest.raises(ProblemError, match="merging several is not supported yet"):
-        load("shop", sources, {}, Path("/srv"))
-
 
 @pytest.mark.parametrize("name", ["Shop", "a b", "-a"])
 def test_a_bad_name_of_a_stack_is_refused(name: str) -> None:
