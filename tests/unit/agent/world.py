@@ -14,13 +14,15 @@ from bayplan.model import (
     Assignments,
     ContainerSpec,
     Desired,
+    FileKind,
+    FileMount,
     Health,
     HealthCheck,
     Inventory,
     Now,
     TaskStatus,
 )
-from bayplan.session import Hello, Report, Welcome
+from bayplan.session import Files, FilesWanted, Hello, Report, Welcome
 
 CommandT = TypeVar("CommandT")
 IDENTITY = ev.NodeRef(node_id="n1", cluster_id="c1")
@@ -54,6 +56,10 @@ class World:
         self.told: dict[str, TaskStatus] = {}
         self.gone: set[str] = set()
         self.engine: dict[str, ev.Container] = {}
+        #: What the controller has of configs and secrets, which digests it was asked for, and the disk.
+        self.contents: dict[str, bytes] = {}
+        self.asked: list[tuple[str, ...]] = []
+        self.disk: set[ev.StoredFile] = set()
         self.link = 0
         self.revision = 0
 
@@ -100,6 +106,10 @@ class World:
             self.gone.update(message.gone)
             if self.link_takes:
                 self.post(ev.Said(link=say.link))
+        elif isinstance(message, FilesWanted):
+            self.asked.append(message.digests)
+            if self.contents:
+                self.give(*message.digests)
 
     # --- the engine ---------------------------------------------------------------------------------
 
@@ -115,7 +125,7 @@ class World:
                 checked = self.core.state.tasks[task_id].spec is CHECKED
                 health = Health.STARTING if checked else Health.NONE
                 made = replace(self.engine[task_id], phase=ev.Phase.RUNNING, health=health, exit_code=None)
-                self.engine[task_id] = made
+                self.engine[task_id] = made = replace(made, changed_ms=self.mono_ms)
                 self.post(ev.ContainerStarted(container=made))
             case ev.StopContainer(task_id=task_id):
                 self.die(task_id, 0)
@@ -123,6 +133,14 @@ class World:
             case ev.RemoveContainer(task_id=task_id):
                 del self.engine[task_id]
                 self.post(ev.ContainerRemoved(task_id=task_id))
+            case ev.RunHooks(task_id=task_id, started_ms=started_ms):
+                self.post(ev.HooksDone(task_id=task_id, started_ms=started_ms))
+            case ev.WriteFile(file=file):
+                self.disk.add(file)
+                self.post(ev.FileWritten(file=file))
+            case ev.RemoveFile(file=file):
+                self.disk.discard(file)
+                self.post(ev.FileRemoved(file=file))
             case ev.PullImage(image=image):
                 self.post(ev.ImagePulled(image=image))
             case ev.RemoveNetwork(network=network):
@@ -165,6 +183,10 @@ class World:
     def cut(self) -> None:
         self.post(ev.LinkClosed(link=self.link, reason="cut"))
 
+    def give(self, *digests: str) -> None:
+        """The controller sends contents."""
+        self.hear(Files(contents={digest: self.contents[digest] for digest in digests}))
+
     def assign(self, *assignments: Assignment, spec: ContainerSpec = PLAIN) -> None:
         """The whole desired set."""
         self.revision += 1
@@ -196,6 +218,12 @@ def ready(**fields: Any) -> World:
     world.list_engine()
     world.connect()
     return world
+
+
+def mount(source: str, digest: str, kind: FileKind = FileKind.CONFIG, **fields: Any) -> FileMount:
+    """A config or secret below /etc of a container."""
+    given = {"target": f"/etc/{source}"} | fields
+    return FileMount(kind=kind, source=source, digest=digest, **given)
 
 
 def remembered(*assignments: Assignment, epoch: int = 1, revision: int = 1, **fields: Any) -> ev.Remembered:
