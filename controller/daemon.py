@@ -23,6 +23,7 @@ from controller.core import ControllerCore
 from controller.core.turn import Settings
 from controller.doors import servers
 from controller.doors.cluster import ClusterDoor, EventDoor, NodeDoor
+from controller.doors.files import FileDoor
 from controller.doors.gate import Gate
 from controller.doors.http import IDLE_CONNECTION_S, HttpDoor
 from controller.doors.join import JoinDoor
@@ -123,6 +124,7 @@ def _doors(gate: Gate, authority: Authority, config: Config) -> servers.Doors:
     return servers.Doors(
         stacks=StackDoor(gate),
         services=ServiceDoor(gate),
+        files=FileDoor(gate),
         tasks=TaskDoor(gate, agents, logs),
         nodes=NodeDoor(gate),
         registry=RegistryDoor(gate),

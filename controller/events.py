@@ -6,9 +6,9 @@ A ticket names a caller that waits for a Reply; doors make them, the core only h
 from __future__ import annotations
 
 from bayplan.errors import Problem
-from bayplan.model import Assignments, Model, StackSpec
-from bayplan.session import AgentSays, Dismissal, Hello, Preflight, Welcome
-from bayplan.views import ServiceChange
+from bayplan.model import Assignments, FileKind, Model, StackSpec
+from bayplan.session import AgentSays, Dismissal, Files, Hello, Preflight, Welcome
+from bayplan.views import Deployed, FileView, Plan
 from controller.records import Node
 
 # --- events -----------------------------------------------------------------------------------------
@@ -39,12 +39,29 @@ class SessionLost(Model, frozen=True, kw_only=True, tag=True):
 
 
 class DeployAsked(Model, frozen=True, kw_only=True, tag=True):
-    """A user wants this stack."""
+    """A user wants this stack; with `check_index` only if that still is the stack's revision."""
 
     ticket: str
     stack: StackSpec
     prune: bool = False
-    dry_run: bool = False
+    check_index: int | None = None
+
+
+class PlanAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user wants to know what deploying this stack would do."""
+
+    ticket: str
+    stack: StackSpec
+    prune: bool = False
+
+
+class RollbackAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user wants an older revision of a stack; 0 is the one before the current."""
+
+    ticket: str
+    stack: str
+    revision: int = 0
+    check_index: int | None = None
 
 
 class RemoveAsked(Model, frozen=True, kw_only=True, tag=True):
@@ -60,6 +77,39 @@ class ScaleAsked(Model, frozen=True, kw_only=True, tag=True):
     ticket: str
     service: str
     replicas: int
+
+
+class FileCreateAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user wants a new config or secret."""
+
+    ticket: str
+    kind: FileKind
+    name: str
+    content: bytes
+    labels: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<FileCreateAsked {self.kind.value} {self.name}>"
+
+
+class FileUpdateAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user wants other content in a config or secret."""
+
+    ticket: str
+    kind: FileKind
+    name: str
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"<FileUpdateAsked {self.kind.value} {self.name}>"
+
+
+class FileRemoveAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user wants a config or secret to go."""
+
+    ticket: str
+    kind: FileKind
+    name: str
 
 
 class CallerLeft(Model, frozen=True, kw_only=True, tag=True):
@@ -95,8 +145,13 @@ Event = (
     | AgentSaid
     | SessionLost
     | DeployAsked
+    | PlanAsked
+    | RollbackAsked
     | RemoveAsked
     | ScaleAsked
+    | FileCreateAsked
+    | FileUpdateAsked
+    | FileRemoveAsked
     | CallerLeft
     | TokenMade
     | JoinAsked
@@ -110,15 +165,20 @@ class Send(Model, frozen=True, kw_only=True, tag=True):
 
     node_id: str
     session_id: str
-    message: Welcome | Assignments | Preflight | Dismissal
+    message: Welcome | Assignments | Preflight | Files | Dismissal
 
 
 class Reply(Model, frozen=True, kw_only=True, tag=True):
-    """Answer a ticket: with a value, or with a problem."""
+    """Answer a ticket: with a value, or with problems."""
 
     ticket: str
-    value: tuple[ServiceChange, ...] | tuple[str, ...] | Scaled | Node | None = None
-    problem: Problem | None = None
+    value: Answer = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def problem(self) -> Problem | None:
+        """The first problem: it gives the exit code."""
+        return self.problems[0] if self.problems else None
 
 
 class Scaled(Model, frozen=True, kw_only=True, tag=True):
@@ -127,6 +187,16 @@ class Scaled(Model, frozen=True, kw_only=True, tag=True):
     service: str
     before: int
     after: int
+
+
+class FileChanged(Model, frozen=True, kw_only=True, tag=True):
+    """A config or secret with its new content; `rolled` are the full names of the services that mount it."""
+
+    file: FileView
+    rolled: tuple[str, ...] = ()
+
+
+Answer = Deployed | Plan | tuple[str, ...] | Scaled | FileChanged | Node | None
 
 
 class Publish(Model, frozen=True, kw_only=True, tag=True):

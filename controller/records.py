@@ -6,7 +6,7 @@ A record is stored whole under its kind and key; a change is a Put or a Drop.
 
 from __future__ import annotations
 
-from bayplan.model import Availability, Desired, Inventory, Model, ServiceSpec
+from bayplan.model import Availability, Desired, FileKind, Inventory, Model, ServiceSpec, StackSpec
 
 
 class Cluster(Model, frozen=True, kw_only=True, tag=True):
@@ -77,15 +77,75 @@ class Service(Model, frozen=True, kw_only=True, tag=True):
 
 
 class ServiceVersion(Model, frozen=True, kw_only=True, tag=True):
-    """One version of a service's spec, kept while a task runs it or it is the current one."""
+    """One version of a service's spec, kept while a task runs it or it is the current one.
+
+    `image_digest` is what its image's name meant on the nodes that were asked; empty where they differ.
+    """
 
     service_id: str
     version: int
     spec: ServiceSpec
+    image_digest: str = ""
 
     @property
     def key(self) -> str:
         return f"{self.service_id}/{self.version}"
+
+
+class StackRevision(Model, frozen=True, kw_only=True, tag=True):
+    """A stack as it was after a change; one without services says that the stack was removed.
+
+    `spec` has no contents; `digests` says which each of its own files had, by `kind/name`.
+    """
+
+    stack: str
+    revision: int
+    spec: StackSpec
+    cause: str
+    time_ms: int
+    digests: dict[str, str] = {}
+
+    @property
+    def key(self) -> str:
+        return f"{self.stack}/{self.revision}"
+
+    def __repr__(self) -> str:
+        return f"<StackRevision {self.stack} {self.revision} {self.cause}>"
+
+
+class File(Model, frozen=True, kw_only=True, tag=True):
+    """A config or secret by its name; `stack` is empty for one that was made by name."""
+
+    kind: FileKind
+    name: str
+    digest: str
+    version: int
+    size_bytes: int
+    stack: str = ""
+    labels: dict[str, str] = {}
+    created_ms: int = 0
+    updated_ms: int = 0
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind.value}/{self.name}"
+
+    def __repr__(self) -> str:
+        return f"<File {self.key} v{self.version} of {self.stack or 'nobody'}>"
+
+
+class FileContent(Model, frozen=True, kw_only=True, tag=True):
+    """A content by its keyed digest, kept while a file, a version of a service or a revision refers to it."""
+
+    digest: str
+    content: bytes
+
+    @property
+    def key(self) -> str:
+        return self.digest
+
+    def __repr__(self) -> str:
+        return f"<FileContent {self.digest[:12]}>"
 
 
 class Task(Model, frozen=True, kw_only=True, tag=True):
@@ -115,7 +175,7 @@ class Task(Model, frozen=True, kw_only=True, tag=True):
         return f"<Task {self.id} {self.service_id}.{self.slot} v{self.version} {wish} on {place}>"
 
 
-Record = Cluster | Node | JoinToken | Service | ServiceVersion | Task
+Record = Cluster | Node | JoinToken | Service | ServiceVersion | Task | StackRevision | File | FileContent
 
 
 class Put(Model, frozen=True, kw_only=True, tag=True):

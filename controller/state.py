@@ -13,16 +13,20 @@ from dataclasses import dataclass, field
 from bayplan.lifecycle import ENDED, ON_NODE, TaskState
 from bayplan.model import Instance, NodeStatus, Resources, ServiceSpec, TaskStatus
 from bayplan.views import Event
+from controller.contents import Contents
 from controller.records import (
     Change,
     Cluster,
     Drop,
+    File,
+    FileContent,
     JoinToken,
     Node,
     Put,
     Record,
     Service,
     ServiceVersion,
+    StackRevision,
     Task,
 )
 
@@ -80,6 +84,11 @@ class State:
         self.tokens: dict[str, JoinToken] = {}
         self.services: dict[str, Service] = {}
         self.specs: dict[tuple[str, int], ServiceSpec] = {}
+        #: What the image's name of a version meant when it was deployed.
+        self.image_digests: dict[tuple[str, int], str] = {}
+        self.history: dict[str, dict[int, StackRevision]] = {}
+        self.files: dict[str, File] = {}
+        self.contents = Contents()
         self.tasks: dict[str, Task] = {}
         self.lives: dict[str, Life] = {}
         self.statuses: dict[str, TaskStatus] = {}
@@ -115,7 +124,15 @@ class State:
             case Service() as service:
                 self._put_service(service)
             case ServiceVersion() as version:
-                self.specs[version.service_id, version.version] = version.spec
+                self._put_version(version)
+            case StackRevision() as revision:
+                self._put_revision(revision)
+            case File() as file:
+                self._drop_file(file.key)
+                self.files[file.key] = file
+                self.contents.refer((file.digest,), 1)
+            case FileContent() as content:
+                self.contents.put(content)
             case Task() as task:
                 self._put_task(task)
 
@@ -146,7 +163,14 @@ class State:
                 self._drop_service(change.key)
             case "ServiceVersion":
                 service_id, _, version = change.key.rpartition("/")
-                self.specs.pop((service_id, int(version)), None)
+                self._drop_version(service_id, int(version))
+            case "StackRevision":
+                stack, _, revision = change.key.rpartition("/")
+                self._drop_revision(stack, int(revision))
+            case "File":
+                self._drop_file(change.key)
+            case "FileContent":
+                self.contents.drop(change.key)
             case "JoinToken":
                 self.tokens.pop(change.key, None)
             case "Node":
@@ -174,6 +198,36 @@ class State:
         self._by_service.pop(service_id, None)
         self.exposures.pop(service_id, None)
         self.forget_failures(service_id)
+
+    def _put_version(self, version: ServiceVersion) -> None:
+        self._drop_version(version.service_id, version.version)
+        self.specs[version.service_id, version.version] = version.spec
+        self.image_digests[version.service_id, version.version] = version.image_digest
+        self.contents.refer(_mounted(version.spec), 1)
+
+    def _drop_version(self, service_id: str, version: int) -> None:
+        spec = self.specs.pop((service_id, version), None)
+        self.image_digests.pop((service_id, version), None)
+        if spec is not None:
+            self.contents.refer(_mounted(spec), -1)
+
+    def _put_revision(self, revision: StackRevision) -> None:
+        self._drop_revision(revision.stack, revision.revision)
+        self.history.setdefault(revision.stack, {})[revision.revision] = revision
+        self.contents.refer(_kept(revision), 1)
+
+    def _drop_revision(self, stack: str, number: int) -> None:
+        revision = self.history.get(stack, {}).pop(number, None)
+        if revision is None:
+            return
+        self.contents.refer(_kept(revision), -1)
+        if not self.history[stack]:
+            del self.history[stack]
+
+    def _drop_file(self, key: str) -> None:
+        file = self.files.pop(key, None)
+        if file is not None:
+            self.contents.refer((file.digest,), -1)
 
     # --- questions ---
 
@@ -249,5 +303,19 @@ class State:
         yield from self.tokens.values()
         yield from self.services.values()
         for (service_id, version), spec in self.specs.items():
-            yield ServiceVersion(service_id=service_id, version=version, spec=spec)
+            digest = self.image_digests[service_id, version]
+            yield ServiceVersion(service_id=service_id, version=version, spec=spec, image_digest=digest)
         yield from self.tasks.values()
+        for revisions in self.history.values():
+            yield from revisions.values()
+        yield from self.files.values()
+        yield from self.contents.records()
+
+
+def _mounted(spec: ServiceSpec) -> tuple[str, ...]:
+    return tuple(file.digest for file in spec.container.files)
+
+
+def _kept(revision: StackRevision) -> tuple[str, ...]:
+    mounted = (digest for spec in revision.spec.services for digest in _mounted(spec))
+    return (*revision.digests.values(), *mounted)

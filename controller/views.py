@@ -5,7 +5,7 @@ from __future__ import annotations
 from bayplan.lifecycle import ALIVE, TaskState
 from bayplan.model import Desired, NodeStatus
 from bayplan.views import NodeView, RegistryEntry, ServiceView, StackView, TaskView
-from controller.core import placing
+from controller.core import history, placing
 from controller.decide import registry
 from controller.records import Service, Task
 from controller.state import State
@@ -108,6 +108,7 @@ def _stack_view(state: State, name: str) -> StackView:
         services=len(rows),
         desired=sum(row.desired for row in rows),
         ready=sum(row.ready for row in rows),
+        revision=history.index(state, name),
     )
 
 

@@ -11,7 +11,8 @@ from typing import assert_never
 from bayplan.model import Now
 from bayplan.session import PreflightResult
 from bayplan.step import Step
-from controller.core import joins, sessions, stacks
+from controller.core import file_requests, files, joins, sessions, stacks
+from controller.core.requests import Requests
 from controller.core.settling import Settler
 from controller.core.turn import Settings, Turn
 from controller.events import (
@@ -19,8 +20,13 @@ from controller.events import (
     CallerLeft,
     DeployAsked,
     Event,
+    FileCreateAsked,
+    FileRemoveAsked,
+    FileUpdateAsked,
     JoinAsked,
+    PlanAsked,
     RemoveAsked,
+    RollbackAsked,
     ScaleAsked,
     SessionLost,
     SessionOpened,
@@ -40,11 +46,11 @@ class ControllerCore:
         self._rng = rng
         self._settings = settings or Settings()
         state.default_reservation = self._settings.default_reservation
-        self._deploys = stacks.Deploys()
+        self._requests = Requests()
         self._settler = Settler()
         self._last_ms = now.mono_ms
         self._nodes_due_ms: int | None = now.mono_ms
-        self._deploys_due_ms: int | None = None
+        self._requests_due_ms: int | None = None
         for life in state.lives.values():
             life.heard_ms = now.mono_ms
         self._unseen = set(state.services)
@@ -62,13 +68,13 @@ class ControllerCore:
         self._unseen.clear()
         if self._nodes_due_ms is not None and now.mono_ms >= self._nodes_due_ms:
             self._nodes_due_ms = sessions.judge_all(turn)
-        if self._deploys_due_ms is not None and now.mono_ms >= self._deploys_due_ms:
-            self._deploys_due_ms = self._deploys.wake(turn)
+        if self._requests_due_ms is not None and now.mono_ms >= self._requests_due_ms:
+            self._requests_due_ms = self._requests.wake(turn)
         return self._done(turn)
 
     def wake_at(self) -> int | None:
         """When a lease, a delay or a deadline ends next."""
-        dues = (self._nodes_due_ms, self._deploys_due_ms, self._settler.wake_at())
+        dues = (self._nodes_due_ms, self._requests_due_ms, self._settler.wake_at())
         return min((due for due in dues if due is not None), default=None)
 
     def _turn(self, now: Now) -> Turn:
@@ -76,8 +82,9 @@ class ControllerCore:
         return Turn(self.state, self._rng, self._settings, now)
 
     def _done(self, turn: Turn) -> Step:
-        self._deploys.give_up(turn)
+        self._requests.give_up(turn)
         self._settler.settle(turn)
+        files.collect(turn)
         self._last_ms = turn.now.mono_ms
         return turn.done()
 
@@ -88,19 +95,21 @@ class ControllerCore:
                 self._judge_soon(turn)
             case AgentSaid(message=PreflightResult() as answer):
                 sessions.agent_said(turn, event)
-                self._deploys.answered(turn, event.node_id, answer.ticket, answer.faults)
+                self._requests.answered(turn, event.node_id, answer)
             case AgentSaid():
                 sessions.agent_said(turn, event)
             case SessionLost():
                 sessions.session_lost(turn, event)
                 self._judge_soon(turn)
-            case DeployAsked() | ScaleAsked():
-                self._deploys.asked(turn, event)
-                self._deploys_due_ms = self._deploys.wake(turn)
+            case DeployAsked() | PlanAsked() | RollbackAsked() | ScaleAsked():
+                self._requests.asked(turn, event)
+                self._requests_due_ms = self._requests.wake(turn)
             case RemoveAsked():
                 stacks.remove_asked(turn, event)
             case CallerLeft():
-                self._deploys.caller_left(turn, event)
+                self._requests.caller_left(event)
+            case FileCreateAsked() | FileUpdateAsked() | FileRemoveAsked():
+                file_requests.asked(turn, event)
             case TokenMade():
                 joins.token_made(turn, event)
             case JoinAsked():

@@ -6,7 +6,8 @@ import msgspec
 
 from bayplan.lifecycle import ALIVE, ENDED, TaskState, may_follow
 from bayplan.model import NodeStatus, TaskStatus
-from bayplan.session import Dismissal, Goodbye, Report, Welcome
+from bayplan.session import Dismissal, FilesWanted, Goodbye, Report, Welcome
+from controller.core import files
 from controller.core.turn import Turn
 from controller.decide import liveness, restarts
 from controller.events import AgentSaid, SessionLost, SessionOpened
@@ -89,6 +90,8 @@ def agent_said(turn: Turn, event: AgentSaid) -> None:
         _take_gone(turn, event.node_id, event.message.gone)
         if event.message.revision == life.revision:
             _take_gone(turn, event.node_id, _never_there(turn, event.node_id))
+    elif isinstance(event.message, FilesWanted):
+        files.wanted(turn, event.node_id, event.message.digests)
     elif isinstance(event.message, Goodbye):
         name = turn.state.nodes[event.node_id].name
         turn.note("node", name, f"its agent stops: {event.message.reason or 'asked to'}")

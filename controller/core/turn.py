@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 
-from bayplan.errors import Problem
+from bayplan.errors import Problem, ProblemError
 from bayplan.model import Model, Now, Resources
-from bayplan.session import Dismissal, Preflight, Welcome
+from bayplan.policy import Privilege
+from bayplan.session import Dismissal, Files, Preflight, Welcome
 from bayplan.step import Step
-from bayplan.views import Event, ServiceChange
+from bayplan.views import Event
 from controller.decide.liveness import Timing
 from controller.decide.reservations import DEFAULT_RESERVATION
-from controller.events import Command, Publish, Reply, Scaled, Send
-from controller.records import Change, Node, Put, Record, drop
+from controller.events import Answer, Command, Publish, Reply, Send
+from controller.records import Change, Put, Record, drop
 from controller.state import State
 
 #: Letters of an id: no vowels and no look-alikes, so that none spells a word or is misread.
@@ -28,6 +29,13 @@ class Settings(Model, frozen=True, kw_only=True):
     preflight_ms: int = 600_000
     #: What a task sets aside whose service declares neither a reservation nor a limit.
     default_reservation: Resources = DEFAULT_RESERVATION
+    #: What containers may be given beyond the ordinary.
+    allowed: frozenset[Privilege] = frozenset()
+    #: Keys the digests of configs' and secrets' contents.
+    file_key: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"<Settings {self.timing} allow {sorted(self.allowed)}>"
 
 
 class Turn:
@@ -57,17 +65,18 @@ class Turn:
         self.state.apply(change)
         self._changes.append(change)
 
-    def reply(
-        self,
-        ticket: str,
-        value: tuple[ServiceChange, ...] | tuple[str, ...] | Scaled | Node | None = None,
-        *,
-        problem: Problem | None = None,
-    ) -> None:
+    def reply(self, ticket: str, value: Answer = None, *, problem: Problem | None = None) -> None:
         """Answer a caller once this turn is durable."""
-        self._commands.append(Reply(ticket=ticket, value=value, problem=problem))
+        problems = () if problem is None else (problem,)
+        self._commands.append(Reply(ticket=ticket, value=value, problems=problems))
 
-    def send(self, node_id: str, message: Welcome | Preflight | Dismissal, session_id: str = "") -> None:
+    def refuse(self, ticket: str, error: ProblemError) -> None:
+        """Answer a caller with all problems of an error."""
+        self._commands.append(Reply(ticket=ticket, problems=error.problems))
+
+    def send(
+        self, node_id: str, message: Welcome | Preflight | Files | Dismissal, session_id: str = ""
+    ) -> None:
         """Say something in a node's session (the current one, if none is named)."""
         session = session_id or self.state.lives[node_id].session_id
         self._commands.append(Send(node_id=node_id, session_id=session, message=message))

@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from bayplan.errors import Problem, ProblemKind
-from bayplan.model import MountKind, PortCheck, PreflightFault, ServiceSpec
+from bayplan.model import Mount, MountKind, PortCheck, PreflightFault, ServiceSpec
 from bayplan.session import Preflight
 from controller.decide.filters import PortKey, port_keys
 
 
 def questions(
-    ticket: str, placed: Iterable[tuple[str, ServiceSpec]], ours: Mapping[str, frozenset[PortKey]]
+    ticket: str,
+    placed: Mapping[str, Sequence[ServiceSpec]],
+    running: Mapping[str, Set[str]],
+    ours: Mapping[str, frozenset[PortKey]],
 ) -> dict[str, Preflight]:
-    """By node id, what to ask. `placed` are (node id, spec); ports that our own tasks hold are not asked."""
-    by_node: dict[str, list[ServiceSpec]] = {}
-    for node_id, spec in placed:
-        by_node.setdefault(node_id, []).append(spec)
-    return {node: _question(ticket, specs, ours.get(node, frozenset())) for node, specs in by_node.items()}
+    """By node id, what to ask. `placed` are the specs of new tasks, `running` images that run already
+    (only what they mean is asked); ports that our own tasks hold are not asked."""
+    return {
+        node: _question(ticket, placed.get(node, ()), running.get(node, set()), ours.get(node, frozenset()))
+        for node in {*placed, *running}
+    }
 
 
-def _question(ticket: str, specs: list[ServiceSpec], ours: frozenset[PortKey]) -> Preflight:
+def _question(
+    ticket: str, specs: Sequence[ServiceSpec], running: Set[str], ours: frozenset[PortKey]
+) -> Preflight:
     containers = [spec.container for spec in specs]
     held = {(number, protocol) for number, protocol, _ in ours}
     ports = {key for each in containers for key in port_keys(each.ports) if key[:2] not in held}
-    paths = {m.source for each in containers for m in each.mounts if m.kind is MountKind.BIND}
+    paths = {mount.source for each in containers for mount in each.mounts if _must_exist(mount)}
     return Preflight(
         ticket=ticket,
-        images=tuple(sorted({each.image for each in containers})),
+        images=tuple(sorted({each.image for each in containers} | running)),
         ports=tuple(PortCheck(port=port, protocol=proto, host_ip=ip) for port, proto, ip in sorted(ports)),
         paths=tuple(sorted(paths)),
     )
+
+
+def _must_exist(mount: Mount) -> bool:
+    return mount.kind is MountKind.BIND and not mount.create_source
+
+
+def concerns(fault: PreflightFault, specs: Sequence[ServiceSpec], running: Set[str]) -> bool:
+    """Whether a fault is about new tasks of these specs, and not about an image that only runs already."""
+    needed = {spec.container.image for spec in specs}
+    return bool(specs) and (fault.subject in needed or fault.subject not in running)
 
 
 def problem(node: str, faults: tuple[PreflightFault, ...], specs: Iterable[ServiceSpec]) -> Problem:

@@ -66,8 +66,8 @@ class Gate:
             raise
         finally:
             del self._callers[ticket]
-        if reply.problem is not None:
-            raise ProblemError(reply.problem)
+        if reply.problems:
+            raise ProblemError(*reply.problems)
         return reply.value
 
     async def read(self) -> State:

@@ -17,6 +17,7 @@ from bayplan.v1 import (
     agent_pb2_grpc,
     cluster_pb2_grpc,
     event_pb2_grpc,
+    file_pb2_grpc,
     join_pb2_grpc,
     node_pb2_grpc,
     registry_pb2_grpc,
@@ -27,6 +28,7 @@ from bayplan.v1 import (
 from bayplan.v1.agent_pb2 import DESCRIPTOR as AGENT
 from bayplan.v1.cluster_pb2 import DESCRIPTOR as CLUSTER
 from bayplan.v1.event_pb2 import DESCRIPTOR as EVENT
+from bayplan.v1.file_pb2 import DESCRIPTOR as FILE
 from bayplan.v1.node_pb2 import DESCRIPTOR as NODE
 from bayplan.v1.registry_pb2 import DESCRIPTOR as REGISTRY
 from bayplan.v1.service_pb2 import DESCRIPTOR as SERVICE
@@ -34,6 +36,7 @@ from bayplan.v1.stack_pb2 import DESCRIPTOR as STACK
 from bayplan.v1.task_pb2 import DESCRIPTOR as TASK
 from controller.doors.access import AccessInterceptor, Listener
 from controller.doors.cluster import ClusterDoor, EventDoor, NodeDoor
+from controller.doors.files import FileDoor
 from controller.doors.join import JoinDoor
 from controller.doors.registry import RegistryDoor
 from controller.doors.sessions import AgentDoor
@@ -55,6 +58,7 @@ class Doors:
         *,
         stacks: StackDoor,
         services: ServiceDoor,
+        files: FileDoor,
         tasks: TaskDoor,
         nodes: NodeDoor,
         registry: RegistryDoor,
@@ -68,6 +72,7 @@ class Doors:
         self._adders = {
             STACK: (stack_pb2_grpc.add_StackServiceServicer_to_server, stacks),
             SERVICE: (service_pb2_grpc.add_ServiceServiceServicer_to_server, services),
+            FILE: (file_pb2_grpc.add_FileServiceServicer_to_server, files),
             TASK: (task_pb2_grpc.add_TaskServiceServicer_to_server, tasks),
             NODE: (node_pb2_grpc.add_NodeServiceServicer_to_server, nodes),
             REGISTRY: (registry_pb2_grpc.add_RegistryServiceServicer_to_server, registry),

@@ -8,8 +8,9 @@ from typing import Any
 from bayplan.v1 import service_pb2, service_pb2_grpc, stack_pb2, stack_pb2_grpc
 from bayplan.wire import from_pb, to_pb
 from controller import views
+from controller.core import history
 from controller.doors.gate import Context, Gate, answers
-from controller.events import DeployAsked, RemoveAsked, ScaleAsked
+from controller.events import DeployAsked, PlanAsked, RemoveAsked, RollbackAsked, ScaleAsked
 from controller.names import find_service
 
 #: Changes of a stack within this time are shown together: a view is whole, and its readers are people.
@@ -26,12 +27,41 @@ class StackDoor(stack_pb2_grpc.StackServiceServicer):
     async def Deploy(self, request: stack_pb2.DeployRequest, context: Context) -> Any:
         """Decides, asks the nodes, commits; replies when it is durable."""
         stack = from_pb(request.stack)
-        changes = await self._gate.ask(
-            lambda ticket: DeployAsked(
-                ticket=ticket, stack=stack, prune=request.prune, dry_run=request.dry_run
+        expected = _expected(request)
+        deployed = await self._gate.ask(
+            lambda ticket: DeployAsked(ticket=ticket, stack=stack, prune=request.prune, check_index=expected)
+        )
+        return stack_pb2.DeployResponse(deployed=to_pb(deployed))
+
+    @answers
+    async def PlanStack(self, request: stack_pb2.PlanStackRequest, context: Context) -> Any:
+        """The same way as Deploy, up to the commit."""
+        stack = from_pb(request.stack)
+        plan = await self._gate.ask(lambda ticket: PlanAsked(ticket=ticket, stack=stack, prune=request.prune))
+        return stack_pb2.PlanStackResponse(plan=to_pb(plan))
+
+    @answers
+    async def Rollback(self, request: stack_pb2.RollbackRequest, context: Context) -> Any:
+        """Deploys an older revision again."""
+        expected = _expected(request)
+        deployed = await self._gate.ask(
+            lambda ticket: RollbackAsked(
+                ticket=ticket, stack=request.stack, revision=request.revision, check_index=expected
             )
         )
-        return stack_pb2.DeployResponse(changes=[to_pb(change) for change in changes])
+        return stack_pb2.RollbackResponse(deployed=to_pb(deployed))
+
+    @answers
+    async def GetStack(self, request: stack_pb2.GetStackRequest, context: Context) -> Any:
+        """A stack as it was deployed."""
+        revision = history.find(await self._gate.read(), request.stack, request.revision)
+        return stack_pb2.GetStackResponse(stack=to_pb(revision.spec), revision=revision.revision)
+
+    @answers
+    async def ListRevisions(self, request: stack_pb2.ListRevisionsRequest, context: Context) -> Any:
+        """A stack's history."""
+        rows = history.views(await self._gate.read(), request.stack)
+        return stack_pb2.ListRevisionsResponse(revisions=[to_pb(row) for row in rows])
 
     @answers
     async def Remove(self, request: stack_pb2.RemoveRequest, context: Context) -> Any:
@@ -59,6 +89,10 @@ class StackDoor(stack_pb2_grpc.StackServiceServicer):
                 yield stack_pb2.WatchStackResponse(
                     services=[to_pb(row) for row in services], tasks=[to_pb(row) for row in tasks]
                 )
+
+
+def _expected(request: stack_pb2.DeployRequest | stack_pb2.RollbackRequest) -> int | None:
+    return request.check_index if request.HasField("check_index") else None
 
 
 class ServiceDoor(service_pb2_grpc.ServiceServiceServicer):

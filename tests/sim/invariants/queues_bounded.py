@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.doors.session import OUTGOING_MESSAGES_MAX
-from controller.core.stacks import DEPLOYS_OPEN_MAX
+from controller.core.requests import OPEN_MAX
 from controller.decide.reconcile import HISTORY_PER_SLOT
 from tests.sim.invariants.base import Part, View
 
@@ -29,7 +29,7 @@ class QueuesBounded:
             if len(session.others) > OUTGOING_MESSAGES_MAX:
                 return f"{len(session.others)} messages wait for {session.node_id}"
         state = world.state
-        if len(control.core._deploys.open) > DEPLOYS_OPEN_MAX:
+        if len(control.core._requests.open) > OPEN_MAX:
             return "too many deploys are open"
         slots = sum(max(service.replicas, 1) for service in state.services.values())
         if len(state.tasks) > (slots + 20) * TASKS_PER_SLOT_MAX:

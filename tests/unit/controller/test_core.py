@@ -34,7 +34,7 @@ def test_an_unchanged_deploy_changes_nothing(world: World) -> None:
     before = world.tasks()
     world.log.clear()
     reply = world.deploy(stack(service()))
-    assert [change.action.value for change in reply.value] == ["same"]
+    assert [change.action.value for change in reply.value.changes] == ["same"]
     assert world.tasks() == before
     assert world.log == []
 

@@ -1,0 +1,90 @@
+"""A proposal as a plan that people read: what changes, where new tasks would go, what stands against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bayplan import diff
+from bayplan.errors import Problem
+from bayplan.model import ServiceSpec
+from bayplan.views import FieldChange, Plan, PlannedTask, Reservation, ServiceAction, ServicePlan
+from controller.core import history, trial
+from controller.core.proposals import Proposal
+from controller.core.trial import TrialTask
+from controller.core.turn import Turn
+from controller.decide import deploy, order, words
+from controller.decide.reservations import reserve
+from controller.state import State
+
+#: Tasks of one service that a plan lists; tasks that fit nowhere come first.
+TASKS_SHOWN_MAX = 100
+#: Changed fields of one service that a plan lists.
+FIELDS_SHOWN_MAX = 100
+
+
+def plan(turn: Turn, proposal: Proposal, tasks: tuple[TrialTask, ...], faults: tuple[Problem, ...]) -> Plan:
+    """The plan. `faults` are what nodes said against it."""
+    specs = [change.spec for change in proposal.changes if change.spec is not None]
+    waves = order.waves(specs)
+    by_service: dict[str, list[TrialTask]] = {}
+    for task in tasks:
+        by_service.setdefault(task.service, []).append(task)
+    return Plan(
+        stack=proposal.stack,
+        index=history.index(turn.state, proposal.stack),
+        services=tuple(
+            _service(turn, change, by_service.get(change.name, []), waves) for change in proposal.changes
+        ),
+        files=tuple(change.shown() for change in proposal.files),
+        problems=(*proposal.problems, *trial.problems(tasks), *faults),
+    )
+
+
+def _service(
+    turn: Turn, change: deploy.Change, tasks: list[TrialTask], waves: Mapping[str, int]
+) -> ServicePlan:
+    spec = change.spec
+    if spec is None:
+        return ServicePlan(change=change.shown())
+    return ServicePlan(
+        change=change.shown(),
+        fields=_fields(turn.state, change, spec),
+        tasks=_tasks(turn.state, tasks),
+        wave=waves[spec.name],
+        rolls=words.rolls(spec) if change.action is ServiceAction.UPDATE else "",
+        reservation=_reservation(turn, spec),
+        image_before=change.image_before,
+        image_after=change.image_after,
+        place=spec.places.get("service", ""),
+    )
+
+
+def _reservation(turn: Turn, spec: ServiceSpec) -> Reservation:
+    return reserve(spec, turn.settings.default_reservation)
+
+
+def _fields(state: State, change: deploy.Change, spec: ServiceSpec) -> tuple[FieldChange, ...]:
+    if change.service is None:
+        return ()
+    found = diff.service_fields(state.spec_of(change.service), spec)
+    if len(found) <= FIELDS_SHOWN_MAX:
+        return found
+    rest = FieldChange(path=f"({len(found) - FIELDS_SHOWN_MAX} more fields)")
+    return (*found[:FIELDS_SHOWN_MAX], rest)
+
+
+def _tasks(state: State, tasks: list[TrialTask]) -> tuple[PlannedTask, ...]:
+    ordered = sorted(tasks, key=lambda task: bool(task.node_id))
+    shown = [
+        PlannedTask(
+            name=task.name,
+            node=state.nodes[task.node_id].name if task.node_id else "",
+            reasons=task.reasons,
+        )
+        for task in ordered[:TASKS_SHOWN_MAX]
+    ]
+    if len(ordered) > TASKS_SHOWN_MAX:
+        last = ordered[-1]
+        node = state.nodes[last.node_id].name if last.node_id else ""
+        shown.append(PlannedTask(name=words.more_tasks(len(ordered) - TASKS_SHOWN_MAX), node=node))
+    return tuple(shown)
