@@ -19,8 +19,9 @@ CPU_MILLIS_MAX = 1_000_000_000
 _NUMBER = r"[0-9]{1,19}(?:\.[0-9]{1,19})?"
 _BYTES = re.compile(rf"\s*({_NUMBER})\s*(?:([kmgtp])i?)?b?\s*", re.IGNORECASE | re.ASCII)
 _CPUS = re.compile(rf"\s*({_NUMBER}|\.[0-9]{{1,19}})\s*", re.ASCII)
-_DURATION = re.compile(rf"(?:{_NUMBER}(?:ns|us|µs|μs|ms|s|m|h))+", re.ASCII)
-_DURATION_PART = re.compile(rf"({_NUMBER})(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+_PART = rf"((?:{_NUMBER}|\.[0-9]{{1,19}}))(ns|us|µs|μs|ms|s|m|h|d|w)"
+_DURATION = re.compile(rf"(?:{_PART})+", re.ASCII)
+_DURATION_PART = re.compile(_PART, re.ASCII)
 
 _BYTES_OF = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4, "p": 1024**5}
 _MS_OF = {
@@ -32,6 +33,8 @@ _MS_OF = {
     "s": Decimal(1000),
     "m": Decimal(60_000),
     "h": Decimal(3_600_000),
+    "d": Decimal(86_400_000),
+    "w": Decimal(604_800_000),
 }
 
 
@@ -51,21 +54,35 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_duration_ms(text: str) -> int:
-    """Milliseconds of "1m30s", "10s", "500ms", "1.5h" or "0"; parts of a millisecond count as one.
+    """Milliseconds of "1m30s", "10s", "500ms", "1.5h", "1d" or "0"; parts of a millisecond count as one.
 
     Raises ValueError for any other form and for more than DURATION_MS_MAX.
     """
+    return int(_duration_ms(text).to_integral_value(rounding=ROUND_CEILING))
+
+
+def parse_duration_us(text: str) -> int:
+    """Microseconds of a duration, or of a bare number, as the engine's CPU periods are written.
+
+    Raises ValueError for any other form and for more than DURATION_MS_MAX.
+    """
+    if re.fullmatch(r"\s*[0-9]{1,15}\s*", text, re.ASCII):
+        return int(text)
+    return int((_duration_ms(text) * 1000).to_integral_value(rounding=ROUND_CEILING))
+
+
+def _duration_ms(text: str) -> Decimal:
     text = text.strip()
     if text == "0":
-        return 0
+        return Decimal(0)
     if _DURATION.fullmatch(text) is None:
         hint = f", for seconds: {text}s" if re.fullmatch(_NUMBER, text, re.ASCII) else ""
         raise ValueError(f"{_shown(text)} is not a duration: write it like 1m30s, 10s, 500ms or 1h{hint}")
-    total = sum(Decimal(number) * _MS_OF[unit] for number, unit in _DURATION_PART.findall(text))
-    amount = int(Decimal(total).to_integral_value(rounding=ROUND_CEILING))
-    if amount > DURATION_MS_MAX:
+    parts = (Decimal(number) * _MS_OF[unit] for number, unit in _DURATION_PART.findall(text))
+    total = sum(parts, Decimal(0))
+    if total > DURATION_MS_MAX:
         raise ValueError(f"{_shown(text)} is too long for a duration: at most 290 years")
-    return amount
+    return total
 
 
 def parse_cpus(text: str) -> int:
@@ -93,6 +110,14 @@ def format_bytes(amount: int) -> str:
         if abs(amount) >= scale:
             return f"{amount / scale:.1f}".removesuffix(".0") + f" {unit}"
     return f"{amount} B"
+
+
+def exact_bytes(amount: int) -> str:
+    """The size as `parse_bytes` reads it back, exactly, in the largest unit: "64M", "1536K", "1000"."""
+    for unit, scale in (("G", 1024**3), ("M", 1024**2), ("K", 1024)):
+        if amount and amount % scale == 0:
+            return f"{amount // scale}{unit}"
+    return str(amount)
 
 
 def format_duration_ms(amount_ms: int) -> str:

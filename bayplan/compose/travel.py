@@ -137,7 +137,7 @@ def _ship(
     source = placed.value.source
     what = f"services.{service} mounts {shown(source)}, which"
     mounts = [_config(files, item, what, placed.place) for item in items]
-    kind = "as a config" if items[0].target == placed.value.target else f"as {len(items)} configs"
+    kind = "as a config" if len(items) == 1 else f"as {len(items)} configs"
     files.report.warn(placed.place, f"services.{service} ships {source} {kind}; read-only in the container")
     return mounts
 

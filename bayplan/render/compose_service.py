@@ -1,0 +1,158 @@
+"""A service's spec as an entry of `services` in a compose file: its container, its order, `deploy`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from bayplan.model import (
+    Dependency,
+    DependencyCondition,
+    DeviceRequest,
+    FailureAction,
+    RestartCondition,
+    RestartPolicy,
+    ServiceMode,
+    ServiceSpec,
+    UpdateOrder,
+    UpdatePolicy,
+)
+from bayplan.render.compose_container import Entries, container, duration_unless, written
+from bayplan.render.compose_names import Names
+from bayplan.units import exact_bytes
+
+_MODES = {
+    ServiceMode.REPLICATED: None,
+    ServiceMode.GLOBAL: "global",
+    ServiceMode.REPLICATED_JOB: "replicated-job",
+    ServiceMode.GLOBAL_JOB: "global-job",
+}
+_CONDITIONS = {
+    DependencyCondition.STARTED: "service_started",
+    DependencyCondition.HEALTHY: "service_healthy",
+    DependencyCondition.COMPLETED: "service_completed_successfully",
+}
+_RESTARTS = {
+    RestartCondition.ANY: "any",
+    RestartCondition.ON_FAILURE: "on-failure",
+    RestartCondition.NONE: "none",
+}
+
+
+def service(spec: ServiceSpec, names: Names) -> Entries:
+    """The whole entry, in the order in which people write it."""
+    entries = container(spec.container, spec.name, names)
+    entries["depends_on"] = _depends_on(spec.depends_on)
+    entries["deploy"] = _deploy(spec)
+    return written(entries) or {}
+
+
+def _depends_on(dependencies: tuple[Dependency, ...]) -> list[str] | Entries | None:
+    if all(each == Dependency(service=each.service, required=True) for each in dependencies):
+        return [each.service for each in dependencies] or None
+    return {
+        each.service: written(
+            {
+                "condition": _CONDITIONS[each.condition],
+                "restart": each.restart or None,
+                "required": None if each.required else False,
+            }
+        )
+        for each in dependencies
+    }
+
+
+def _deploy(spec: ServiceSpec) -> Entries | None:
+    return written(
+        {
+            "mode": _MODES[spec.mode],
+            "replicas": None if spec.replicas == 1 else spec.replicas,
+            "labels": spec.labels or None,
+            "endpoint_mode": spec.endpoint_mode or None,
+            "resources": _resources(spec),
+            "placement": _placement(spec),
+            "restart_policy": _restart(spec.restart, always=spec.mode is not ServiceMode.REPLICATED),
+            "update_config": _update(spec.update),
+            "rollback_config": _update(spec.rollback),
+        }
+    )
+
+
+def _resources(spec: ServiceSpec) -> Entries | None:
+    limits, reserved = spec.container.limits, spec.reservations
+    return written(
+        {
+            "limits": written({"cpus": _cpus(limits.cpu_millis), "memory": _bytes(limits.memory_bytes)}),
+            "reservations": written(
+                {
+                    "cpus": _cpus(reserved.cpu_millis),
+                    "memory": _bytes(reserved.memory_bytes),
+                    "devices": [_request(each) for each in spec.container.device_requests] or None,
+                    "generic_resources": [
+                        {"discrete_resource_spec": {"kind": kind, "value": value}}
+                        for kind, value in spec.generic.items()
+                    ]
+                    or None,
+                }
+            ),
+        }
+    )
+
+
+def _request(request: DeviceRequest) -> Entries | None:
+    return written(
+        {
+            "capabilities": list(request.capabilities),
+            "driver": request.driver or None,
+            "count": "all" if request.count < 0 else request.count or None,
+            "device_ids": list(request.device_ids) or None,
+            "options": request.options or None,
+        }
+    )
+
+
+def _placement(spec: ServiceSpec) -> Entries | None:
+    return written(
+        {
+            "constraints": list(spec.constraints) or None,
+            "preferences": [{"spread": each} for each in spec.preferences] or None,
+            "max_replicas_per_node": spec.max_replicas_per_node or None,
+        }
+    )
+
+
+def _restart(policy: RestartPolicy, *, always: bool) -> Entries | None:
+    """The policy; the condition always where the mode has another default."""
+    usual = RestartPolicy()
+    same = policy.condition is usual.condition and not always
+    return written(
+        {
+            "condition": None if same else _RESTARTS[policy.condition],
+            "delay": duration_unless(policy.delay_ms, usual.delay_ms),
+            "max_attempts": policy.max_attempts or None,
+            "window": duration_unless(policy.window_ms, usual.window_ms),
+        }
+    )
+
+
+def _update(policy: UpdatePolicy) -> Entries | None:
+    usual = UpdatePolicy()
+    return written(
+        {
+            "parallelism": None if policy.parallelism == usual.parallelism else policy.parallelism,
+            "delay": duration_unless(policy.delay_ms, usual.delay_ms),
+            "order": "start-first" if policy.order is UpdateOrder.START_FIRST else None,
+            "monitor": duration_unless(policy.monitor_ms, usual.monitor_ms),
+            "max_failure_ratio": policy.max_failure_ratio or None,
+            "failure_action": None
+            if policy.failure_action is FailureAction.PAUSE
+            else str(policy.failure_action),
+        }
+    )
+
+
+def _cpus(millis: int) -> str | None:
+    return f"{Decimal(millis) / 1000:f}" if millis else None
+
+
+def _bytes(amount: int) -> str | None:
+    return exact_bytes(amount) if amount else None
