@@ -1,7 +1,7 @@
-"""From the typed file to the stack: names made full, paths absolute, defaults put in.
+"""From the typed file to the services of the stack: names made full, paths absolute, defaults put in.
 
 Checks what one service can be checked for by itself; what services have to do with each other is
-`check`'s. Pure: the content of env files comes through the files that it is given.
+`check`'s and `order`'s. Pure: the content of files comes through the project's files.
 """
 
 from __future__ import annotations
@@ -9,82 +9,97 @@ from __future__ import annotations
 from bayplan.compose import typed
 from bayplan.compose.container import container
 from bayplan.compose.fields import Placed
+from bayplan.compose.images import image_of
+from bayplan.compose.networks import with_links
+from bayplan.compose.order import dependencies, with_completion
 from bayplan.compose.report import Report, invalid
-from bayplan.compose.resources import replicas, resources, resources_place
+from bayplan.compose.resources import generic, replicas, resources, resources_place
 from bayplan.compose.scope import Project
-from bayplan.model import RestartPolicy, ServiceSpec, UpdatePolicy
+from bayplan.model import (
+    RestartCondition,
+    RestartPolicy,
+    ServiceMode,
+    ServiceSpec,
+    UpdatePolicy,
+)
+
+_JOBS = (ServiceMode.REPLICATED_JOB, ServiceMode.GLOBAL_JOB)
 
 
-def build_service(project: Project, name: str, placed: Placed[typed.Service]) -> ServiceSpec:
-    """The service as the cluster runs it; what is wrong goes to the project's report."""
+def build_services(project: Project) -> tuple[ServiceSpec, ...]:
+    """All services as the cluster runs them; what is wrong goes to the project's report."""
+    specs = {name: _service(project, name, placed) for name, placed in project.services.items()}
+    specs = with_links(project, project.services, specs)
+    return tuple(with_completion(project.services, specs, project.report).values())
+
+
+def _service(project: Project, name: str, placed: Placed[typed.Service]) -> ServiceSpec:
     service = placed.value
-    deploy = service.deploy
-    _check_image(project.report, name, placed)
-    limits, reservations = resources(project.report, name, service)
+    report, deploy = project.report, service.deploy
+    limits, reservations = resources(report, name, service)
     return ServiceSpec(
         name=name,
-        container=container(project, name, service, limits),
-        replicas=replicas(project.report, name, service),
+        container=container(project, name, service, image_of(project, name, placed), limits),
+        mode=deploy.mode or ServiceMode.REPLICATED,
+        replicas=replicas(report, name, service),
         reservations=reservations,
+        generic=generic(service),
         constraints=deploy.placement.constraints,
+        preferences=deploy.placement.preferences,
         max_replicas_per_node=deploy.placement.max_replicas_per_node,
-        restart=_restart(project.report, name, service),
-        update=_update(deploy.update_config),
+        restart=_restart(report, name, service),
+        update=_rollout(deploy.update_config),
+        rollback=_rollout(deploy.rollback_config),
+        endpoint_mode=deploy.endpoint_mode,
+        depends_on=dependencies(name, project.services),
         labels=deploy.labels,
         places=_places(placed),
     )
 
 
-def _check_image(report: Report, name: str, placed: Placed[typed.Service]) -> None:
-    service = placed.value
-    if "image" in service.places:
-        return
-    if "build" in service.places:
-        report.add(
-            invalid(
-                service.places["build"],
-                f"services.{name} has `build` but no `image`: nothing is built here",
-                hint="build it with `docker build -t NAME:TAG`, push it, and write `image: NAME:TAG`",
-            )
-        )
-    else:
-        report.add(invalid(placed.place, f"services.{name} has no image", hint="add `image: NAME:TAG`"))
-
-
 def _restart(report: Report, name: str, service: typed.Service) -> RestartPolicy:
-    usual = RestartPolicy()
+    """The policy of `deploy`, or else of `restart`. A job that succeeded is never started again."""
+    job = service.deploy.mode in _JOBS
+    usual = RestartPolicy(condition=RestartCondition.ON_FAILURE if job else RestartCondition.ANY)
     policy = service.deploy.restart_policy
     if policy is None:
-        return service.restart or usual
-    if service.restart is not None:
-        report.warn(service.places["restart"], f"services.{name}.restart gives way to deploy.restart_policy")
-    return RestartPolicy(
-        condition=policy.condition or usual.condition,
-        delay_ms=usual.delay_ms if policy.delay is None else policy.delay,
-        max_attempts=policy.max_attempts or usual.max_attempts,
-        window_ms=policy.window or usual.window_ms,
-    )
+        found = service.restart or usual
+    else:
+        if service.restart is not None:
+            problem = f"services.{name}.restart gives way to deploy.restart_policy"
+            report.warn(service.places["restart"], problem)
+        found = RestartPolicy(
+            condition=policy.condition or usual.condition,
+            delay_ms=usual.delay_ms if policy.delay is None else policy.delay,
+            max_attempts=policy.max_attempts or usual.max_attempts,
+            window_ms=policy.window or usual.window_ms,
+        )
+    if job and found.condition is RestartCondition.ANY:
+        place = service.deploy.places.get("restart_policy") or service.places["restart"]
+        problem = f"services.{name} is a job, which ends with success, but it is always started again"
+        report.add(invalid(place, problem, hint="write on-failure, or remove the policy"))
+    return found
 
 
-def _update(update: typed.Update) -> UpdatePolicy:
+def _rollout(update: typed.Update) -> UpdatePolicy:
     usual = UpdatePolicy()
     return UpdatePolicy(
         parallelism=usual.parallelism if update.parallelism is None else update.parallelism,
         delay_ms=update.delay or usual.delay_ms,
+        order=update.order or usual.order,
+        monitor_ms=usual.monitor_ms if update.monitor is None else update.monitor,
+        max_failure_ratio=update.max_failure_ratio or usual.max_failure_ratio,
+        failure_action=update.failure_action or usual.failure_action,
     )
 
 
 def _places(placed: Placed[typed.Service]) -> dict[str, str]:
+    """Where each key of the service and of its `deploy` was written, so that later errors can say so."""
     service = placed.value
     deploy = service.deploy
-    places = {
-        "service": placed.place,
-        "image": service.places.get("image"),
-        "ports": service.places.get("ports"),
-        "resources": resources_place(service) or placed.place,
-        "constraints": deploy.placement.places.get("constraints"),
-        "volumes": service.places.get("volumes"),
-        "replicas": deploy.places.get("replicas") or service.places.get("scale"),
-        "healthcheck": service.places.get("healthcheck"),
-    }
-    return {field: place for field, place in places.items() if place}
+    found = {**deploy.places, **deploy.placement.places, **service.places}
+    found["service"] = placed.place
+    found["resources"] = resources_place(service) or placed.place
+    if "scale" in found:
+        found.setdefault("replicas", found["scale"])
+    return {field: place for field, place in found.items() if field not in ("deploy", "placement")}

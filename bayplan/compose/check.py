@@ -1,9 +1,10 @@
-"""What the parts of a file have to do with each other: dependencies, ports, external volumes."""
+"""What the services of a file have to do with each other: dependencies, circles, published ports."""
 
 from __future__ import annotations
 
 from bayplan.compose import typed
 from bayplan.compose.fields import Placed
+from bayplan.compose.order import check_circles
 from bayplan.compose.report import Report, invalid, shown
 from bayplan.model import PortSpec, Protocol
 from bayplan.nearest import did_you_mean
@@ -15,11 +16,7 @@ def check_file(file: typed.File, written: frozenset[str], report: Report) -> Non
     """Puts into the report what does not fit together. `written` has all services' names."""
     for name, service in file.services.items():
         _check_dependencies(name, service.value, written, report)
-    for name, volume in file.volumes.items():
-        if volume.value.name and not volume.value.external:
-            hint = "remove it, or add `external: true`"
-            place = volume.value.places["name"]
-            report.add(invalid(place, f"volumes.{name}.name is not supported yet", hint=hint))
+    check_circles(file.services, report)
     _check_ports(file, report)
 
 

@@ -6,26 +6,32 @@ schema's business.
 
 from __future__ import annotations
 
+import ipaddress
 import re
+from collections.abc import Callable
 from typing import TypeVar
 
+from bayplan.compose import typed
 from bayplan.compose.fields import (
     Decoder,
     Field,
     Placed,
     Typed,
     each,
+    flag,
     loose_text,
+    one_or_each,
     pairs,
+    placed,
     text,
     via,
     whole,
 )
-from bayplan.compose.names import parse_name
+from bayplan.compose.names import parse_alias, parse_name
 from bayplan.compose.nodes import List, Map, Scalar, is_null
 from bayplan.compose.report import FormError, invalid, shown
 from bayplan.model import RestartCondition, RestartPolicy
-from bayplan.units import parse_bytes, parse_cpus, parse_duration_ms
+from bayplan.units import parse_bytes, parse_cpus, parse_duration_ms, parse_duration_us
 
 #: Most entries of `services`, `networks` or `volumes`.
 NAMED_MAX = 1_000
@@ -34,15 +40,31 @@ COUNT_MAX = 2**32 - 1
 #: Least memory limit that an engine takes, in bytes.
 MEMORY_BYTES_MIN = 6 * 1024 * 1024
 
-_SIGNAL = re.compile(r"(?:SIG)?[A-Z][A-Z0-9]*(?:[+-][0-9]{1,2})?|[0-9]{1,2}")
+_SIGNAL = re.compile(
+    r"(?:SIG)?(?:ABRT|ALRM|BUS|CHLD|CLD|CONT|FPE|HUP|ILL|INT|IO|IOT|KILL|PIPE|POLL|PROF|PWR|QUIT|SEGV|STKFLT"
+    r"|STOP|SYS|TERM|TRAP|TSTP|TTIN|TTOU|URG|USR1|USR2|VTALRM|WINCH|XCPU|XFSZ|RTM(?:IN|AX)(?:[+-][0-9]{1,2})?)"
+    r"|[0-9]{1,2}"
+)
 _CAPABILITY = re.compile(r"[A-Z][A-Z_]*")
 _HOST = re.compile(r"(?P<name>[^:=\s]+)[:=](?P<address>\S+)")
-_TEMPLATE = re.compile(r"\{\{\s*\.(?:Node|Task|Service)\b")
+_PLACEHOLDER = re.compile(r"\{\{-?\s*([^{}]*?\.(?:Node|Service|Task)\b[^{}]*?)\s*-?\}\}")
+_PLACEHOLDERS = frozenset(
+    {
+        ".Node.Hostname",
+        ".Node.ID",
+        ".Service.ID",
+        ".Service.Name",
+        ".Task.ID",
+        ".Task.Name",
+        ".Task.Slot",
+    }
+)
 
 S = TypeVar("S", bound=Typed)
 
 size = via(parse_bytes)
 duration = via(parse_duration_ms)
+microseconds = via(parse_duration_us)
 cpus = via(parse_cpus)
 count = whole(0, COUNT_MAX)
 
@@ -64,37 +86,28 @@ def absolute_path(field: Field) -> str:
     return text(field)
 
 
-def untemplated(field: Field) -> str:
-    """Text without Swarm's templates, which nobody would fill in."""
-    value = text(field)
-    if _TEMPLATE.search(value):
-        raise field.refuse("holds a template of Docker Swarm ({{.Node...}}), which is not supported yet")
-    return value
+def templated(field: Field) -> str:
+    """Text in which the node fills in Swarm's placeholders, such as `{{.Task.Slot}}`."""
+    return _known_placeholders(field, text(field))
 
 
 def environment(field: Field) -> dict[str, str | None]:
-    """The service's own variables."""
+    """The service's own variables; placeholders in their values are filled in on the node."""
     values = pairs(field)
-    for name, value in values.items():
-        if value and _TEMPLATE.search(value):
-            problem = f"has a template of Docker Swarm in {shown(name)}, which is not supported yet"
-            raise field.refuse(problem, hint="remove the {{...}}")
+    for value in values.values():
+        if value and "{{" in value:
+            _known_placeholders(field, value)
     return values
 
 
-def env_files(field: Field) -> tuple[Placed[str], ...]:
-    """Paths as written, with their places. The long form is refused by name."""
-    if isinstance(field.node, Scalar):
-        return (Placed(field.place, text(field)),)
-    return each(_env_file)(field)
-
-
-def _env_file(field: Field) -> Placed[str]:
-    if isinstance(field.node, Map):
-        raise field.refuse(
-            "in its long form (path, required, format) is not supported yet", hint="write the path alone"
-        )
-    return Placed(field.place, text(field))
+def _known_placeholders(field: Field, written: str) -> str:
+    for placeholder in _PLACEHOLDER.findall(written):
+        if placeholder not in _PLACEHOLDERS:
+            names = ", ".join(f"{{{{{name}}}}}" for name in sorted(_PLACEHOLDERS))
+            raise field.refuse(
+                f"holds the unknown placeholder {shown(placeholder)}", hint=f"write one of {names}"
+            )
+    return written
 
 
 def health_test(field: Field) -> tuple[str, ...]:
@@ -109,7 +122,9 @@ def health_test(field: Field) -> tuple[str, ...]:
     if kind in ("CMD", "CMD-SHELL") and len(parts) == 1:
         raise field.refuse(f"has nothing to run after {kind}")
     if kind == "CMD-SHELL" and len(parts) > 2:
-        raise field.refuse("has several lines after CMD-SHELL", hint='write one, or begin with "CMD"')
+        field.warn(
+            "has several texts after CMD-SHELL: the first is the whole command, the others its $0, $1..."
+        )
     return parts
 
 
@@ -132,9 +147,9 @@ def restart(field: Field) -> RestartPolicy:
 
 def stop_signal(field: Field) -> str:
     """A signal by name or number."""
-    signal = text(field)
+    signal = text(field).upper()
     if _SIGNAL.fullmatch(signal) is None:
-        raise field.refuse(f"is not a signal: {shown(signal)}", hint="write it like SIGTERM or 15")
+        raise field.refuse(f"is not a signal: {shown(text(field))}", hint="write it like SIGTERM or 15")
     return signal
 
 
@@ -205,23 +220,120 @@ def _check_name(field: Field, name: str) -> None:
         raise invalid(field.place, str(error), hint=error.hint) from error
 
 
-def external(field: Field) -> bool:
-    """`external` of a volume: true or false; its old form, a mapping with a name, is refused by name."""
-    if isinstance(field.node, Map):
-        raise field.refuse(
-            "with a name inside is not supported yet", hint="write `external: true` and `name: ...`"
-        )
-    if text(field) not in ("true", "false"):
-        raise field.refuse(f"shall be true or false, not {shown(text(field))}")
-    return text(field) == "true"
+def external(field: Field) -> str | None:
+    """`external`: None when false, the name of its old form `{name: ...}`, else empty."""
+    if not isinstance(field.node, Map):
+        return "" if flag(field) else None
+    names = [text(child) for key, child in field.entries() if key == "name"]
+    if not names:
+        raise field.refuse("shall be true, false, or a mapping with a name", hint="write `external: true`")
+    return names[0]
 
 
-def only(word: str, hint: str) -> Decoder[str]:
-    """The only supported word; others are refused by name."""
+def ratio(field: Field) -> float:
+    """A share, from 0 to 1."""
+    try:
+        value = float(text(field))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise field.refuse(f"shall be a share from 0 to 1, not {shown(text(field))}")
+    return value
+
+
+def swap_limit(field: Field) -> int:
+    """Memory and swap together in bytes; -1 is without limit."""
+    return -1 if text(field) == "-1" else size(field)
+
+
+def pids(field: Field) -> int:
+    """The most processes; 0 or -1 is without limit, and becomes -1: an absent key is the node's default."""
+    return whole(-1, 2**31 - 1)(field) or -1
+
+
+def address(versions: tuple[int, ...] = (4, 6)) -> Decoder[str]:
+    """An IP address in canonical form."""
 
     def read(field: Field) -> str:
-        if text(field) != word:
-            raise field.refuse(f"{shown(text(field))} is not supported yet", hint=hint)
-        return word
+        try:
+            found = ipaddress.ip_address(text(field).strip())
+        except ValueError:
+            found = None
+        if found is None or found.version not in versions:
+            kind = f"IPv{versions[0]}" if len(versions) == 1 else "IP"
+            raise field.refuse(f"is not an {kind} address: {shown(text(field))}")
+        return str(found)
 
     return read
+
+
+def subnet(field: Field) -> str:
+    """A range of addresses in CIDR form."""
+    try:
+        return str(ipaddress.ip_network(text(field).strip(), strict=False))
+    except ValueError as error:
+        hint = "write it like 172.28.0.0/16"
+        raise field.refuse(f"is not a range of addresses: {shown(text(field))}", hint=hint) from error
+
+
+def fitting(pattern: str, what: str, good: str) -> Decoder[str]:
+    """A text of a form; `good` is an example of it."""
+    form = re.compile(pattern, re.ASCII)
+
+    def read(field: Field) -> str:
+        if form.fullmatch(text(field)) is None:
+            raise field.refuse(f"is not {what}: {shown(text(field))}", hint=f"write it like {good}")
+        return text(field)
+
+    return read
+
+
+mac_address = fitting(r"(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}", "a MAC address", "02:42:ac:11:00:03")
+cpu_set = fitting(r"\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*", "a set of CPUs", "0-3 or 0,2")
+
+
+def texts(read: Callable[[Field], str] = text) -> Decoder[tuple[str, ...]]:
+    """A single text or a list, each text once."""
+    decode = one_or_each(read)
+    return lambda field: tuple(dict.fromkeys(decode(field)))
+
+
+def hook(decode: Decoder[typed.Hook]) -> Decoder[typed.Hook]:
+    """A hook, which needs a command."""
+
+    def read(field: Field) -> typed.Hook:
+        found = decode(field)
+        if not found.command and "command" not in found.places:
+            raise field.refuse("has no command", hint="add `command: [...]`")
+        return found
+
+    return read
+
+
+def env_files(decode: Decoder[typed.EnvFile]) -> Decoder[tuple[Placed[typed.EnvFile], ...]]:
+    """A path, or a list of paths and of long forms, with their places."""
+
+    def read(field: Field) -> typed.EnvFile:
+        if not isinstance(field.node, Map):
+            return typed.EnvFile(path=text(field))
+        found = decode(field)
+        if not found.path:
+            raise field.refuse("has no path", hint="add `path: ./FILE`")
+        return found
+
+    either = one_or_each(placed(read))
+    return lambda field: (placed(read)(field),) if isinstance(field.node, Map) else either(field)
+
+
+def _link(field: Field) -> typed.Link:
+    service, _, alias = text(field).partition(":")
+    for name, parse in ((service, parse_name), (alias, parse_alias)):
+        if name or parse is parse_name:
+            via(parse)(field._replace(node=Scalar("", 0, name)))
+    return typed.Link(service=service, alias=alias)
+
+
+#: A service's `links`, with their places.
+links: Decoder[tuple[Placed[typed.Link], ...]] = one_or_each(placed(_link))
+#: Paths of files as written, with their places.
+paths: Decoder[tuple[Placed[str], ...]] = one_or_each(placed(text))

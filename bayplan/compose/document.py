@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from bayplan.compose import budget, decoders, interpolate, parse, ports, schema
-from bayplan.compose.fields import Keys, Support
+from bayplan.compose.fields import Key, Keys
 
 _HEAD = f"""# Compose files
 
-bayplan reads the files that `docker compose` and `docker stack deploy` read. What it does not honour yet
-is refused by name; nothing is dropped in silence. An error has its file and line, and the way out;
-several errors are reported together.
+bayplan reads the files that `docker compose` and `docker stack deploy` read, of every version. What it
+cannot honour is warned of or refused by name; nothing is dropped in silence. An error has its file and
+line, and the way out; several errors are reported together.
 
 - **YAML** has its meaning of version 1.2: `22:22` and `no` are text. A key written twice is an error. Merge
   keys (`<<`) and anchors work; keys that begin with `x-` are yours. A file has at most
@@ -32,7 +32,7 @@ several errors are reported together.
   `node.platform.arch` with `==` or `!=`.
 
 *yes*: as the specification says. *mapped*: in another way. *warned*: each use is told what happens
-instead. *refused*: an error, for now.
+instead. *refused*: an error, with the reason and what to write. `[]` stands for each item of a list.
 """
 
 
@@ -43,14 +43,12 @@ def document() -> str:
 
 def _section(path: str, keys: Keys) -> str:
     title = f"## `{path}`" if path else "## The file"
-    rows = [
-        f"| `{name}` | {key.support} | {'; '.join(filter(None, dict.fromkeys((key.note, key.warning))))} |"
-        for name, key in keys.items()
-        if key.support is not Support.REFUSED
-    ]
-    refused = ", ".join(f"`{name}`" for name, key in keys.items() if key.support is Support.REFUSED)
-    table = ["| key | | |", "|---|---|---|", *rows]
-    return "\n".join([title, "", *table, *(["", f"*refused*: {refused}"] if refused else []), ""])
+    rows = [f"| `{name}` | {key.support} | {_note(key)} |" for name, key in keys.items()]
+    return "\n".join([title, "", "| key | | |", "|---|---|---|", *rows, ""])
+
+
+def _note(key: Key) -> str:
+    return "; ".join(filter(None, dict.fromkeys((key.note, key.warning))))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The text of an env file to names and values: `.env`, `--env-file`, and a service's `env_file`.
 
-NAME=value, `export NAME=value`, NAME alone (takes the value of the environment), # comments, 'literal'
-and "with $variables and \\n" quotes, which may go on over lines. It reads no file.
+NAME=value, NAME: value, `export NAME=value`, NAME alone (takes the value of the environment), # comments,
+'literal' and "with $variables and \\n" quotes, which may go on over lines. It reads no file.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from bayplan.compose.report import Report, invalid, shown
 ENV_FILE_BYTES_MAX = 256 * 1024
 
 _LINE = re.compile(
-    r"""[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)[ \t]*
-    (?:=(?:
-        [ \t]*(?:'(?P<literal>[^']*)'|"(?P<quoted>(?:[^"\\]|\\.)*)")[ \t]*(?:\#[^\n]*)?
+    r"""[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_.\[\]-]*)[ \t]*
+    (?:[=:](?:
+        [ \t]*(?:'(?P<literal>(?:[^'\\]|\\.)*)'|"(?P<quoted>(?:[^"\\]|\\.)*)")[ \t]*(?:\#[^\n]*)?
       | (?![ \t]*['"])(?P<bare>[^\n]*)
     ))?\r?(?:\n|\Z)""",
     re.VERBOSE | re.DOTALL,
@@ -28,18 +28,26 @@ _LINE = re.compile(
 _COMMENT = re.compile(r"[ \t]#")
 _BLANK = re.compile(r"[ \t]*(?:\#[^\n]*)?\r?(?:\n|\Z)")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "$": "$$"}
+_ESCAPES = {
+    "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
+    "$": "$$", '"': '"', "\\": "\\",
+}  # fmt: skip
 
 
-def parse_env(source: Source, environment: Mapping[str, str], report: Report) -> dict[str, str | None]:
+def parse_env(
+    source: Source,
+    environment: Mapping[str, str],
+    report: Report,
+    earlier: Mapping[str, str] | None = None,
+) -> dict[str, str | None]:
     """Names and values in order; None for a name without a value that the environment lacks too.
 
-    Values may use variables of the environment and of earlier lines. Unset ones are warned of; what is
-    malformed goes to the report, by line.
+    Values may use variables of the environment, of earlier lines and of `earlier` files. Unset ones are
+    warned of; what is malformed goes to the report, by line.
     """
     text = _decode(source)
     values: dict[str, str | None] = {}
-    scope = dict(environment)
+    scope = {**(earlier or {}), **environment}
     position, line, chars = 0, 1, 0
     while position < len(text):
         place = f"{source.path}:{line}"
@@ -65,6 +73,21 @@ def parse_env(source: Source, environment: Mapping[str, str], report: Report) ->
     return values
 
 
+def parse_raw_env(source: Source, environment: Mapping[str, str]) -> dict[str, str | None]:
+    """Names and values of an env file of the format `raw`: nothing in a value has a meaning, as for the
+    engine's own `--env-file`. Raises ProblemError.
+    """
+    values: dict[str, str | None] = {}
+    for number, line in enumerate(_decode(source).splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.lstrip().partition("=")
+        if not name or any(character.isspace() for character in name):
+            raise invalid(f"{source.path}:{number}", f"{shown(line)} is not NAME=value")
+        values[name] = value if equals else environment.get(name)
+    return values
+
+
 def _decode(source: Source) -> str:
     if len(source.text) > ENV_FILE_BYTES_MAX:
         raise invalid(source.path, f"the env file is larger than {ENV_FILE_BYTES_MAX} bytes")
@@ -81,10 +104,10 @@ def _decode(source: Source) -> str:
 
 def _value(match: re.Match[str], scope: Mapping[str, str], place: str, report: Report) -> str | None:
     if match["literal"] is not None:
-        return match["literal"]
+        return match["literal"].replace("\\'", "'")
     raw = match["quoted"]
     if raw is not None:
-        raw = _ESCAPE.sub(lambda escape: _ESCAPES.get(escape[1], escape[1]), raw)
+        raw = _ESCAPE.sub(lambda escape: _ESCAPES.get(escape[1], escape[0]), raw)
     elif match["bare"] is not None:
         raw = _COMMENT.split(match["bare"], maxsplit=1)[0].strip()
     else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from bayplan.compose.nodes import Entry, List, Map, Node, Scalar, describe, is_null
@@ -83,13 +84,16 @@ class Support(StrEnum):
 class Key(NamedTuple):
     """A key of the specification: what becomes of it, and how it is read.
 
-    `note` is for the documentation and, of a refused key, the hint. `warning` is said at each use.
+    `note` is for the documentation; of a refused key it is the reason and the way out. `warning` is said at
+    each use. `keeps_empty`: an empty text is a value of its own, elsewhere it is as good as no key at all (a
+    variable that is not set).
     """
 
     support: Support
     decode: Decoder[Any] | None = None
     note: str = ""
     warning: str = ""
+    keeps_empty: bool = False
 
 
 Keys = Mapping[str, Key]
@@ -106,14 +110,14 @@ class Typed(Model, frozen=True, kw_only=True):
 S = TypeVar("S", bound=Typed)
 
 
-def yes(decode: Decoder[Any], note: str = "") -> Key:
+def yes(decode: Decoder[Any], note: str = "", keeps_empty: bool = False) -> Key:
     """A key that is honoured as the specification says."""
-    return Key(Support.YES, decode, note)
+    return Key(Support.YES, decode, note, keeps_empty=keeps_empty)
 
 
-def mapped(decode: Decoder[Any], note: str, warning: str = "") -> Key:
+def mapped(decode: Decoder[Any], note: str, warning: str = "", keeps_empty: bool = False) -> Key:
     """A key that is honoured in another way, told by the note."""
-    return Key(Support.MAPPED, decode, note, warning)
+    return Key(Support.MAPPED, decode, note, warning, keeps_empty)
 
 
 def warned(decode: Decoder[Any], warning: str) -> Key:
@@ -121,17 +125,23 @@ def warned(decode: Decoder[Any], warning: str) -> Key:
     return Key(Support.WARNED, decode, warning, warning)
 
 
-def refused(*names: str, note: str = "") -> dict[str, Key]:
-    """Keys of the specification that are an error for now."""
-    return dict.fromkeys(names, Key(Support.REFUSED, None, note))
+def refused(why: str, write: str) -> Key:
+    """A key of the specification that is an error: the reason, and what to write instead."""
+    return Key(Support.REFUSED, None, f"{why}: {write}")
 
 
 def struct(kind: type[S], keys: Keys, what: str) -> Decoder[S]:
-    """Reads a mapping with known keys into a struct whose fields have the keys' names.
+    """Reads a mapping with known keys into a struct whose fields have the keys' names; only a key that is
+    warned of, or was dealt with before (`done_before`), may have no field.
 
     Keys beginning with `x-` and keys without a value are left out; unknown and refused keys are errors.
     `what` is the thing's name in the error about an unknown key.
     """
+
+    fields = frozenset(kind.__struct_fields__)
+    for name, key in keys.items():
+        lost = key.support in (Support.YES, Support.MAPPED) and key.decode is not done_before
+        assert name in fields or not lost, f"{kind.__name__} has no field for {name}"
 
     def decode(field: Field) -> S:
         values: dict[str, Any] = {}
@@ -140,28 +150,40 @@ def struct(kind: type[S], keys: Keys, what: str) -> Decoder[S]:
             if name.startswith("x-"):
                 continue
             with field.report.collect():
-                read = known_key(child, name, keys, what)
-                if not is_null(child.node):
-                    places[name] = child.place
-                    values[name] = read(child)
+                key = known_key(child, name, keys, what)
+                if is_null(child.node):
+                    continue
+                places[name] = child.place
+                if key.keeps_empty or not _is_empty(child.node):
+                    value = _read(child, key)
+                    if name in fields:
+                        values[name] = value
         return kind(**values, places=places)
 
     return decode
 
 
-def known_key(field: Field, name: str, keys: Keys, what: str) -> Decoder[Any]:
-    """The decoder of a key; warns if the key asks for it. Raises ProblemError if it has none."""
+def known_key(field: Field, name: str, keys: Keys, what: str) -> Key:
+    """The row of a key. Raises ProblemError, with the nearest name, when there is none."""
     key = keys.get(name)
     if key is None:
         hint = did_you_mean(
             name, keys, otherwise="remove it, or begin its name with x- to keep it for yourself"
         )
         raise field.refuse(f"is not a key of {what}", hint=hint)
+    return key
+
+
+def _read(field: Field, key: Key) -> Any:
     if key.decode is None:
-        raise field.refuse("is not supported yet", hint=key.note or "remove the key")
+        raise field.refuse("is not supported", hint=key.note)
     if key.warning:
         field.warn(key.warning)
-    return key.decode
+    return key.decode(field)
+
+
+def _is_empty(node: Node) -> bool:
+    return isinstance(node, Scalar) and not node.text
 
 
 def text(field: Field) -> str:
@@ -179,9 +201,12 @@ def loose_text(field: Field) -> str:
     return "" if is_null(field.node) else value.lower() if value in _BOOLEANS else value
 
 
-def anything(field: Field) -> bool:
-    """Takes any value and says only that there is one."""
-    return not is_null(field.node)
+def anything(field: Field) -> None:
+    """Takes any value: that of a key without effect."""
+
+
+def done_before(field: Field) -> None:
+    """For a key with which the merging of the files has dealt before its value is read here."""
 
 
 def flag(field: Field) -> bool:
@@ -219,13 +244,13 @@ def whole(least: int, most: int) -> Decoder[int]:
     return decode
 
 
-def choice(choices: Mapping[str, T], unsupported: tuple[str, ...] = ()) -> Decoder[T]:
-    """One of some words. Words that the specification knows besides are refused by name."""
+def choice(choices: Mapping[str, T], refused: Mapping[str, str] = MappingProxyType({})) -> Decoder[T]:
+    """One of some words. `refused` are words that the specification knows besides, with the way out."""
 
     def decode(field: Field) -> T:
         word = text(field)
-        if word in unsupported:
-            raise field.refuse(f"{word} is not supported yet", hint=f"write {' or '.join(choices)}")
+        if word in refused:
+            raise field.refuse(f"{word} is not supported", hint=refused[word])
         if word not in choices:
             hint = did_you_mean(word, choices, otherwise=f"write {' or '.join(choices)}")
             raise field.refuse(f"has the unknown value {shown(word)}", hint=hint)

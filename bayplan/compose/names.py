@@ -7,10 +7,15 @@ import re
 from bayplan import constraints
 from bayplan.compose.report import FormError, shown
 from bayplan.limits import NAME_CHARS_MAX, SERVICE_NAME, STACK_NAME
+from bayplan.nearest import did_you_mean
 
 #: Longest image reference without its digest, as in Docker.
 IMAGE_CHARS_MAX = 255
 
+#: Longest name of a container on a network: what DNS allows (RFC 1035, 2.3.4).
+ALIAS_CHARS_MAX = 253
+
+_ALIAS = re.compile(rf"[A-Za-z0-9_*][A-Za-z0-9_.*-]{{0,{ALIAS_CHARS_MAX - 1}}}")
 _NAME_HINT = f"letters, digits, '-' and '_', a letter or digit first, at most {NAME_CHARS_MAX} in all"
 
 _HOST_PART = r"(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])"
@@ -36,8 +41,18 @@ def parse_name(written: str) -> str:
     return written
 
 
+def parse_alias(written: str) -> str:
+    """A name that others on a network find a container by. Raises FormError."""
+    if _ALIAS.fullmatch(written) is None:
+        hint = f"write letters, digits, '.', '-' and '_', at most {ALIAS_CHARS_MAX} in all"
+        raise FormError(f"{shown(written)} is not a name on a network", hint)
+    return written
+
+
 def parse_image(written: str) -> str:
     """An image reference, `[host[:port]/]path[:tag][@digest]`. Raises FormError."""
+    if not written:
+        raise FormError("it is empty", "is a variable in it not set?")
     match = _IMAGE.fullmatch(written) if len(written) <= 2 * IMAGE_CHARS_MAX else None
     if match is not None and len(written) - len(match["digest"] or "") <= IMAGE_CHARS_MAX:
         return written
@@ -59,3 +74,12 @@ def parse_constraint(written: str) -> str:
         return str(constraints.parse(written))
     except constraints.ConstraintError as error:
         raise FormError(error.summary, error.hint) from error
+
+
+def parse_spread(written: str) -> str:
+    """What tasks are spread over: `node.labels.NAME`, or another key of constraints. Raises FormError."""
+    key = written.strip()
+    if key not in constraints.KEYS and (not key.startswith(constraints.LABELS) or key == constraints.LABELS):
+        hint = did_you_mean(key, (*constraints.KEYS, f"{constraints.LABELS}NAME"), "write node.labels.NAME")
+        raise FormError(f"{shown(written)} is not an attribute of nodes", hint)
+    return key

@@ -11,10 +11,11 @@ from pathlib import Path, PurePosixPath
 
 from bayplan.compose import profiles as profile
 from bayplan.compose import schema, typed
-from bayplan.compose.build import build_service
+from bayplan.compose.build import build_services
 from bayplan.compose.check import check_file
 from bayplan.compose.fields import Field
 from bayplan.compose.files import Folder, StackFiles
+from bayplan.compose.images import Build, builds
 from bayplan.compose.include import model
 from bayplan.compose.interpolate import Variables, expand
 from bayplan.compose.names import parse_stack_name
@@ -30,10 +31,14 @@ _PROJECT_NAME = "COMPOSE_PROJECT_NAME"
 
 
 class Loaded(Model, frozen=True, kw_only=True):
-    """A stack, and what the user should know about it, each beginning with file:line."""
+    """A stack, and what the user should know about it, each beginning with file:line.
+
+    `builds` has the services with `build`, for `--build`.
+    """
 
     stack: StackSpec
     warnings: tuple[str, ...] = ()
+    builds: tuple[Build, ...] = ()
 
 
 def load(
@@ -46,6 +51,7 @@ def load(
     profiles: Sequence[str] = (),
     looked_for: str = "",
     shown_dir: str | None = None,
+    build: bool = False,
 ) -> Loaded:
     """The stack that compose files describe, the later merged over the earlier.
 
@@ -53,6 +59,8 @@ def load(
     absolute; relative paths start there, and what the files name must lie there. Without `profiles`,
     COMPOSE_PROFILES enables them. `looked_for` is a sentence on the env file, for the error about a missing
     variable; `shown_dir` is how places show the project folder, by default as the first file's folder.
+    With `build` a service that has `build` and no image gets the image `<stack>-<service>:latest`, which
+    whoever asked for it builds from `Loaded.builds`; otherwise that is an error.
     Raises ProblemError with one problem for each error, all INVALID and with file:line.
     """
     report = Report()
@@ -74,13 +82,23 @@ def load(
     stack = _stack_name(stack_name or usable.get(_PROJECT_NAME, ""), file, report)
     declared = {FileKind.CONFIG: file.configs, FileKind.SECRET: file.secrets}
     contents = StackFiles(stack, Folder(project_dir, project), usable, declared, report)
-    around = Project(stack, project_dir, usable, project, file.networks, file.volumes, contents, report)
-    services = tuple(build_service(around, name, service) for name, service in file.services.items())
+    around = Project(
+        stack,
+        project_dir,
+        usable,
+        project,
+        file.services,
+        file.networks,
+        file.volumes,
+        contents,
+        report,
+        build,
+    )
+    services = build_services(around)
     check_file(file, written, report)
     report.finish()
-    return Loaded(
-        stack=StackSpec(name=stack, services=services, files=contents.all()), warnings=report.warnings
-    )
+    spec = StackSpec(name=stack, services=services, files=contents.all())
+    return Loaded(stack=spec, warnings=report.warnings, builds=builds(around))
 
 
 def _tree(

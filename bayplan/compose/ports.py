@@ -5,7 +5,20 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from bayplan.compose.fields import Decoder, Field, Placed, Typed, choice, refused, struct, text, via, yes
+from bayplan.compose.fields import (
+    Decoder,
+    Field,
+    Keys,
+    Placed,
+    Typed,
+    choice,
+    mapped,
+    struct,
+    text,
+    via,
+    warned,
+    yes,
+)
 from bayplan.compose.nodes import Map
 from bayplan.compose.report import FormError, shown
 from bayplan.model import PortSpec, Protocol
@@ -15,7 +28,7 @@ PORTS_MAX = 1_000
 
 _GOOD = 'write "8080:80", "127.0.0.1:8080:80/tcp", "8000-8005:80-85" or "80"'
 _SHORT = re.compile(
-    r"(?:(?P<ip>\[[0-9A-Fa-f:.%\w]*\]|[0-9.]+):(?=[^:]*:))?"
+    r"(?:(?P<ip>\[[0-9A-Fa-f:.%\w]*\]|[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*):(?=[^:]*:[^:]*\Z))?"
     r"(?:(?P<published>[0-9-]*):)?(?P<target>[0-9]+(?:-[0-9]+)?)(?:/(?P<protocol>\w+))?",
     re.ASCII,
 )
@@ -31,23 +44,35 @@ def parse_port(written: str) -> tuple[PortSpec, ...]:
     if match is None:
         raise FormError(f"{shown(written)} is not a port", _GOOD)
     targets = parse_range(match["target"])
-    publisheds = parse_range(match["published"]) if match["published"] else None
-    if publisheds is not None and len(publisheds) != len(targets):
-        raise FormError(
-            f"{shown(written)} maps {len(publisheds)} ports to {len(targets)}, which is not supported yet",
-            _GOOD,
-        )
-    protocol = parse_protocol(match["protocol"] or "tcp")
-    host_ip = parse_host_ip(match["ip"] or "")
+    return _ports(
+        targets,
+        parse_published(match["published"] or ""),
+        parse_protocol(match["protocol"] or "tcp"),
+        parse_host_ip(match["ip"] or ""),
+    )
+
+
+def _ports(targets: range, published: range | None, protocol: Protocol, host_ip: str) -> tuple[PortSpec, ...]:
+    """One port for each target. Raises FormError when there is not one published port for each.
+
+    Of a range for one target the engine would take any free port: it is the first here, so that it is known.
+    """
+    if published is not None and len(published) != len(targets) and len(targets) > 1:
+        raise FormError(f"{len(published)} published ports cannot be mapped to {len(targets)} targets", _GOOD)
     return tuple(
         PortSpec(
             target=target,
-            published=publisheds[index] if publisheds else 0,
+            published=published[index] if published else 0,
             protocol=protocol,
             host_ip=host_ip,
         )
         for index, target in enumerate(targets)
     )
+
+
+def parse_published(written: str) -> range | None:
+    """The published ports; None lets the engine choose. Raises FormError."""
+    return None if written in ("", "0") else parse_range(written)
 
 
 def parse_expose(written: str) -> tuple[PortSpec, ...]:
@@ -99,22 +124,17 @@ class _Port(Typed, frozen=True, kw_only=True):
     mode: str = ""
 
 
-def _published(field: Field) -> range | None:
-    return None if text(field) in ("", "0") else via(parse_range)(field)
-
-
-_LONG = struct(
-    _Port,
-    {
-        "target": yes(via(parse_range)),
-        "published": yes(_published),
-        "protocol": yes(via(parse_protocol)),
-        "host_ip": yes(via(parse_host_ip)),
-        "mode": yes(choice({"host": "host", "ingress": "ingress"}), "both mean a port of the task's node"),
-        **refused("name", "app_protocol"),
-    },
-    "a port",
-)
+_NO_EFFECT = "is a word for people and has no effect"
+PORT: Keys = {
+    "target": yes(via(parse_range)),
+    "published": yes(via(parse_published), "of a range for one target the first"),
+    "protocol": yes(via(parse_protocol)),
+    "host_ip": yes(via(parse_host_ip)),
+    "mode": mapped(choice({"host": "host", "ingress": "ingress"}), "both publish on the node of each task"),
+    "name": warned(text, _NO_EFFECT),
+    "app_protocol": warned(text, _NO_EFFECT),
+}
+_LONG = struct(_Port, PORT, "a port")
 
 
 def ports(field: Field) -> tuple[Placed[PortSpec], ...]:
@@ -148,14 +168,7 @@ def _long(field: Field) -> tuple[PortSpec, ...]:
         raise field.refuse("has no target port", hint="add `target: 80`, the port inside the container")
     if port.target is None:
         return ()
-    if port.published is not None and len(port.published) != len(port.target):
-        raise field.refuse("maps a range to another number of targets, which is not supported yet")
-    return tuple(
-        PortSpec(
-            target=target,
-            published=port.published[index] if port.published else 0,
-            protocol=port.protocol,
-            host_ip=port.host_ip,
-        )
-        for index, target in enumerate(port.target)
-    )
+    try:
+        return _ports(port.target, port.published, port.protocol, port.host_ip)
+    except FormError as error:
+        raise field.refuse(f"is wrong: {error}", hint=error.hint) from error

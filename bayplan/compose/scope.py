@@ -14,13 +14,15 @@ from bayplan.compose.report import Report
 
 
 class Project(NamedTuple):
-    """What a service is built in; `folder` is absolute."""
+    """What a service is built in; `folder` is absolute. `build`: a service may have no image, but `build`."""
 
     stack: str
     folder: Path
     environment: Mapping[str, str]
     files: ProjectFiles
+    services: Mapping[str, Placed[typed.Service]]
     networks: Mapping[str, Placed[typed.Network]]
     volumes: Mapping[str, Placed[typed.Volume]]
     contents: StackFiles
     report: Report
+    build: bool = False

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 
-import msgspec
+from msgspec.structs import replace
 
 from bayplan.compose import typed
 from bayplan.compose.fields import Placed
 from bayplan.compose.report import Report, invalid, shown
 from bayplan.compose.scope import Project
 from bayplan.compose.travel import part
-from bayplan.model import FileKind, FileMount, Mount, MountKind
+from bayplan.model import FileKind, FileMount, Mount, MountKind, VolumeSpec
 from bayplan.nearest import did_you_mean
 
 
@@ -24,6 +25,7 @@ def mounts(
     Errors go to the report.
     """
     written = (*service.volumes, *service.tmpfs)
+    written += tuple(_mounts_of_others(project, name, {mount.value.target for mount in written}))
     configs = project.contents.mounts(name, FileKind.CONFIG, service.configs)
     secrets = project.contents.mounts(name, FileKind.SECRET, service.secrets)
     _check_targets(project.report, name, (*written, *configs, *secrets))
@@ -31,8 +33,7 @@ def mounts(
     resolved: list[Mount] = []
     for placed in staying:
         with project.report.collect():
-            source = _mount_source(project, placed)
-            resolved.append(msgspec.structs.replace(placed.value, source=source))
+            resolved.append(_resolved(project, placed))
     return tuple(resolved), tuple(file.value for file in (*travelling, *configs, *secrets))
 
 
@@ -47,26 +48,72 @@ def _check_targets(report: Report, name: str, mounts: Iterable[Placed[Mount] | P
         report.add(invalid(place, problem, first, hint="remove one of the two"))
 
 
-def _mount_source(project: Project, placed: Placed[Mount]) -> str:
+def _mounts_of_others(project: Project, name: str, taken: set[str]) -> Iterator[Placed[Mount]]:
+    """What `volumes_from` brings, theirs included: each target once, the service's own mounts first."""
+    own = project.services[name].value.volumes_from
+    todo = deque((placed.place, placed.value) for placed in own)
+    seen = {name}  # a circle is told with the dependencies
+    while todo:
+        place, link = todo.popleft()
+        other = project.services.get(link.service)
+        if other is None:
+            hint = did_you_mean(link.service, project.services, "add that service, or remove it here")
+            problem = f"services.{name} has volumes from {shown(link.service)}, which is not in the file"
+            project.report.add(invalid(place, problem, hint=hint))
+        elif link.service not in seen:
+            seen.add(link.service)
+            todo += (
+                (place, replace(placed.value, read_only=link.read_only or placed.value.read_only))
+                for placed in other.value.volumes_from
+            )
+            for mount in (placed.value for placed in other.value.volumes):
+                if mount.target not in taken and _can_be_shared(project, name, place, mount):
+                    taken.add(mount.target)
+                    yield Placed(place, replace(mount, read_only=mount.read_only or link.read_only))
+
+
+def _can_be_shared(project: Project, name: str, place: str, mount: Mount) -> bool:
+    if mount.source or mount.kind is not MountKind.VOLUME:
+        return mount.kind is not MountKind.TMPFS
+    target = shown(mount.target)
+    project.report.warn(place, f"services.{name} does not share the volume at {target}: it has no name")
+    return False
+
+
+def _resolved(project: Project, placed: Placed[Mount]) -> Mount:
     mount = placed.value
     if mount.kind is MountKind.VOLUME and mount.source:
-        return _volume_name(project, placed)
-    if mount.kind is not MountKind.BIND:
-        return ""
-    if mount.source.startswith("~"):
-        home, rest = project.environment.get("HOME", ""), mount.source[1:]
-        if rest[:1] not in ("", "/") or not home:
-            hint = "write the whole path"
-            raise invalid(placed.place, f"the home folder of {shown(mount.source)} is not known", hint=hint)
-        return posixpath.normpath(home + rest)
-    return posixpath.normpath(project.folder / mount.source)
+        return _named_volume(project, placed)
+    return replace(mount, source=_path(project, placed) if mount.kind is MountKind.BIND else "")
 
 
-def _volume_name(project: Project, placed: Placed[Mount]) -> str:
-    name = placed.value.source
-    volume = project.volumes.get(name)
-    if volume is None:
-        otherwise = f"add it to the top-level `volumes:`, or write ./{name} for a folder"
-        hint = did_you_mean(name, project.volumes, otherwise)
-        raise invalid(placed.place, f"the volume {shown(name)} is not in the file's volumes", hint=hint)
-    return volume.value.name or name if volume.value.external else f"{project.stack}_{name}"
+def _path(project: Project, placed: Placed[Mount]) -> str:
+    source = placed.value.source
+    if not source.startswith("~"):
+        return posixpath.normpath(project.folder / source)
+    home, rest = project.environment.get("HOME", ""), source[1:]
+    if rest[:1] not in ("", "/") or not home:
+        hint = "write the whole path"
+        raise invalid(placed.place, f"the home folder of {shown(source)} is not known", hint=hint)
+    return posixpath.normpath(home + rest)
+
+
+def _named_volume(project: Project, placed: Placed[Mount]) -> Mount:
+    """The mount with the volume's full name, and how it is made; an external one is not made here."""
+    mount = placed.value
+    found = project.volumes.get(mount.source)
+    if found is None:
+        otherwise = f"add it to the top-level `volumes:`, or write ./{mount.source} for a folder"
+        hint = did_you_mean(mount.source, project.volumes, otherwise)
+        raise invalid(
+            placed.place, f"the volume {shown(mount.source)} is not in the file's volumes", hint=hint
+        )
+    volume = found.value
+    if volume.external is not None:
+        return replace(mount, source=volume.name or volume.external or mount.source, volume=None)
+    spec = VolumeSpec(
+        driver="" if volume.driver == "local" else volume.driver,
+        driver_options=volume.driver_opts,
+        labels={**volume.labels, **(mount.volume.labels if mount.volume else {})},
+    )
+    return replace(mount, source=volume.name or f"{project.stack}_{mount.source}", volume=spec)
