@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import click
+from msgspec.structs import replace
 
 from bayplan.cli.commands import command, connect
 from bayplan.cli.given import Given, compose_options, read
 from bayplan.cli.names import offering
 from bayplan.cli.output import out
+from bayplan.client import Client
+from bayplan.model import FileKind, StackSpec
 
 
 @command(
@@ -39,4 +42,14 @@ def export(stack: str, revision: int | None) -> None:
 
     with connect() as client, offering(stack, client, "stack"):
         spec, _number = client.get_stack(stack, revision or 0)
-    out(render(spec).rstrip("\n"))
+        if revision is None:
+            spec = _with_contents(client, spec)
+    out(render(spec, contents=revision is None).rstrip("\n"))
+
+
+def _with_contents(client: Client, spec: StackSpec) -> StackSpec:
+    """The current stack with the contents of its configs; older contents are not shown."""
+    own = [file for file in spec.files if file.kind is FileKind.CONFIG and not file.external]
+    contents = {file.name: client.file(file.kind, file.name).content or b"" for file in own}
+    files = (replace(file, content=contents[file.name]) if file in own else file for file in spec.files)
+    return replace(spec, files=tuple(files))

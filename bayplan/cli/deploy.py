@@ -58,6 +58,10 @@ def deploy(
 ) -> None:
     loaded = read(given, stack)
     with connect() as client:
+        if loaded.builds and given.build and not dry_run:
+            from bayplan.cli.building import build_images
+
+            build_images(loaded.builds)
         plan = client.plan(loaded.stack, prune)
         tell_warnings([text for text in plan.warnings if text not in loaded.warnings], given.strict)
         if dry_run:

@@ -27,6 +27,7 @@ class Given(NamedTuple):
     profiles: tuple[str, ...]
     project_directory: str | None
     strict: bool = False
+    build: bool = False
 
     def words(self) -> str:
         """The options as they were given, for a command that the user shall run next."""
@@ -34,18 +35,19 @@ class Given(NamedTuple):
         pairs += [("--env-file", path) for path in self.env_files]
         pairs += [("--profile", profile) for profile in self.profiles]
         pairs += [("--project-directory", self.project_directory)] if self.project_directory else []
-        return shlex.join(word for pair in pairs for word in pair)
+        words = [word for pair in pairs for word in pair]
+        return shlex.join([*words, "--build"] if self.build else words)
 
 
 def compose_options(required: bool = True) -> Callable[[F], F]:
-    """-c, --env-file, --profile, --project-directory and --strict; the command gets them as `given`."""
+    """-c, --env-file, --profile, --project-directory, --strict, --build; the command gets them as `given`."""
 
     def wrap(function: F) -> F:
         def command(
             *args: Any, paths: Any, env_files: Any, profiles: Any, project_directory: str | None,
-            strict: bool, **kwargs: Any,
+            strict: bool, build: bool, **kwargs: Any,
         ) -> Any:  # fmt: skip
-            given = Given(tuple(paths), tuple(env_files), tuple(profiles), project_directory, strict)
+            given = Given(tuple(paths), tuple(env_files), tuple(profiles), project_directory, strict, build)
             return function(*args, given=given, **kwargs)
 
         command.__name__ = function.__name__
@@ -59,6 +61,7 @@ def compose_options(required: bool = True) -> Callable[[F], F]:
 
 def _options(required: bool) -> Sequence[Callable[[Any], Any]]:
     return (
+        click.option("--build", is_flag=True, help="A deploy first builds the images of `build`, here."),
         click.option("--strict", is_flag=True, help="Warnings are errors."),
         click.option("--project-directory", metavar="DIR", help="Where relative paths start."),
         click.option("--profile", "profiles", multiple=True, metavar="NAME", help="Enable a profile."),

@@ -78,12 +78,9 @@ def diff(
         )
     for line in plan_lines(found, whole):
         out(painted(line))
-    differing = len(changing(found))
-    out(
-        f"{names}: {counted(differing, 'service')} differ"
-        if is_changing(found)
-        else f"{names}: no difference"
-    )
+    number = len(changing(found))
+    change = f"{counted(number, 'service')} {'changes' if number == 1 else 'change'}"
+    out(f"{names}: {change if is_changing(found) else 'no difference'}")
     if detailed_exitcode and is_changing(found):
         ctx.exit(EXIT_CHANGES)
 

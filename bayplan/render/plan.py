@@ -53,13 +53,13 @@ def plan_lines(plan: Plan, whole: bool = False) -> list[str]:
     lines: list[str] = []
     if not is_changing(plan) and not whole:
         return lines
+    lines += [_file_line(file) for file in plan.files if file.action is not ServiceAction.SAME]
     told = plan.services if whole else changing(plan)
     for each in told if whole else told[:SERVICES_MAX]:
         lines += _service_lines(each, bool(plan.problems), whole)
     if not whole:
         lines += _more(len(told) - SERVICES_MAX, "changing service", "")
         lines += _unchanged(plan)
-    lines += [_file_line(file) for file in plan.files if file.action is not ServiceAction.SAME]
     return lines + _order(plan)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bayplan.cli.rollout import Goal, failure, is_reached, summary, unplaced
+from bayplan.cli.rollout import Goal, failure, fingerprint, is_reached, restart_of, summary, unplaced
 from bayplan.client import StackNow
 from bayplan.lifecycle import TaskState
-from bayplan.model import Desired, RestartCondition
+from bayplan.model import ContainerSpec, Desired, RestartCondition, RestartPolicy, ServiceMode, ServiceSpec
 from bayplan.views import TaskView
 from tests.doors.cli.canned_controller import service, task
 
@@ -125,3 +125,60 @@ def test_a_summary_tells_what_the_others_do() -> None:
     )  # fmt: skip
     view = StackNow((service("shop_web", 3, ready=1),), tasks)
     assert summary(view.services[0], view) == "1/3 ready · 2 starting · 1 stopping"
+
+
+JOB = ServiceMode.REPLICATED_JOB
+
+
+def test_a_job_is_reached_when_its_tasks_are_complete_and_not_while_they_run() -> None:
+    running = service("shop_web", 2, mode=JOB, completed=1)
+    assert not is_reached(goal(ON_FAILURE), StackNow((running,), (task("shop_web.1"),)))
+    done = service("shop_web", 2, ready=0, mode=JOB, completed=2)
+    assert is_reached(goal(ON_FAILURE), StackNow((done,), tuple(ended(2, COMPLETE))))
+
+
+@pytest.mark.parametrize("mode", list(ServiceMode))
+def test_a_task_of_a_job_may_always_end_well(mode: ServiceMode) -> None:
+    spec = ServiceSpec(
+        name="web", container=ContainerSpec(image="demo:1"), mode=mode, restart=RestartPolicy(condition=ANY)
+    )
+    assert restart_of(spec) is (ON_FAILURE if mode.endswith("job") else ANY)
+
+
+def test_a_global_service_is_reached_by_as_many_as_the_view_wants() -> None:
+    view = StackNow((service("shop_web", 3, mode=ServiceMode.GLOBAL),), ())
+    assert is_reached(goal(), view)
+
+
+def test_a_service_that_waits_is_not_reached_even_if_it_wants_no_tasks() -> None:
+    held = service("shop_web", 0, waits_for="shop_db to be healthy")
+    assert not is_reached(goal(), StackNow((held,), ()))
+    assert summary(held, StackNow((held,), ())) == "0/0 ready · waits for shop_db to be healthy"
+
+
+@pytest.mark.parametrize("words", ["paused: 1 of 2 tasks failed", "rolled back: 1 of 2 tasks failed"])
+def test_a_rollout_that_was_given_up_ends_the_command_with_its_reason(words: str) -> None:
+    failed = task("shop_web.1", FAILED, message="boom", exit_code=3, version=2)
+    view = StackNow((service("shop_web", 2, version=3, rollout=words),), (failed, task("shop_web.2")))
+    problem = failure(goal(), view)
+    assert problem is not None
+    assert problem.exit_code == 1
+    assert problem.summary == f"the update of shop_web was {words}"
+    assert problem.details == ("shop_web.1 on n1: boom · exit code 3",)
+
+
+def test_a_rollout_that_goes_on_is_told_and_ends_nothing() -> None:
+    view = StackNow((service("shop_web", 2, rollout="rolling back"),), ())
+    assert failure(goal(), view) is None
+    assert summary(view.services[0], view) == "2/2 ready · rolling back"
+
+
+def test_a_job_tells_how_many_are_complete_and_what_the_others_do() -> None:
+    view = StackNow((service("shop_web", 3, mode=JOB, completed=1),), (task("shop_web.2"),))
+    assert summary(view.services[0], view) == "1/3 completed · 1 running"
+
+
+@pytest.mark.parametrize("moved", [{"completed": 1}, {"waits_for": "shop_db"}, {"rollout": "rolling back"}])
+def test_what_a_service_waits_for_and_completes_is_progress(moved: dict[str, object]) -> None:
+    before, after = StackNow((service("shop_web"),), ()), StackNow((service("shop_web", **moved),), ())  # type: ignore[arg-type]
+    assert fingerprint(before) != fingerprint(after)
