@@ -21,6 +21,7 @@ _WRAPPINGS = (
     re.compile(r"^driver failed programming external connectivity on endpoint \S+ \([0-9a-f]+\): ", re.I),
     re.compile(r"^failed to create (shim )?(task|endpoint)[^:]*: ", re.I),
     re.compile(r"^OCI runtime create failed: ", re.I),
+    re.compile(r"^OCI runtime exec failed: exec failed: ", re.I),
     re.compile(r"^(runc create failed|container_linux\.go:\d+|process_linux\.go:\d+): ", re.I),
     re.compile(r"^(unable to start container process|starting container process caused): ", re.I),
     re.compile(r"^Error starting userland proxy: ", re.I),

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from agent.events import Fault, FaultKind
 from agent.runtime.base import Engine, EngineError
+from agent.runtime.faults import cleaned
 from bayplan.model import Hook
 
 #: One post_start hook may take this long.
@@ -19,6 +20,9 @@ POST_START_DEADLINE_S = 300.0
 #: A message quotes this much of a hook's command and of its output, in characters.
 COMMAND_CHARS_MAX = 60
 OUTPUT_CHARS_MAX = 200
+
+#: The engine's own words in place of output, where there was no command or no right to run it.
+_NOT_RUN = "OCI runtime exec failed: "
 
 
 class HookError(Exception):
@@ -60,7 +64,9 @@ async def _run(engine: Engine, container_id: str, hook: Hook, turn: str, deadlin
             raise
         raise HookError(f"{name} cannot be run: {error.fault.reason}") from error
     if exit_code != 0:
-        first = next(iter(output.decode(errors="replace").split("\n")), "").strip()
+        first = output.decode(errors="replace").partition("\n")[0].strip()
+        if first.startswith(_NOT_RUN):
+            raise HookError(f"{name} cannot be run: {cleaned(first)}")
         said = f": {_short(first, OUTPUT_CHARS_MAX)}" if first else ""
         raise HookError(f"{name} failed with exit code {exit_code}{said}")
 

@@ -33,6 +33,8 @@ from bayplan.model import (
 from bayplan.session import (
     AgentSays,
     ControllerSays,
+    Files,
+    FilesWanted,
     Heartbeat,
     Hello,
     LogPull,
@@ -89,6 +91,9 @@ class World:
         self.warnings: list[str] = []
         self.answers: list[PreflightResult] = []
         self.hellos: list[Hello] = []
+        #: What the controller has of configs and secrets, and which digests it was asked for.
+        self.contents: dict[str, bytes] = {}
+        self.asked: list[tuple[str, ...]] = []
         self._data_dir = data_dir
         #: A tmpfs that the host's engine and this process reach by one path.
         self.run_dir = Path(tempfile.mkdtemp(prefix="bayplan-", dir="/dev/shm"))
@@ -183,6 +188,11 @@ class World:
             self.heard += message.tasks
             self.gone.update(message.gone)
             self.acked = message.revision
+        elif isinstance(message, FilesWanted):
+            self.asked.append(message.digests)
+            for digest in message.digests:
+                if digest in self.contents:
+                    link.inbox.put_nowait(Files(contents={digest: self.contents[digest]}))
         elif isinstance(message, Heartbeat):
             self.beats += 1
         elif isinstance(message, PreflightResult):
