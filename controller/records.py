@@ -6,7 +6,23 @@ A record is stored whole under its kind and key; a change is a Put or a Drop.
 
 from __future__ import annotations
 
-from bayplan.model import Availability, Desired, FileKind, Inventory, Model, ServiceSpec, StackSpec
+from enum import StrEnum
+
+from bayplan.model import (
+    Availability,
+    Desired,
+    FileKind,
+    Inventory,
+    Model,
+    ServiceMode,
+    ServiceSpec,
+    StackSpec,
+)
+
+#: Modes with one task on each fit node.
+GLOBAL_MODES = frozenset({ServiceMode.GLOBAL, ServiceMode.GLOBAL_JOB})
+#: Modes whose tasks shall end.
+JOB_MODES = frozenset({ServiceMode.REPLICATED_JOB, ServiceMode.GLOBAL_JOB})
 
 
 class Cluster(Model, frozen=True, kw_only=True, tag=True):
@@ -57,8 +73,37 @@ class JoinToken(Model, frozen=True, kw_only=True, tag=True):
         return self.id
 
 
+class RolloutState(StrEnum):
+    """How far a rollout is. A paused one waits for the user's next word."""
+
+    ROLLING = "rolling"
+    PAUSED = "paused"
+    ROLLING_BACK = "rolling back"
+    ROLLBACK_PAUSED = "rollback paused"
+    ROLLED_BACK = "rolled back"
+
+
+class Rollout(Model, frozen=True, kw_only=True, tag=True):
+    """How a service goes from one version to another: `version` is the one that the user asked for.
+
+    `failed` are the slots in which a new task failed; only tasks made after `after_ms` (`created_ms`)
+    count. `reason` says why it does not go on.
+    """
+
+    version: int
+    from_version: int
+    state: RolloutState = RolloutState.ROLLING
+    failed: tuple[int, ...] = ()
+    reason: str = ""
+    after_ms: int = 0
+
+
 class Service(Model, frozen=True, kw_only=True, tag=True):
-    """A service as it shall be. `name` is <stack>_<service>; `removed` stays until its last task is gone."""
+    """A service as it shall be. `name` is <stack>_<service>; `removed` stays until its last task is gone.
+
+    `settled` is the last version that all slots were seen to run well (0: none yet): what a rollback
+    goes back to. `rollout` is the way to `version` from there, until that is settled as well.
+    """
 
     id: str
     name: str
@@ -67,10 +112,17 @@ class Service(Model, frozen=True, kw_only=True, tag=True):
     replicas: int
     updated_ms: int = 0
     removed: bool = False
+    settled: int = 0
+    rollout: Rollout | None = None
 
     @property
     def key(self) -> str:
         return self.id
+
+    @property
+    def next_version(self) -> int:
+        """The number of a new version: numbers are not given twice, also when the service went back."""
+        return 1 + max(self.version, self.rollout.version if self.rollout else 0)
 
     def __repr__(self) -> str:
         return f"<Service {self.name} v{self.version} x{self.replicas}{' removed' if self.removed else ''}>"
@@ -149,7 +201,10 @@ class FileContent(Model, frozen=True, kw_only=True, tag=True):
 
 
 class Task(Model, frozen=True, kw_only=True, tag=True):
-    """One container, once. `node_id` is empty while it waits; `removing`: no trace of it shall stay."""
+    """One container, once. `node_id` is empty while it waits; `removing`: no trace of it shall stay.
+
+    `completed`: it did its work and is never to run again, whatever its node forgets.
+    """
 
     id: str
     service_id: str
@@ -159,6 +214,7 @@ class Task(Model, frozen=True, kw_only=True, tag=True):
     desired: Desired = Desired.RUN
     removing: bool = False
     created_ms: int = 0
+    completed: bool = False
 
     @property
     def key(self) -> str:

@@ -15,6 +15,7 @@ from bayplan.model import Instance, NodeStatus, Resources, ServiceSpec, TaskStat
 from bayplan.views import Event
 from controller.contents import Contents
 from controller.records import (
+    GLOBAL_MODES,
     Change,
     Cluster,
     Drop,
@@ -93,6 +94,8 @@ class State:
         self.lives: dict[str, Life] = {}
         self.statuses: dict[str, TaskStatus] = {}
         self.since_ms: dict[str, int] = {}
+        #: How long a task that ended had been running, as far as this controller saw it.
+        self.ran_ms: dict[str, int] = {}
         self.slots: dict[tuple[str, int], SlotHistory] = {}
         self.exposures: dict[str, Exposure] = {}
         #: The newest revision of any exposure: a service that is removed and made anew does not go back.
@@ -100,9 +103,15 @@ class State:
         self.pending_reasons: dict[str, tuple[str, ...]] = {}
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT_MAX)
         self._by_service: dict[str, set[str]] = {}
+        #: What `tasks_of` gives, until one of them changes: it is asked several times for each report.
+        self._sorted: dict[str, list[Task]] = {}
         self._by_node: dict[str, set[str]] = {}
         self._by_name: dict[str, str] = {}
         self._waiting: set[str] = set()
+        self._global: set[str] = set()
+        #: Services by the full name of one that they depend on, and those names by service.
+        self._dependents: dict[str, set[str]] = {}
+        self._depends_on: dict[str, tuple[str, ...]] = {}
         for record in records:
             self.apply(Put(record=record))
 
@@ -125,6 +134,7 @@ class State:
                 self._put_service(service)
             case ServiceVersion() as version:
                 self._put_version(version)
+                self._index(version.service_id)
             case StackRevision() as revision:
                 self._put_revision(revision)
             case File() as file:
@@ -142,12 +152,33 @@ class State:
             self._by_name[service.name] = service.id
         elif self._by_name.get(service.name) == service.id:
             del self._by_name[service.name]
+        self._index(service.id)
+
+    def _index(self, service_id: str) -> None:
+        """Renew what is found by the current spec of a service; records come in any order."""
+        service = self.services.get(service_id)
+        spec = self.specs.get((service_id, service.version)) if service and not service.removed else None
+        for name in self._depends_on.pop(service_id, ()):
+            self._dependents[name].discard(service_id)
+            if not self._dependents[name]:
+                del self._dependents[name]
+        self._global.discard(service_id)
+        if service is None or spec is None:
+            return
+        if spec.mode in GLOBAL_MODES:
+            self._global.add(service_id)
+        names = tuple(f"{service.stack}_{each.service}" for each in spec.depends_on)
+        if names:
+            self._depends_on[service_id] = names
+        for name in names:
+            self._dependents.setdefault(name, set()).add(service_id)
 
     def _put_task(self, task: Task) -> None:
         before = self.tasks.get(task.id)
         if before and before.node_id and before.node_id != task.node_id:
             self._by_node[before.node_id].discard(task.id)
         self.tasks[task.id] = task
+        self._sorted.pop(task.service_id, None)
         self._by_service.setdefault(task.service_id, set()).add(task.id)
         if task.node_id:
             self._by_node.setdefault(task.node_id, set()).add(task.id)
@@ -184,11 +215,13 @@ class State:
         if task is None:
             return
         self._by_service[task.service_id].discard(task_id)
+        self._sorted.pop(task.service_id, None)
         if task.node_id:
             self._by_node[task.node_id].discard(task_id)
         self._waiting.discard(task_id)
         self.statuses.pop(task_id, None)
         self.since_ms.pop(task_id, None)
+        self.ran_ms.pop(task_id, None)
         self.pending_reasons.pop(task_id, None)
 
     def _drop_service(self, service_id: str) -> None:
@@ -196,8 +229,10 @@ class State:
         if service and self._by_name.get(service.name) == service_id:
             del self._by_name[service.name]
         self._by_service.pop(service_id, None)
+        self._sorted.pop(service_id, None)
         self.exposures.pop(service_id, None)
         self.forget_failures(service_id)
+        self._index(service_id)
 
     def _put_version(self, version: ServiceVersion) -> None:
         self._drop_version(version.service_id, version.version)
@@ -247,12 +282,24 @@ class State:
 
     def tasks_of(self, service_id: str) -> list[Task]:
         """A service's tasks by slot, oldest first."""
-        found = [self.tasks[task_id] for task_id in self._by_service.get(service_id, ())]
-        return sorted(found, key=lambda task: (task.slot, task.created_ms, task.id))
+        found = self._sorted.get(service_id)
+        if found is None:
+            mine = [self.tasks[task_id] for task_id in self._by_service.get(service_id, ())]
+            found = sorted(mine, key=lambda task: (task.slot, task.created_ms, task.id))
+            self._sorted[service_id] = found
+        return list(found)
 
     def tasks_on(self, node_id: str) -> list[Task]:
         """A node's tasks by id."""
         return [self.tasks[task_id] for task_id in sorted(self._by_node.get(node_id, ()))]
+
+    def global_services(self) -> frozenset[str]:
+        """The ids of the services that have a task on each fit node."""
+        return frozenset(self._global)
+
+    def dependents(self, name: str) -> frozenset[str]:
+        """The ids of the services that depend on the one of this full name."""
+        return frozenset(self._dependents.get(name, ()))
 
     def waiting(self) -> list[Task]:
         """Tasks without a node, by id."""
@@ -264,6 +311,8 @@ class State:
         if seen is not None:
             return seen
         state = TaskState.ASSIGNED if task.node_id else TaskState.PENDING
+        if task.completed:
+            state = TaskState.COMPLETE
         return TaskStatus(task_id=task.id, state=state, since_ms=task.created_ms)
 
     def ended(self, task: Task) -> bool:

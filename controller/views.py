@@ -5,8 +5,9 @@ from __future__ import annotations
 from bayplan.lifecycle import ALIVE, TaskState
 from bayplan.model import Desired, NodeStatus
 from bayplan.views import NodeView, RegistryEntry, ServiceView, StackView, TaskView
-from controller.core import history, placing
+from controller.core import dependencies, history, placing, rolling
 from controller.decide import registry
+from controller.decide.reservations import reserve
 from controller.records import Service, Task
 from controller.state import State
 
@@ -14,13 +15,16 @@ from controller.state import State
 def service_view(state: State, service: Service) -> ServiceView:
     """One service with its numbers."""
     spec = state.spec_of(service)
-    tasks = [task for task in state.tasks_of(service.id) if task.wanted and not state.is_down(task.node_id)]
+    mine = [task for task in state.tasks_of(service.id) if task.wanted]
+    tasks = [task for task in mine if not state.is_down(task.node_id)]
+    slots = placing.slots_of(state, spec, service.replicas).wanted
     ready = {each.id for each in registry.ready(state.exposure(service.id).instances)}
     return ServiceView(
         id=service.id,
         name=service.name,
         stack=service.stack,
-        desired=0 if service.removed else service.replicas,
+        mode=spec.mode,
+        desired=0 if service.removed else len(slots),
         running=sum(state.status_of(task).state in ALIVE for task in tasks),
         ready=sum(task.id in ready for task in tasks),
         current=sum(task.id in ready and task.version == service.version for task in tasks),
@@ -30,6 +34,10 @@ def service_view(state: State, service: Service) -> ServiceView:
         removed=service.removed,
         revision=state.exposure(service.id).revision,
         updated_ms=service.updated_ms,
+        completed=sum(task.completed and task.version == service.version for task in mine),
+        waits_for=dependencies.hindrance(state, service),
+        rollout=rolling.told(state, service),
+        reservation=reserve(spec, state.default_reservation),
     )
 
 
@@ -107,9 +115,14 @@ def _stack_view(state: State, name: str) -> StackView:
         name=name,
         services=len(rows),
         desired=sum(row.desired for row in rows),
-        ready=sum(row.ready for row in rows),
+        ready=sum(_good(row) for row in rows),
         revision=history.index(state, name),
     )
+
+
+def _good(row: ServiceView) -> int:
+    """Tasks that are as they shall be: ready, or done."""
+    return min(row.desired, row.ready + row.completed)
 
 
 def registry_entries(state: State) -> list[RegistryEntry]:
@@ -139,17 +152,19 @@ def problems(state: State) -> list[str]:
             found.append(f"node {name} is {status.value}: look at bayplan-agent on it")
     for service in sorted(state.services.values(), key=lambda each: each.name):
         row = service_view(state, service)
-        if not service.removed and row.ready < row.desired:
-            found.append(f"service {row.name}: {row.ready}/{row.desired} ready: {_why(state, service)}")
+        if not service.removed and _good(row) < row.desired:
+            found.append(f"service {row.name}: {_good(row)}/{row.desired} ready: {_why(state, row)}")
     return found
 
 
-def _why(state: State, service: Service) -> str:
-    """The most telling reason among a service's tasks."""
-    for task in reversed(state.tasks_of(service.id)):
+def _why(state: State, row: ServiceView) -> str:
+    """The most telling reason: what it waits for, else one among its tasks."""
+    if row.waits_for:
+        return f"waits for {row.waits_for}"
+    for task in reversed(state.tasks_of(row.id)):
         status = state.status_of(task)
         if task.id in state.pending_reasons:
             return state.pending_reasons[task.id][-1]
         if status.state in (TaskState.FAILED, TaskState.REJECTED) and status.message:
             return status.message
-    return f"`bayplan service ps {service.name}` tells more"
+    return f"`bayplan service ps {row.name}` tells more"

@@ -8,7 +8,7 @@ from controller.decide import schedule
 from controller.decide import slots as slotting
 from controller.decide.filters import Candidate, PortKey, port_keys
 from controller.decide.reservations import reserve
-from controller.records import Node, Task
+from controller.records import GLOBAL_MODES, Node, Task
 from controller.state import State
 
 
@@ -31,7 +31,7 @@ def slots(state: State, spec: ServiceSpec) -> dict[int, str]:
 
 def slots_of(state: State, spec: ServiceSpec, replicas: int) -> slotting.Slots:
     """The slots that a service shall have, and those that are left as they are."""
-    if spec.mode not in slotting.GLOBAL_MODES:
+    if spec.mode not in GLOBAL_MODES:
         return slotting.slots(spec, replicas, ())
     nodes = [(node, state.lives[node_id].status) for node_id, node in sorted(state.nodes.items())]
     return slotting.slots(spec, replicas, nodes)
@@ -39,7 +39,7 @@ def slots_of(state: State, spec: ServiceSpec, replicas: int) -> slotting.Slots:
 
 def bound_to(state: State, spec: ServiceSpec, slot: int) -> str:
     """The id of the node to which a slot is bound; empty when it may be anywhere."""
-    if spec.mode not in slotting.GLOBAL_MODES:
+    if spec.mode not in GLOBAL_MODES:
         return ""
     return next(node.id for node in state.nodes.values() if node.ordinal == slot)
 

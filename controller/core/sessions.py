@@ -7,7 +7,7 @@ import msgspec
 from bayplan.lifecycle import ALIVE, ENDED, TaskState, may_follow
 from bayplan.model import NodeStatus, TaskStatus
 from bayplan.session import Dismissal, FilesWanted, Goodbye, Report, Welcome
-from controller.core import files
+from controller.core import dependencies, files
 from controller.core.turn import Turn
 from controller.decide import liveness, restarts
 from controller.events import AgentSaid, SessionLost, SessionOpened
@@ -153,6 +153,10 @@ def _entered(turn: Turn, task: Task, before: TaskState, status: TaskStatus) -> N
     """A task entered a state: count an end in its slot, and tell people what matters."""
     since = turn.state.since_ms.get(task.id, turn.now.mono_ms)
     turn.state.since_ms[task.id] = turn.now.mono_ms
+    if status.state in ENDED:
+        turn.state.ran_ms[task.id] = turn.now.mono_ms - since if before is TaskState.RUNNING else 0
+    if status.state is TaskState.COMPLETE and task.wanted:
+        _complete(turn, task)
     if status.state in ENDED and task.wanted and status.state is not TaskState.SHUTDOWN:
         proven = before is TaskState.RUNNING and turn.now.mono_ms - since >= restarts.PROVEN_MS
         _count_end(turn, task, proven)
@@ -160,6 +164,14 @@ def _entered(turn: Turn, task: Task, before: TaskState, status: TaskStatus) -> N
         name = turn.state.services[task.service_id].name
         text = f"{status.state.value}{f': {status.message}' if status.message else ''}"
         turn.note("task", f"{name}.{task.slot}", text)
+
+
+def _complete(turn: Turn, task: Task) -> None:
+    """Keep it that a task did its work, if that is all that was asked of it: it must not be done again."""
+    service = turn.state.services[task.service_id]
+    policy = dependencies.restart_policy(turn.state, service, turn.state.specs[task.service_id, task.version])
+    if not restarts.wants_successor(policy, TaskState.COMPLETE, ()):
+        turn.put(msgspec.structs.replace(task, completed=True))
 
 
 def _count_end(turn: Turn, task: Task, proven: bool) -> None:

@@ -10,21 +10,25 @@ import msgspec
 
 from bayplan.lifecycle import TaskState
 from bayplan.model import Desired
-from controller.core import placing
+from controller.core import dependencies, placing, rolling
 from controller.core.turn import Turn
 from controller.decide import assign, reconcile, registry, schedule
+from controller.decide.slots import NO_SLOTS
 from controller.events import Send
 from controller.records import Service, ServiceVersion, Task
+from controller.state import State
 
 #: Rounds of reconciling and placing in one turn; two are the rule, more are a broken invariant.
 ROUNDS_MAX = 10
 
 
 class Settler:
-    """Remembers only when each service wants to be looked at again (monotonic ms)."""
+    """Remembers only when each service wants to be looked at again (monotonic ms), and which wait for
+    another one."""
 
     def __init__(self) -> None:
         self._wakes: dict[str, int] = {}
+        self._held: set[str] = set()
 
     def wake_at(self) -> int | None:
         """When a delay ends next."""
@@ -51,18 +55,35 @@ class Settler:
             _assign(turn, node_id)
 
     def _reconcile(self, turn: Turn, service: Service) -> None:
-        tasks = turn.state.tasks_of(service.id)
-        rows = [_row(turn, task) for task in tasks]
-        past = {
-            slot: reconcile.SlotPast(tuple(history.ended_ms), history.not_before_ms)
-            for (service_id, slot), history in turn.state.slots.items()
-            if service_id == service.id
-        }
-        decision = reconcile.reconcile(service, turn.state.spec_of(service), rows, past, turn.now.mono_ms)
+        state = turn.state
+        rows = [rolling.row(state, task, turn.now.mono_ms) for task in state.tasks_of(service.id)]
+        held = bool(dependencies.hindrance(state, service))
+        self._note_held(turn, service, held)
+        wakes = []
+        if not held and not service.removed:
+            service, wake_ms = rolling.advance(turn, service, rows)
+            wakes.append(wake_ms)
+        spec, slots = rolling.spec_in_force(state, service, held=held), NO_SLOTS
+        if not service.removed:
+            slots = placing.slots_of(state, spec, service.replicas)
+        past = _past(state, service, {row.task.slot for row in rows} | slots.wanted.keys())
+        decision = reconcile.reconcile(service, spec, slots, rows, past, turn.now.mono_ms, held=held)
+        wakes.append(decision.wake_ms)
         self._wakes.pop(service.id, None)
-        if decision.wake_ms is not None:
-            self._wakes[service.id] = decision.wake_ms
+        if due := [each for each in wakes if each is not None]:
+            self._wakes[service.id] = min(due)
         _carry_out(turn, service, decision)
+
+    def _note_held(self, turn: Turn, service: Service, held: bool) -> None:
+        """Remember who waits, and let those who wait for this service look again, once in a turn."""
+        if held:
+            self._held.add(service.id)
+        else:
+            self._held.discard(service.id)
+        waiting = turn.state.dependents(service.name) & self._held
+        if waiting and service.id not in turn.told:
+            turn.told.add(service.id)
+            turn.services |= waiting
 
     def _finish(self, turn: Turn, service: Service) -> None:
         """Forget versions that nobody runs, and a removed service once its last task is gone."""
@@ -71,7 +92,7 @@ class Settler:
         _expose(turn, service)
         used = state.used_versions(service.id)
         gone = service.removed and not used
-        keep = used if gone else used | {service.version}
+        keep = used if gone else used | rolling.versions_kept(service)
         for service_id, version in [
             key for key in state.specs if key[0] == service.id and key[1] not in keep
         ]:
@@ -81,15 +102,15 @@ class Settler:
         if gone:
             turn.drop(service)
             self._wakes.pop(service.id, None)
+            self._held.discard(service.id)
 
 
-def _row(turn: Turn, task: Task) -> reconcile.Row:
-    return reconcile.Row(
-        task=task,
-        state=turn.state.status_of(task).state,
-        node_down=bool(task.node_id) and turn.state.is_down(task.node_id),
-        since_ms=turn.state.since_ms.get(task.id, turn.now.mono_ms),
-    )
+def _past(state: State, service: Service, slots: set[int]) -> dict[int, reconcile.SlotPast]:
+    return {
+        slot: reconcile.SlotPast(tuple(history.ended_ms), history.not_before_ms)
+        for slot in slots
+        if (history := state.slots.get((service.id, slot)))
+    }
 
 
 def _carry_out(turn: Turn, service: Service, decision: reconcile.Decision) -> None:
@@ -104,16 +125,11 @@ def _carry_out(turn: Turn, service: Service, decision: reconcile.Decision) -> No
     # Age decides between an elder and its heir, so it must not go back when the clock does.
     newest_ms = max((task.created_ms for task in turn.state.tasks_of(service.id)), default=0)
     created_ms = max(turn.now.wall_ms, newest_ms + 1)
-    for slot in decision.create:
-        turn.put(
-            Task(
-                id=turn.new_id(),
-                service_id=service.id,
-                slot=slot,
-                version=service.version,
-                created_ms=created_ms,
-            )
+    for slot, version in decision.create:
+        made = Task(
+            id=turn.new_id(), service_id=service.id, slot=slot, version=version, created_ms=created_ms
         )
+        turn.put(made)
 
 
 def _change(turn: Turn, task: Task) -> None:
@@ -122,7 +138,8 @@ def _change(turn: Turn, task: Task) -> None:
 
 
 def _schedule(turn: Turn) -> None:
-    """Place what waits. A task that gets a node may end the wait of its elder: look again."""
+    """Place what waits. A task that gets a node may end the wait of its elder, and one that gets none a
+    rollout: look again."""
     state = turn.state
     waiting = state.waiting()
     if not waiting:
@@ -137,6 +154,9 @@ def _schedule(turn: Turn) -> None:
         if len(rivals) > 1:
             turn.services.add(task.service_id)
     for task_id, refusal in plan.refused.items():
+        if task_id not in state.pending_reasons:
+            state.since_ms.setdefault(task_id, turn.now.mono_ms)
+            turn.services.add(state.tasks[task_id].service_id)
         state.pending_reasons[task_id] = refusal.lines
 
 
@@ -153,7 +173,14 @@ def _assign(turn: Turn, node_id: str) -> None:
         return
     life.revision += 1
     tasks = turn.state.tasks_on(node_id)
-    message = assign.assignments(life.revision, tasks, turn.state.services, turn.state.specs)
+    state = turn.state
+    message = assign.assignments(
+        life.revision,
+        tasks,
+        state.services,
+        state.specs,
+        ending=lambda service: dependencies.shall_end(state, service),
+    )
     turn.command(Send(node_id=node_id, session_id=life.session_id, message=message))
 
 

@@ -47,6 +47,8 @@ class Turn:
         self.now = now
         self.services: set[str] = set()
         self.nodes: set[str] = set()
+        #: Services whose dependents have been told in this turn to look again.
+        self.told: set[str] = set()
         self.stacks: set[str] = set()
         self._rng = rng
         self._noted = False
@@ -93,8 +95,9 @@ class Turn:
         events.append(Event(index=index, time_ms=self.now.wall_ms, kind=kind, subject=subject, text=text))
 
     def touch_node(self, node_id: str) -> None:
-        """Look again at everything on a node."""
+        """Look again at everything on a node, and at what shall be on each node."""
         self.nodes.add(node_id)
+        self.services |= self.state.global_services()
         self.services.update(task.service_id for task in self.state.tasks_on(node_id))
 
     def new_id(self) -> str:

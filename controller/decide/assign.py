@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from bayplan.model import Assignment, Assignments, ServiceSpec
+from bayplan.model import Assignment, Assignments, Desired, ServiceSpec
+from controller.decide import restarts
 from controller.records import Service, Task
 
 
@@ -13,27 +14,37 @@ def assignments(
     tasks: Iterable[Task],
     services: Mapping[str, Service],
     specs: Mapping[tuple[str, int], ServiceSpec],
+    ending: Callable[[Service], bool],
 ) -> Assignments:
-    """What the node shall have; a task that is to be removed is simply not in it."""
+    """What the node shall have; a task that is to be removed is simply not in it.
+
+    `ending` says whether a service's tasks shall end with success, so that the node restarts none that did.
+    """
     kept = [task for task in tasks if not task.removing]
     versions = sorted({(task.service_id, task.version) for task in kept})
     return Assignments(
         revision=revision,
-        tasks=tuple(_assignment(task, services[task.service_id], specs) for task in kept),
+        tasks=tuple(_assignment(task, services[task.service_id], specs, ending) for task in kept),
         specs={_spec_id(*version): specs[version].container for version in versions},
     )
 
 
-def _assignment(task: Task, service: Service, specs: Mapping[tuple[str, int], ServiceSpec]) -> Assignment:
+def _assignment(
+    task: Task,
+    service: Service,
+    specs: Mapping[tuple[str, int], ServiceSpec],
+    ending: Callable[[Service], bool],
+) -> Assignment:
+    policy = specs[task.service_id, task.version].restart
     return Assignment(
         task_id=task.id,
         service=service.name,
         stack=service.stack,
         slot=task.slot,
         version=task.version,
-        desired=task.desired,
+        desired=Desired.STOP if task.completed else task.desired,
         spec_id=_spec_id(task.service_id, task.version),
-        restart=specs[task.service_id, task.version].restart.condition,
+        restart=restarts.effective(policy, ending(service)).condition,
     )
 
 

@@ -37,8 +37,9 @@ class Change(NamedTuple):
     @property
     def version(self) -> int:
         """The service's version afterwards."""
-        before = self.service.version if self.service else 0
-        return before + (self.action in (ServiceAction.CREATE, ServiceAction.UPDATE))
+        if self.service is None:
+            return 1
+        return self.service.next_version if self.action is ServiceAction.UPDATE else self.service.version
 
     def shown(self) -> ServiceChange:
         """The change as users see it."""

@@ -7,8 +7,10 @@ told by the caller; nothing here looks at the state.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from bayplan.model import ServiceSpec
+from bayplan.lifecycle import TaskState
+from bayplan.model import Dependency, DependencyCondition, ServiceSpec
 
 
 def waves(specs: Sequence[ServiceSpec]) -> dict[str, int]:
@@ -55,6 +57,51 @@ def restarted_with(specs: Sequence[ServiceSpec], updated: set[str]) -> set[str]:
         fresh = {name for each in fresh for name in followers.get(each, ())} - reached
         reached |= fresh
     return reached - updated
+
+
+class Standing(NamedTuple):
+    """How a slot of a service that others wait for stands at its current version (None: no task yet).
+
+    `given_up` says how it ended when it gets no successor, else it is empty.
+    """
+
+    state: TaskState | None = None
+    ready: bool = False
+    given_up: str = ""
+
+
+#: States in which a container of a task has been started, and did not fail.
+_STARTED = frozenset({TaskState.STARTING, TaskState.RUNNING, TaskState.COMPLETE})
+_WORDS = {
+    DependencyCondition.STARTED: "to start",
+    DependencyCondition.HEALTHY: "to be healthy",
+    DependencyCondition.COMPLETED: "to complete",
+}
+
+
+def hindrance(dependency: Dependency, name: str, slots: Sequence[Standing] | None) -> str:
+    """What a service waits for in one that it depends on, in words; empty when it need not wait.
+
+    `name` is the dependency's full name, `slots` how it stands, None when it is not there.
+    """
+    if slots is None:
+        return f"{name}, which does not exist" if dependency.required else ""
+    left = [slot for slot in slots if not _satisfied(dependency.condition, slot)]
+    if not left:
+        return ""
+    given_up = next((slot.given_up for slot in left if slot.given_up), "")
+    if given_up and not dependency.required:
+        return ""
+    waits = f"{name} {_WORDS[dependency.condition]}"
+    return f"{waits}: {given_up}" if given_up else waits
+
+
+def _satisfied(condition: DependencyCondition, slot: Standing) -> bool:
+    if condition is DependencyCondition.STARTED:
+        return slot.state in _STARTED
+    if condition is DependencyCondition.HEALTHY:
+        return slot.ready
+    return slot.state is TaskState.COMPLETE
 
 
 def _needs(specs: Sequence[ServiceSpec]) -> dict[str, set[str]]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
+
 from bayplan.lifecycle import TaskState
 from bayplan.model import RestartCondition, RestartPolicy
 
@@ -13,8 +17,16 @@ FIRST_DELAY_MS = 1_000
 DELAY_MS_MAX = 300_000
 
 
-def wants_successor(policy: RestartPolicy, state: TaskState, ended_ms: list[int], now_ms: int) -> bool:
-    """Whether the policy asks for a successor; `ended_ms` are the ends in this slot so far."""
+def effective(policy: RestartPolicy, shall_end: bool) -> RestartPolicy:
+    """The policy as it is obeyed: a task that shall end with success is not started again after that."""
+    if shall_end and policy.condition is RestartCondition.ANY:
+        return msgspec.structs.replace(policy, condition=RestartCondition.ON_FAILURE)
+    return policy
+
+
+def wants_successor(policy: RestartPolicy, state: TaskState, ended_ms: Sequence[int]) -> bool:
+    """Whether the policy asks for a successor; `ended_ms` are the ends in this slot so far, the last of
+    them that of the task. Its window ends there: a slot that was given up stays so."""
     if state in (TaskState.SHUTDOWN, TaskState.LOST):
         return True  # not the task's own doing: policies are about tasks that end by themselves
     if policy.condition is RestartCondition.NONE:
@@ -23,7 +35,7 @@ def wants_successor(policy: RestartPolicy, state: TaskState, ended_ms: list[int]
         return False
     if not policy.max_attempts:
         return True
-    since = now_ms - policy.window_ms if policy.window_ms else 0
+    since = ended_ms[-1] - policy.window_ms if policy.window_ms and ended_ms else 0
     return len([at for at in ended_ms if at >= since]) <= policy.max_attempts
 
 

@@ -8,14 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from bayplan.model import Availability, NodeStatus, ServiceMode, ServiceSpec
+from bayplan.model import Availability, NodeStatus, ServiceSpec
 from controller.decide.filters import fits, parsed
-from controller.records import Node
-
-#: Modes with one task on each fit node.
-GLOBAL_MODES = frozenset({ServiceMode.GLOBAL, ServiceMode.GLOBAL_JOB})
-#: Modes whose tasks shall end.
-JOB_MODES = frozenset({ServiceMode.REPLICATED_JOB, ServiceMode.GLOBAL_JOB})
+from controller.records import GLOBAL_MODES, Node
 
 
 class Slots(NamedTuple):
@@ -24,6 +19,10 @@ class Slots(NamedTuple):
 
     wanted: dict[int, str]
     idle: frozenset[int] = frozenset()
+
+
+#: Those of a service that is removed.
+NO_SLOTS = Slots({})
 
 
 def slots(spec: ServiceSpec, replicas: int, nodes: Iterable[tuple[Node, NodeStatus]]) -> Slots:

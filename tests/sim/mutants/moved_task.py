@@ -16,7 +16,8 @@ _real = settling._carry_out
 
 
 def _carry_out(turn: Turn, service: Service, decision: Decision) -> None:
-    lost = [task for task in turn.state.tasks_of(service.id) if task.wanted and task.slot in decision.create]
+    filled = {new.slot for new in decision.create}
+    lost = [task for task in turn.state.tasks_of(service.id) if task.wanted and task.slot in filled]
     if not lost:
         _real(turn, service, decision)
     for task in lost:

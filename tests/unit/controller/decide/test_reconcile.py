@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayplan.lifecycle import ALIVE, ENDED, TaskState
-from bayplan.model import Desired
-from controller.decide.reconcile import Decision, Row, reconcile
+from bayplan.model import Desired, ServiceSpec
+from controller.decide.reconcile import Decision, New, Row, reconcile
+from controller.decide.slots import NO_SLOTS, Slots
 from controller.records import Service, Task
 from tests.unit.controller.world import service
 
@@ -18,18 +21,28 @@ def row(number: int, slot: int, state: TaskState, **fields: object) -> Row:
     """Task t<number> in a slot; PENDING has no node."""
     node_down = bool(fields.pop("node_down", False))
     node_id = "" if state is TaskState.PENDING else "n"
-    task = Task(id=f"t{number:02}", service_id="s", slot=slot, node_id=node_id, version=1, **fields)  # type: ignore[arg-type]
+    fields.setdefault("version", 1)
+    task = Task(id=f"t{number:02}", service_id="s", slot=slot, node_id=node_id, **fields)  # type: ignore[arg-type]
     return Row(task, state, node_down and bool(node_id))
 
 
-def decided(rows: list[Row], replicas: int = 2, version: int = 1, removed: bool = False) -> Decision:
+def decided(
+    rows: list[Row],
+    replicas: int = 2,
+    version: int = 1,
+    removed: bool = False,
+    spec: ServiceSpec = SPEC,
+    held: bool = False,
+    **fields: Any,
+) -> Decision:
     wanted = Service(
-        id="s", name="shop_web", stack="shop", version=version, replicas=replicas, removed=removed
+        id="s", name="shop_web", stack="shop", version=version, replicas=replicas, removed=removed, **fields
     )
-    return reconcile(wanted, SPEC, rows, {}, now_ms=0)
+    slots = NO_SLOTS if removed else Slots(dict.fromkeys(range(1, replicas + 1), ""))
+    return reconcile(wanted, spec, slots, rows, {}, now_ms=0, held=held)
 
 
-def carried_out(rows: list[Row], decision: Decision, version: int) -> list[Row]:
+def carried_out(rows: list[Row], decision: Decision) -> list[Row]:
     """The world once agents have done as told and new tasks run."""
     after = []
     for each in rows:
@@ -45,7 +58,7 @@ def carried_out(rows: list[Row], decision: Decision, version: int) -> list[Row]:
                 after.append(Row(each.task, TaskState.SHUTDOWN, each.node_down))
         else:
             after.append(each)
-    for slot in decision.create:
+    for slot, version in decision.create:
         task = Task(id=f"u{len(after):03}", service_id="s", slot=slot, version=version, node_id="m")
         after.append(Row(task, TaskState.RUNNING))
     return sorted(after, key=lambda each: (each.task.slot, each.task.id))
@@ -53,12 +66,12 @@ def carried_out(rows: list[Row], decision: Decision, version: int) -> list[Row]:
 
 def test_missing_slots_are_filled_and_surplus_ones_emptied() -> None:
     rows = [row(1, 2, TaskState.RUNNING), row(2, 3, TaskState.RUNNING)]
-    assert decided(rows) == Decision(create=(1,), remove=("t02",))
+    assert decided(rows) == Decision(create=(New(1, 1),), remove=("t02",))
 
 
 def test_a_stopping_task_keeps_its_slot_until_it_has_left_the_node() -> None:
     assert decided([row(1, 1, TaskState.STOPPING, desired=Desired.STOP)], replicas=1) == Decision()
-    assert decided([row(1, 1, TaskState.SHUTDOWN, desired=Desired.STOP)], replicas=1).create == (1,)
+    assert decided([row(1, 1, TaskState.SHUTDOWN, desired=Desired.STOP)], replicas=1).create == (New(1, 1),)
 
 
 def test_an_heir_without_a_node_goes_when_the_elder_is_back() -> None:
@@ -94,9 +107,9 @@ def test_it_comes_to_rest_with_one_running_task_in_each_slot(
     for _ in range(30):
         decision = decided(rows, replicas, version, removed)
         alive = {each.task.slot for each in rows if each.occupies and each.task.id not in decision.stop}
-        full = [slot for slot in decision.create if slot in alive and not _gives_way(rows, slot, decision)]
+        full = [slot for slot, _ in decision.create if slot in alive and not _gives_way(rows, slot, decision)]
         assert not full, f"slot {full} gets a second task beside a running one"
-        before, rows = rows, carried_out(rows, decision, version)
+        before, rows = rows, carried_out(rows, decision)
         if decision == Decision() and rows == before:
             break
     else:

@@ -58,7 +58,7 @@ def test_a_nodes_lease(silent_ms: int, connected: bool, ever: bool, status: Node
 def test_who_gets_a_successor(
     policy: dict[str, Any], state: TaskState, ends: list[int], wanted: bool
 ) -> None:
-    assert restarts.wants_successor(RestartPolicy(**policy), state, ends, now_ms=1_000) is wanted
+    assert restarts.wants_successor(RestartPolicy(**policy), state, ends) is wanted
 
 
 @pytest.mark.parametrize(

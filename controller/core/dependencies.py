@@ -1,0 +1,85 @@
+"""Who waits for whom, out of the state: what holds a service back, and whether its tasks shall end."""
+
+from __future__ import annotations
+
+from bayplan.lifecycle import ENDED, TaskState
+from bayplan.model import DependencyCondition, Health, RestartPolicy, ServiceSpec, TaskStatus
+from controller.core import placing
+from controller.decide import order, restarts
+from controller.records import JOB_MODES, Service, Task
+from controller.state import State
+
+
+def hindrance(state: State, service: Service) -> str:
+    """What the current version of a service waits for; empty when nothing, or once it has begun."""
+    spec = state.spec_of(service)
+    if service.removed or not spec.depends_on or _released(state, service):
+        return ""
+    found = []
+    for each in spec.depends_on:
+        name = f"{service.stack}_{each.service}"
+        found.append(order.hindrance(each, name, _standings(state, name)))
+    return ", ".join(text for text in found if text)
+
+
+def shall_end(state: State, service: Service) -> bool:
+    """Whether success is the end of a service's tasks: those of a job, and those that others wait to
+    complete, since with the usual restart policy they never would."""
+    spec = state.specs.get((service.id, service.version))
+    if spec is not None and spec.mode in JOB_MODES:
+        return True
+    return any(_awaits_end(state, each, service) for each in state.dependents(service.name))
+
+
+def restart_policy(state: State, service: Service, spec: ServiceSpec) -> RestartPolicy:
+    """The restart policy of a service's tasks as it is obeyed."""
+    return restarts.effective(spec.restart, shall_end(state, service))
+
+
+def _awaits_end(state: State, dependent_id: str, service: Service) -> bool:
+    dependent = state.services[dependent_id]
+    return any(
+        each.condition is DependencyCondition.COMPLETED
+        and f"{dependent.stack}_{each.service}" == service.name
+        for each in state.spec_of(dependent).depends_on
+    )
+
+
+def _released(state: State, service: Service) -> bool:
+    """Once it has begun it goes on, and what ran well before need not wait to run again."""
+    return service.version == service.settled or service.version in state.used_versions(service.id)
+
+
+def _standings(state: State, name: str) -> list[order.Standing] | None:
+    """How each slot of a service stands, by its full name; None when there is no such service."""
+    service = state.service_named(name)
+    if service is None:
+        return None
+    spec = state.spec_of(service)
+    policy = restart_policy(state, service, spec)
+    tasks = {
+        task.slot: task
+        for task in state.tasks_of(service.id)
+        if task.wanted and task.version == service.version
+    }
+    slots = placing.slots_of(state, spec, service.replicas).wanted
+    return [_standing(state, tasks[slot], policy) if slot in tasks else order.Standing() for slot in slots]
+
+
+def _standing(state: State, task: Task, policy: RestartPolicy) -> order.Standing:
+    status = state.status_of(task)
+    if status.state in ENDED:
+        history = state.slots.get((task.service_id, task.slot))
+        final = not restarts.wants_successor(policy, status.state, history.ended_ms if history else ())
+        failed = final and status.state is not TaskState.COMPLETE
+        return order.Standing(state=status.state, given_up=_verdict(status) if failed else "")
+    if state.is_down(task.node_id):
+        return order.Standing()
+    passed = status.health in (Health.NONE, Health.HEALTHY)
+    return order.Standing(status.state, ready=status.state is TaskState.RUNNING and passed)
+
+
+def _verdict(status: TaskStatus) -> str:
+    if status.message.startswith("exit code"):
+        return f"it failed with {status.message}"
+    return f"it failed: {status.message or status.state.value}"
