@@ -419,6 +419,9 @@ class StackFile(Model, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     place: str = ""
 
+    def __repr__(self) -> str:
+        return f"<StackFile {self.kind.value} {self.name}{' external' if self.external else ''}>"
+
 
 class StackSpec(Model, frozen=True, kw_only=True):
     """What compose files make. `files` have full names."""

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from bayplan.model import ContainerSpec
+from bayplan.nearest import did_you_mean
 
 
 class Privilege(StrEnum):
@@ -22,6 +23,17 @@ class Privilege(StrEnum):
     SECURITY_OPTIONS = "security-options"
     HOST_NETWORK = "host-network"
     HOST_NAMESPACES = "host-namespaces"
+
+
+def parse(text: str) -> tuple[Privilege, ...]:
+    """The privileges of `privileged,host-network`. Raises ValueError for another word."""
+    words = [word.strip().lower().replace("_", "-") for word in text.split(",") if word.strip()]
+    known = [privilege.value for privilege in Privilege]
+    for word in words:
+        if word not in known:
+            hint = did_you_mean(word, known, f"there are {', '.join(known)}")
+            raise ValueError(f"{word[:40]!r} is no privilege; {hint}")
+    return tuple(sorted({Privilege(word) for word in words}))
 
 
 class Found(NamedTuple):

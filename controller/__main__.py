@@ -55,6 +55,21 @@ def main(context: click.Context) -> None:
     show_default=True,
     help="The lookup's loopback port.",
 )
+@click.option(
+    "--allow",
+    default="",
+    help="What containers may be given beyond the ordinary, as privileged,devices,...: docs/install.md.",
+)
+@click.option(
+    "--default-cpus",
+    default="",
+    help="CPUs that a task sets aside whose service declares nothing, as 0.05.",
+)
+@click.option(
+    "--default-memory",
+    default="",
+    help="Memory that a task sets aside whose service declares nothing, as 64MiB.",
+)
 @click.option("--socket", default=configuration.SOCKET, show_default=True, help="The commands' unix socket.")
 def init(
     data_dir: Path,
@@ -63,18 +78,23 @@ def init(
     bootstrap_listen: str,
     http_listen: str,
     socket: str,
+    allow: str,
+    default_cpus: str,
+    default_memory: str,
 ) -> None:
     """Make a new cluster on this host."""
     from controller.making import make_cluster
 
-    config = Config(
-        advertise_addr=advertise_addr or configuration.guess_address(),
-        listen=listen,
-        bootstrap_listen=bootstrap_listen,
-        http_listen=http_listen,
-        socket=socket,
-    )
     with _problems_shown():
+        config = Config(
+            advertise_addr=advertise_addr or configuration.guess_address(),
+            listen=listen,
+            bootstrap_listen=bootstrap_listen,
+            http_listen=http_listen,
+            socket=socket,
+            allow=configuration.parse_allow(allow),
+            default_reservation=configuration.parse_default(default_cpus, default_memory),
+        )
         make_cluster(config, data_dir)
 
 

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import msgspec
 
+from bayplan import policy
 from bayplan.errors import ProblemKind, refuse
 from bayplan.files import write_whole
-from bayplan.model import Model
+from bayplan.model import Model, Resources
+from bayplan.policy import Privilege
+from bayplan.units import parse_bytes, parse_cpus
 from controller.decide.liveness import Timing
+from controller.decide.reservations import DEFAULT_RESERVATION
 
 #: Where everything is kept when no other place is given.
 DATA_DIR = Path("/var/lib/bayplan/controller")
@@ -30,7 +34,11 @@ _FILE = "config.json"
 
 
 class Config(Model, frozen=True, kw_only=True):
-    """Addresses as host:port. `advertise_addr` is the host under which others reach the controller."""
+    """Addresses as host:port. `advertise_addr` is the host under which others reach the controller.
+
+    `allow` are privileges that containers may have; `default_reservation` is what a task sets aside
+    whose service declares nothing.
+    """
 
     advertise_addr: str
     listen: str = LISTEN
@@ -38,6 +46,8 @@ class Config(Model, frozen=True, kw_only=True):
     http_listen: str = HTTP_LISTEN
     socket: str = SOCKET
     timing: Timing = Timing()
+    allow: tuple[Privilege, ...] = ()
+    default_reservation: Resources = DEFAULT_RESERVATION
 
     @property
     def main_address(self) -> str:
@@ -76,6 +86,25 @@ def load(data_dir: Path) -> Config:
         raise refuse(
             ProblemKind.INVALID, str(error), hint="correct the file, or restore it", place=f"{path}:1"
         ) from error
+
+
+def parse_allow(text: str) -> tuple[Privilege, ...]:
+    """The privileges of --allow. Raises ProblemError."""
+    try:
+        return policy.parse(text)
+    except ValueError as error:
+        raise refuse(ProblemKind.INVALID, f"--allow: {error}") from error
+
+
+def parse_default(cpus: str, memory: str) -> Resources:
+    """The default reservation; an empty text is the ordinary one. Raises ProblemError."""
+    try:
+        return Resources(
+            cpu_millis=parse_cpus(cpus) if cpus else DEFAULT_RESERVATION.cpu_millis,
+            memory_bytes=parse_bytes(memory) if memory else DEFAULT_RESERVATION.memory_bytes,
+        )
+    except ValueError as error:
+        raise refuse(ProblemKind.INVALID, f"--default-cpus, --default-memory: {error}") from error
 
 
 def check_loopback(listen: str) -> tuple[str, int]:

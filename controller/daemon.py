@@ -19,6 +19,7 @@ from bayplan.errors import ProblemKind, refuse
 from bayplan.pump import Pump, read_clock
 from controller.authority import CONTROLLER_LIFE_DAYS, Authority
 from controller.config import CA_FOLDER, STORE_FILE, Config, check_loopback
+from controller.content_key import ContentKey
 from controller.core import ControllerCore
 from controller.core.turn import Settings
 from controller.doors import servers
@@ -35,6 +36,7 @@ from controller.doors.tasks import TaskDoor
 from controller.events import Command, Event, Publish, Reply, Send
 from controller.records import Put
 from controller.state import State
+from controller.store.seal import Seal
 from controller.store.sqlite import SqliteStore
 
 #: The loop counts as stuck, and systemd may restart us, when the pump has not turned for this long.
@@ -69,13 +71,14 @@ async def run(config: Config, data_dir: Path) -> None:
     http_host, http_port = check_loopback(config.http_listen)
     authority = Authority.load(data_dir / CA_FOLDER)
     async with AsyncExitStack() as stack:
-        store = SqliteStore(data_dir / STORE_FILE)
-        stack.push_async_callback(store.close)
-        state = State(await store.load())
-        await _begin_epoch(store, state)
-        core = ControllerCore(
-            state, random.Random(secrets.randbits(128)), read_clock(), Settings(timing=config.timing)
+        store, state, digest_key = await _opened_store(stack, data_dir)
+        settings = Settings(
+            timing=config.timing,
+            default_reservation=config.default_reservation,
+            allowed=frozenset(config.allow),
+            file_key=digest_key,
         )
+        core = ControllerCore(state, random.Random(secrets.randbits(128)), read_clock(), settings)
         performer = Performer()
         pump: Pump[Event] = Pump(core, store, performer.perform)
         gate = Gate(state, pump)
@@ -109,6 +112,19 @@ class Performer:
                 self.gate.publish(command)
             case _:
                 assert_never(command)
+
+
+async def _opened_store(stack: AsyncExitStack, data_dir: Path) -> tuple[SqliteStore, State, bytes]:
+    """The store, what it holds, and the key of contents' digests; in a new epoch."""
+    found = ContentKey.load(data_dir)
+    key = found or ContentKey.make()
+    store = SqliteStore(data_dir / STORE_FILE, Seal(key.sealing))
+    stack.push_async_callback(store.close)
+    state = State(await store.load())
+    if found is None:  # the cluster is older than its configs and secrets, and had none until now
+        key.save(data_dir)
+    await _begin_epoch(store, state)
+    return store, state, key.digests
 
 
 async def _begin_epoch(store: SqliteStore, state: State) -> None:

@@ -1,4 +1,4 @@
-"""Making a cluster: its CA, its first record, its configuration. Whole or not at all."""
+"""Making a cluster: its keys and CA, its first record, its configuration. Whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from bayplan.pump import read_clock
 from controller import config as configuration
 from controller.authority import Authority
 from controller.config import CA_FOLDER, STORE_FILE, Config
+from controller.content_key import ContentKey
 from controller.records import Cluster, Put
+from controller.store.seal import Seal
 from controller.store.sqlite import SqliteStore
 
 
@@ -35,7 +37,9 @@ def make_cluster(config: Config, data_dir: Path) -> str:
         make_secret_folder(data_dir)
         for leftover in data_dir.glob(f"{Path(STORE_FILE).stem}.*"):
             leftover.unlink()
-        asyncio.run(_first_record(data_dir / STORE_FILE, cluster_id))
+        key = ContentKey.make()
+        key.save(data_dir)
+        asyncio.run(_first_record(data_dir / STORE_FILE, key, cluster_id))
         configuration.save(config, data_dir)
         Authority.create(cluster_id, read_clock().wall_ms).save(data_dir / CA_FOLDER)
         _hand_over(data_dir)
@@ -48,8 +52,8 @@ def make_cluster(config: Config, data_dir: Path) -> str:
     return cluster_id
 
 
-async def _first_record(path: Path, cluster_id: str) -> None:
-    store = SqliteStore(path)
+async def _first_record(path: Path, key: ContentKey, cluster_id: str) -> None:
+    store = SqliteStore(path, Seal(key.sealing))
     try:
         await store.load()
         await store.append([Put(record=Cluster(id=cluster_id))])

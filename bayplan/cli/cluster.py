@@ -23,6 +23,9 @@ CONTROLLER_UNIT, AGENT_UNIT = "bayplan-controller", "bayplan-agent"
 @click.option("--listen", metavar="ADDR:PORT", help="Where agents connect (mTLS).")
 @click.option("--bootstrap-listen", metavar="ADDR:PORT", help="Where machines join.")
 @click.option("--http-listen", metavar="ADDR:PORT", help="Where lookups by HTTP are answered.")
+@click.option("--allow", metavar="WORDS", help="Privileges that containers may have: docs/install.md.")
+@click.option("--default-cpus", metavar="CPUS", help="What a task sets aside that declares nothing.")
+@click.option("--default-memory", metavar="SIZE", help="What a task sets aside that declares nothing.")
 @click.option("--data-dir", metavar="DIR", help="Where the controller keeps everything.")
 @click.option("--socket", metavar="PATH", help="The unix socket for this command line.")
 @click.pass_context

@@ -15,6 +15,12 @@ from controller.decide import files
 from controller.records import File, FileContent, Service
 from controller.state import State
 
+_TOLD = {
+    ServiceAction.CREATE: "created",
+    ServiceAction.UPDATE: "updated",
+    ServiceAction.REMOVE: "removed",
+}
+
 #: Contents of one message to an agent, in bytes; a single larger one goes alone.
 MESSAGE_BYTES_MAX = 1024 * 1024
 
@@ -29,7 +35,7 @@ def carry_out(turn: Turn, stack: str, change: files.Change) -> None:
         put(turn, file.kind, file.name, file.content, change.digest, stack=stack, labels=file.labels)
     else:
         return
-    turn.note(change.kind.value, change.name, change.action.value)
+    turn.note(change.kind.value, change.name, _TOLD[change.action])
 
 
 def put(

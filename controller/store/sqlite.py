@@ -2,7 +2,7 @@
 
 One connection, used by one thread: SQLite 3.40's WAL can be corrupted by two (the WAL-reset bug,
 https://sqlite.org/wal.html), and the pump already groups commits. An advisory lock on the file keeps a
-second controller out.
+second controller out. Contents of configs and secrets are sealed on their way in and opened on their way out.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from controller.records import Change, Drop, Record
+from controller.records import Change, Drop, FileContent, Record
 from controller.store.base import StoreError
+from controller.store.seal import Seal, SealError
 
 T = TypeVar("T")
 
@@ -29,7 +30,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE records (kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,"
         " PRIMARY KEY (kind, key)) WITHOUT ROWID",
     ),
+    # New kinds of records, no new tables: a program that does not know them must not open the store.
+    (),
 )
+
+#: Kinds of records whose values are sealed.
+SEALED = frozenset({FileContent.__name__})
 
 _PUT = "INSERT INTO records VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 _DROP = "DELETE FROM records WHERE kind = ? AND key = ?"
@@ -41,8 +47,9 @@ _decoder = msgspec.msgpack.Decoder(Record)
 class SqliteStore:
     """See `controller.store.base.Store`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seal: Seal) -> None:
         self._path = path
+        self._seal = seal
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._lock_fd = _lock(path)
         self._connection: sqlite3.Connection | None = None
@@ -71,8 +78,13 @@ class SqliteStore:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             _migrate(connection)
-            rows: list[Any] = connection.execute("SELECT value FROM records").fetchall()
-            return [_decoder.decode(value) for (value,) in rows]
+            rows: list[Any] = connection.execute("SELECT kind, key, value FROM records").fetchall()
+            return [_decoder.decode(self._opened(*row)) for row in rows]
+        except SealError as error:
+            raise StoreError(
+                f"{self._path}: a config or secret was sealed with another content key; "
+                "put the key that belongs to this database beside it"
+            ) from error
         except (sqlite3.Error, msgspec.DecodeError) as error:
             raise StoreError(
                 f"{self._path} cannot be read: {error}; move it away, or put a backup of it in its place"
@@ -87,13 +99,19 @@ class SqliteStore:
                 if isinstance(change, Drop):
                     execute(_DROP, (change.kind, change.key))
                 else:
-                    record = change.record
-                    execute(_PUT, (type(record).__name__, record.key, _encoder.encode(record)))
+                    execute(_PUT, self._row(change.record))
             execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
                 execute("ROLLBACK")
             raise
+
+    def _row(self, record: Record) -> tuple[str, str, bytes]:
+        kind, key, value = type(record).__name__, record.key, _encoder.encode(record)
+        return kind, key, self._seal.close(value, f"{kind}/{key}") if kind in SEALED else value
+
+    def _opened(self, kind: str, key: str, value: bytes) -> bytes:
+        return self._seal.open(value, f"{kind}/{key}") if kind in SEALED else value
 
     def _close(self) -> None:
         if self._connection is not None:

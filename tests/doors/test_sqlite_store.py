@@ -10,11 +10,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from controller.records import Cluster, Drop, JoinToken, Node, Put, Record
+from bayplan.model import ContainerSpec, FileKind, ServiceSpec, StackSpec
+from controller.records import (
+    Cluster,
+    Drop,
+    File,
+    FileContent,
+    JoinToken,
+    Node,
+    Put,
+    Record,
+    ServiceVersion,
+    StackRevision,
+)
 from controller.store.base import StoreError
+from controller.store.seal import Seal
 from controller.store.sqlite import MIGRATIONS, SqliteStore
+
+SEAL = Seal(bytes(32))
+#: What must not be found in any file of the store.
+CANARY = b"the canary sings at midnight"
 
 
 def token(number: int) -> JoinToken:
@@ -22,14 +40,14 @@ def token(number: int) -> JoinToken:
 
 
 async def keep(path: Path, *changes: Put | Drop) -> None:
-    store = SqliteStore(path)
+    store = SqliteStore(path, SEAL)
     await store.load()
     await store.append(changes)
     await store.close()
 
 
 async def kept(path: Path) -> list[Record]:
-    store = SqliteStore(path)
+    store = SqliteStore(path, SEAL)
     try:
         return await store.load()
     finally:
@@ -44,7 +62,7 @@ async def test_what_was_appended_is_there_after_a_restart(tmp_path: Path) -> Non
 
 
 async def test_a_failed_append_leaves_nothing_of_itself(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "state.db")
+    store = SqliteStore(tmp_path / "state.db", SEAL)
     await store.load()
     with pytest.raises(AttributeError):
         await store.append([Put(record=token(1)), "no change"])  # type: ignore[list-item]
@@ -54,11 +72,11 @@ async def test_a_failed_append_leaves_nothing_of_itself(tmp_path: Path) -> None:
 
 
 async def test_a_second_controller_is_kept_out(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "state.db")
+    store = SqliteStore(tmp_path / "state.db", SEAL)
     with pytest.raises(StoreError, match="in use by another controller"):
-        SqliteStore(tmp_path / "state.db")
+        SqliteStore(tmp_path / "state.db", SEAL)
     await store.close()
-    SqliteStore(tmp_path / "state.db")
+    SqliteStore(tmp_path / "state.db", SEAL)
 
 
 async def test_a_store_of_a_newer_program_is_refused(tmp_path: Path) -> None:
@@ -89,14 +107,101 @@ async def test_fields_that_a_newer_program_added_are_ignored(tmp_path: Path) -> 
     assert await kept(path) == [Node(id="n", name="n1")]
 
 
+def content(digest: str = "d", text: bytes = CANARY) -> FileContent:
+    return FileContent(digest=digest, content=text)
+
+
+async def test_contents_of_configs_and_secrets_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    records: list[Record] = [
+        content(),
+        File(kind=FileKind.SECRET, name="shop_key", digest="d", version=1, size_bytes=9),
+        StackRevision(
+            stack="shop", revision=3, spec=StackSpec(name="shop"), cause="deploy", time_ms=1,
+            digests={"secret/shop_key": "d"},
+        ),
+    ]  # fmt: skip
+    await keep(path, *(Put(record=record) for record in records))
+    assert sorted(await kept(path), key=repr) == sorted(records, key=repr)
+
+
+async def test_no_byte_of_a_content_is_in_the_database_or_its_log(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "state.db", SEAL)
+    await store.load()
+    await store.append([Put(record=content())])
+    await store.append([Put(record=content()), Put(record=content("e", CANARY * 1_000))])
+    await store.append([Drop(kind="FileContent", key="d")])
+    written = {path: path.read_bytes() for path in (tmp_path / "state.db", tmp_path / "state.db-wal")}
+    assert b"FileContent" in b"".join(written.values()), "the record itself is there"
+    assert [path for path, data in written.items() if CANARY in data] == []
+    await store.close()
+
+
+async def test_the_same_content_is_sealed_in_another_way_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    values = set()
+    for _ in range(3):
+        await keep(path, Put(record=content()))
+        with sqlite3.connect(path) as connection:
+            values |= set(connection.execute("SELECT value FROM records").fetchall())
+        connection.close()
+    assert len(values) == 3
+
+
+async def test_a_store_does_not_open_with_another_key(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    await keep(path, Put(record=content()))
+    store = SqliteStore(path, Seal(bytes(31) + b"x"))
+    with pytest.raises(StoreError, match="another content key"):
+        await store.load()
+    await store.close()
+
+
+async def test_a_sealed_content_does_not_open_under_another_name(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    await keep(path, Put(record=content("d")), Put(record=content("e", b"other")))
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "UPDATE records SET value = (SELECT value FROM records WHERE key = 'd') WHERE key = 'e'"
+        )
+    connection.close()
+    with pytest.raises(StoreError, match="another content key"):
+        await kept(path)
+
+
+async def test_a_store_from_before_configs_and_secrets_still_loads(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with sqlite3.connect(path) as connection:
+        for statement in MIGRATIONS[0]:
+            connection.execute(statement)
+        # A version of a service as the program before wrote it: without a digest of its image.
+        value = msgspec.msgpack.encode(
+            {
+                "type": "ServiceVersion",
+                "service_id": "s",
+                "version": 2,
+                "spec": {"name": "web", "container": {"image": "app:1"}},
+            }
+        )
+        connection.execute("INSERT INTO records VALUES ('ServiceVersion', 's/2', ?)", (value,))
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    spec = ServiceSpec(name="web", container=ContainerSpec(image="app:1"))
+    assert await kept(path) == [ServiceVersion(service_id="s", version=2, spec=spec)]
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    connection.close()
+
+
 _WRITER = """
 import asyncio, sys
 from pathlib import Path
 from controller.records import JoinToken, Put
+from controller.store.seal import Seal
 from controller.store.sqlite import SqliteStore
 
 async def main():
-    store = SqliteStore(Path(sys.argv[1]))
+    store = SqliteStore(Path(sys.argv[1]), Seal(bytes(32)))
     await store.load()
     number = 0
     while True:

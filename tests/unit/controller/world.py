@@ -12,6 +12,7 @@ from bayplan.model import (
     Assignments,
     BoundPort,
     ContainerSpec,
+    FileKind,
     Health,
     Inventory,
     Now,
@@ -22,15 +23,31 @@ from bayplan.model import (
     StackSpec,
     TaskStatus,
 )
-from bayplan.session import Dismissal, Goodbye, Heartbeat, Hello, Preflight, PreflightResult, Report
+from bayplan.session import (
+    Dismissal,
+    Files,
+    FilesWanted,
+    Goodbye,
+    Heartbeat,
+    Hello,
+    Preflight,
+    PreflightResult,
+    Report,
+)
 from controller.core import ControllerCore
+from controller.core.turn import Settings
 from controller.events import (
     AgentSaid,
     DeployAsked,
     Event,
+    FileCreateAsked,
+    FileRemoveAsked,
+    FileUpdateAsked,
     JoinAsked,
+    PlanAsked,
     RemoveAsked,
     Reply,
+    RollbackAsked,
     ScaleAsked,
     Send,
     SessionLost,
@@ -65,6 +82,8 @@ class Node:
         self.session = ""
         self.obedient = True
         self.faults: tuple[PreflightFault, ...] = ()
+        self.images: dict[str, str] = {}
+        self.given: list[Files] = []
         self.statuses: dict[str, TaskStatus] = {}
         self.assigned = Assignments(revision=0)
         self.dismissed: list[Dismissal] = []
@@ -85,7 +104,7 @@ class Node:
         session, self.session = self.session, ""
         self.world.event(SessionLost(node_id=self.id, session_id=session))
 
-    def says(self, message: Report | Heartbeat | PreflightResult | Goodbye) -> None:
+    def says(self, message: Report | Heartbeat | PreflightResult | FilesWanted | Goodbye) -> None:
         self.world.event(AgentSaid(node_id=self.id, session_id=self.session, message=message))
 
     def reports(self, task_id: str, state: TaskState, **fields: Any) -> None:
@@ -102,7 +121,10 @@ class Node:
         elif isinstance(message, Preflight):
             self.asked.append(message)
             if self.obedient:
-                self.says(PreflightResult(ticket=message.ticket, faults=self.faults))
+                images = {name: self.images[name] for name in message.images if name in self.images}
+                self.says(PreflightResult(ticket=message.ticket, faults=self.faults, images=images))
+        elif isinstance(message, Files):
+            self.given.append(message)
         elif isinstance(message, Assignments):
             self.assigned = message
             if self.obedient:
@@ -136,10 +158,13 @@ class Node:
 class World:
     """The core, its nodes, and a clock that moves only when told to."""
 
-    def __init__(self, state: State | None = None, start_ms: int = 1_000_000) -> None:
+    def __init__(
+        self, state: State | None = None, start_ms: int = 1_000_000, settings: Settings | None = None
+    ) -> None:
         self.now_ms = start_ms
         self.state = state or State([Cluster(id="c", epoch=1)])
-        self.core = ControllerCore(self.state, random.Random(7), self.now)
+        self.settings = settings or Settings()
+        self.core = ControllerCore(self.state, random.Random(7), self.now, self.settings)
         self.nodes: dict[str, Node] = {}
         self.replies: dict[str, Reply] = {}
         self.log: list[Any] = []
@@ -220,6 +245,24 @@ class World:
     def deploy(self, wished: StackSpec, **fields: Any) -> Reply:
         return self._ask(DeployAsked(ticket="", stack=wished, **fields))
 
+    def plan(self, wished: StackSpec, **fields: Any) -> Any:
+        """The plan itself."""
+        reply = self._ask(PlanAsked(ticket="", stack=wished, **fields))
+        assert reply.problem is None, reply.problem
+        return reply.value
+
+    def rollback(self, revision: int = 0, name: str = "shop", **fields: Any) -> Reply:
+        return self._ask(RollbackAsked(ticket="", stack=name, revision=revision, **fields))
+
+    def create_file(self, name: str, content: bytes, kind: FileKind = FileKind.SECRET) -> Reply:
+        return self._ask(FileCreateAsked(ticket="", kind=kind, name=name, content=content))
+
+    def update_file(self, name: str, content: bytes, kind: FileKind = FileKind.SECRET) -> Reply:
+        return self._ask(FileUpdateAsked(ticket="", kind=kind, name=name, content=content))
+
+    def remove_file(self, name: str, kind: FileKind = FileKind.SECRET) -> Reply:
+        return self._ask(FileRemoveAsked(ticket="", kind=kind, name=name))
+
     def remove(self, name: str = "shop") -> Reply:
         return self._ask(RemoveAsked(ticket="", stack=name))
 
@@ -244,7 +287,7 @@ class World:
         """The world after the controller was killed and started again, with its nodes not yet back."""
         records = list(self.state.records())
         cluster = msgspec.structs.replace(self.state.cluster, epoch=self.state.cluster.epoch + 1)
-        again = World(State([*records, cluster]), self.now_ms)
+        again = World(State([*records, cluster]), self.now_ms, self.settings)
         for node in self.nodes.values():
             node.world, node.session = again, ""
         again.nodes = self.nodes
