@@ -57,7 +57,7 @@ def model(files: Sequence[Map], scope: Scope, opening: Opening) -> Map:
         assert isinstance(together, Map)
         whole = together
     assert whole is not None
-    done = settled(whole)
+    done = settled(whole) if opening.marked else whole
     assert isinstance(done, Map)
     return done
 
@@ -165,7 +165,7 @@ def _variables(include: _Include, folder: Path, scope: Scope, opening: Opening) 
     values: dict[str, str] = {}
     for written in include.env_files:
         path = opening.locate(written, scope.folder, "the env file")
-        values |= opening.env_file(path, written, {**values, **outer.values})
+        values |= opening.env_file(path, written, outer.values, values)
     where = ", ".join(written.text for written in include.env_files)
     return Variables({**values, **outer.values}, f"the env file of the include was read: {where}")
 

@@ -141,7 +141,10 @@ class _Interpolation:
                 raise AssertionError(node)
 
     def map(self, node: Map) -> Map:
-        entries = {name: Entry(entry.key, self.of(entry.value)) for name, entry in node.entries.items()}
+        entries: dict[str, Entry] = {}
+        for name, entry in node.entries.items():
+            value = self.of(entry.value)
+            entries[name] = entry if value is entry.value else Entry(entry.key, value)
         return Map(node.path, node.line, entries)
 
     def _scalar(self, node: Scalar) -> Scalar:

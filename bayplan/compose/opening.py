@@ -33,11 +33,15 @@ class Scope(NamedTuple):
 
 
 class Opening:
-    """The files of one load. `folder` is the project folder, `shown_folder` how places show it."""
+    """The files of one load. `folder` is the project folder, `shown_folder` how places show it.
+
+    `marked` says whether a file so far had `!reset` or `!override`.
+    """
 
     def __init__(self, project: ProjectFiles, folder: Path, shown_folder: str, report: Report) -> None:
         self.report = report
         self.budget = Budget()
+        self.marked = False
         self._project = project
         self._folder = folder
         self._shown_folder = shown_folder
@@ -45,7 +49,8 @@ class Opening:
     def parsed(self, source: Source) -> Map:
         """The file's mapping without the keys that are the user's own (`x-`). Raises ProblemError."""
         self.budget.add_file(source.path, len(source.text))
-        tree = parse(source, self.report, self.budget)
+        tree, marked = parse(source, self.report, self.budget)
+        self.marked |= marked
         if not isinstance(tree, Map):
             problem = f"a compose file is a mapping, not {describe(tree)}"
             raise invalid(tree.place, problem, hint="begin it with `services:`")
@@ -66,10 +71,12 @@ class Opening:
         """A compose file that another one names. Raises ProblemError if it cannot be read."""
         return self._read(path, written, what, SOURCE_BYTES_MAX)
 
-    def env_file(self, path: Path, written: Scalar, environment: Mapping[str, str]) -> dict[str, str]:
+    def env_file(
+        self, path: Path, written: Scalar, environment: Mapping[str, str], earlier: Mapping[str, str]
+    ) -> dict[str, str]:
         """The variables of an env file that `include` names. Raises ProblemError if it cannot be read."""
         source = self._read(path, written, "the env file", ENV_FILE_BYTES_MAX)
-        return self._variables(source, environment)
+        return self._variables(source, environment, earlier)
 
     def env_file_beside(self, folder: Path, environment: Mapping[str, str]) -> dict[str, str] | None:
         """The variables of `.env` in a folder; None when there is no such file."""
@@ -78,7 +85,7 @@ class Opening:
             return None
         shown_path = self.shown(path)
         at = Scalar(shown_path, 1, shown_path)
-        return self._variables(self._read(path, at, "the env file", ENV_FILE_BYTES_MAX), environment)
+        return self._variables(self._read(path, at, "the env file", ENV_FILE_BYTES_MAX), environment, {})
 
     def shown(self, path: Path) -> str:
         """A path as places show it."""
@@ -99,8 +106,10 @@ class Opening:
             hint = "the path starts in the folder of the file that names it"
             raise invalid(written.place, problem, f"it was looked for at {path}", hint=hint) from error
 
-    def _variables(self, source: Source, environment: Mapping[str, str]) -> dict[str, str]:
-        values = parse_env(source, environment, self.report)
+    def _variables(
+        self, source: Source, environment: Mapping[str, str], earlier: Mapping[str, str]
+    ) -> dict[str, str]:
+        values = parse_env(source, environment, self.report, earlier)
         return {name: value for name, value in values.items() if value is not None}
 
 

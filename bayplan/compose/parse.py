@@ -30,7 +30,14 @@ _RESET, _OVERRIDE = "!reset", "!override"
 _TAGS = _SCALAR_TAGS | _QUOTING_TAGS | {_TAG + "map", _TAG + "seq", _RESET, _OVERRIDE}
 
 
-def parse(source: Source, report: Report, budget: Budget) -> Node:
+class Parsed(NamedTuple):
+    """A file's tree, and whether `!reset` or `!override` stands in it."""
+
+    root: Node
+    marked: bool
+
+
+def parse(source: Source, report: Report, budget: Budget) -> Parsed:
     """The tree of a file. Duplicate keys go to the report.
 
     Raises ProblemError when the bytes are not one YAML document within the limits.
@@ -44,7 +51,7 @@ def parse(source: Source, report: Report, budget: Budget) -> Node:
         raise _syntax_error(source.path, text, error) from error
     if builder.root is None:
         raise invalid(source.path, "the file is empty", hint="a compose file begins with `services:`")
-    return builder.root
+    return Parsed(builder.root, builder.marked)
 
 
 def _decode(source: Source) -> str:
@@ -106,6 +113,7 @@ class _Builder:
 
     def __init__(self, path: str, report: Report, budget: Budget) -> None:
         self.root: Node | None = None
+        self.marked = False
         self._path = path
         self._report = report
         self._budget = budget
@@ -135,7 +143,9 @@ class _Builder:
         written_plain = event.tag == _OVERRIDE and not event.style
         plain = bool(event.implicit[0]) or event.tag in _SCALAR_TAGS or written_plain
         self._budget.add_nodes(self._path, line, 1)
-        node = self._tagged(Scalar(self._path, line, event.value, plain), event.tag)
+        node: Node = Scalar(self._path, line, event.value, plain)
+        if event.tag is not None:
+            node = self._tagged(node, event.tag)
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(node, 1, 0)
         self._add(node, 0)
@@ -152,14 +162,15 @@ class _Builder:
 
     def _end(self) -> None:
         frame = self._open.pop()
-        if not frame.is_map:
+        if not frame.is_map and self.marked:
             self._check_items(frame.children)
         node: Node = (
             Map(self._path, frame.line, self._entries(frame.children))
             if frame.is_map
             else List(self._path, frame.line, tuple(frame.children))
         )
-        node = self._tagged(node, frame.tag)
+        if frame.tag is not None:
+            node = self._tagged(node, frame.tag)
         if frame.anchor is not None:
             nodes = self._budget.nodes - frame.nodes_before
             self._anchors[frame.anchor] = _Anchored(node, nodes, frame.height)
@@ -221,11 +232,14 @@ class _Builder:
                 hint = "write the tag before the whole list"
                 raise self._refuse(item.line, "an item of a list cannot be reset or overridden", hint)
 
-    def _tagged(self, node: Node, tag: str | None) -> Node:
-        """The node, wrapped as its tag wants it."""
-        if tag == _OVERRIDE:
-            return Override(node.path, node.line, node)
-        return Reset(node.path, node.line) if tag == _RESET else node
+    def _tagged(self, node: Node, tag: str) -> Node:
+        """The node, marked if its tag wants that."""
+        if tag not in (_RESET, _OVERRIDE):
+            return node
+        self.marked = True
+        if tag == _RESET:
+            return Reset(node.path, node.line)
+        return Override(node.path, node.line, node)
 
     def _check_depth(self, height: int, line: int) -> None:
         if len(self._open) + height > DEPTH_MAX:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from bayplan.compose.dotenv import ENV_FILE_BYTES_MAX, parse_env
 from bayplan.compose.nodes import Source
 from bayplan.compose.parse import SOURCE_BYTES_MAX
@@ -67,12 +69,14 @@ def read(
     profiles: Sequence[str] = (),
     project_directory: str | Path | None = None,
     environ: Mapping[str, str] = os.environ,
+    build: bool = False,
 ) -> Loaded:
     """The stack that compose files describe; `-` is standard input.
 
     The project folder is `project_directory`, or else the folder of the first file (for standard input the
     working directory); relative paths start there. Variables come from `environ`, then from the env files,
-    the last first, or else from `.env` in the project folder where there is one. Raises ProblemError.
+    the last first, or else from `.env` in the project folder where there is one. `build` as in `load`.
+    Raises ProblemError.
     """
     folder = _project_folder(paths, project_directory)
     report = Report()
@@ -88,8 +92,9 @@ def read(
         profiles=profiles,
         looked_for=looked_for,
         shown_dir=None if project_directory is None else str(project_directory),
+        build=build,
     )
-    return Loaded(stack=loaded.stack, warnings=(*report.warnings, *loaded.warnings))
+    return replace(loaded, warnings=(*report.warnings, *loaded.warnings))
 
 
 def _project_folder(paths: Sequence[str | Path], given: str | Path | None) -> Path:
@@ -107,13 +112,13 @@ def _variables(
     """All variables, and a sentence on the env files for the error about a missing one."""
     if not env_files:
         path = folder / ENV_FILE
-        found = _env_file(path, os.path.relpath(path), environ, report)
+        found = _env_file(path, os.path.relpath(path), environ, {}, report)
         if found is None:
             return dict(environ), f"{ENV_FILE} was looked for at {path}: there is none"
         return {**found, **environ}, f"{ENV_FILE} was read at {path}"
     values: dict[str, str] = {}
     for each in env_files:
-        found = _env_file(Path(each), str(each), {**values, **environ}, report)
+        found = _env_file(Path(each), str(each), environ, values, report)
         if found is None:
             hint = "name another one with --env-file"
             raise invalid(str(each), "the env file does not exist", hint=hint)
@@ -122,7 +127,9 @@ def _variables(
     return {**values, **environ}, f"instead of {ENV_FILE}, {where} was read"
 
 
-def _env_file(path: Path, shown: str, environ: Mapping[str, str], report: Report) -> dict[str, str] | None:
+def _env_file(
+    path: Path, shown: str, environ: Mapping[str, str], earlier: Mapping[str, str], report: Report
+) -> dict[str, str] | None:
     """The variables of an env file; None when there is no such file."""
     try:
         source = Source(shown, _read_at_most(path, ENV_FILE_BYTES_MAX))
@@ -130,7 +137,7 @@ def _env_file(path: Path, shown: str, environ: Mapping[str, str], report: Report
         return None
     except OSError as error:
         raise invalid(shown, f"the env file cannot be read: {error.strerror}") from error
-    values = parse_env(source, environ, report)
+    values = parse_env(source, environ, report, earlier)
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -18,7 +18,7 @@ from bayplan.errors import ProblemError
 
 def tree(text: str | bytes) -> Node:
     report = Report()
-    root = parse(Source("f.yml", text.encode() if isinstance(text, str) else text), report, Budget())
+    root = parse(Source("f.yml", text.encode() if isinstance(text, str) else text), report, Budget()).root
     report.finish()
     return root
 
