@@ -1,0 +1,111 @@
+"""Each compose key that is honoured, on a real engine: what a container shows, not what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from agent.events import FaultKind
+from agent.runtime.base import EngineError
+from agent.runtime.docker import DockerEngine
+from bayplan.compose.fields import Support
+from bayplan.compose.schema import TABLES
+from tests.engine import compose_cases, compose_places
+from tests.engine.compose_cases import REFUSALS, TOO_NEW
+from tests.engine.compose_elsewhere import ELSEWHERE
+from tests.engine.compose_world import NODE, SLEEP, Case, container_spec, start
+from tests.real.testbed import Host
+
+FILE = f"""
+    services:
+      web:
+        image: bayplan/demo:1
+        command: {SLEEP}
+        {{}}
+    networks: {{{{back: {{{{}}}}}}}}
+    volumes: {{{{data: {{{{}}}}}}}}
+"""
+CPU_CGROUPS = Path("/sys/fs/cgroup/cpu")
+pytestmark = pytest.mark.skipif(not CPU_CGROUPS.is_dir(), reason="looks into cgroups of version 1")
+CASES = (*compose_cases.CASES, *compose_places.CASES)
+
+
+@pytest.fixture(scope="module")
+def environment(host: Host) -> dict[str, str]:
+    """A folder of the host to bind, on a shared mount, and what is external to the stack."""
+    binds = host.folder / "binds"
+    binds.mkdir()
+    host.run("mount", "--bind", str(binds), str(binds))
+    host.run("mount", "--make-shared", str(binds))
+    # A share of real-time CPU, of which cgroups have none to begin with.
+    share = CPU_CGROUPS / host.cgroup
+    share.mkdir(exist_ok=True)
+    (share / "cpu.rt_runtime_us").write_text("100000")
+    host.docker("volume", "create", "outer-volume")
+    host.docker("network", "create", "outer-network")
+    return {"BINDS": str(binds), "CGROUP": f"{host.cgroup}-keys"}
+
+
+@pytest.fixture
+async def engine(host: Host) -> AsyncIterator[DockerEngine]:
+    async with DockerEngine(str(host.docker_socket), NODE, "0") as engine:
+        yield engine
+        for container in await engine.list_ids():
+            await engine.remove(container)
+        for network in await engine.list_networks():
+            await engine.remove_network(network)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_a_container_shows_each_key_of_its_file(
+    case: Case, engine: DockerEngine, host: Host, environment: dict[str, str]
+) -> None:
+    seen = await start(engine, host, container_spec(case, environment))
+    wrong = []
+    for key, (look, expected) in case.proofs.items():
+        found = look(seen)
+        found = found.strip() if isinstance(found, str) else found
+        if found != expected:
+            wrong.append(f"{key}: {found!r} instead of {expected!r}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("key", REFUSALS)
+async def test_what_this_engine_cannot_do_is_said(
+    key: str, engine: DockerEngine, host: Host, environment: dict[str, str]
+) -> None:
+    fragment, words = REFUSALS[key]
+    case = Case(key, FILE.format(fragment), {})
+    with pytest.raises(EngineError) as refused:
+        await start(engine, host, container_spec(case, environment))
+    assert refused.value.fault.kind is FaultKind.REFUSED
+    assert words in refused.value.fault.reason
+
+
+async def test_a_privileged_container_gets_every_capability_or_none_is_started(
+    engine: DockerEngine, host: Host, environment: dict[str, str]
+) -> None:
+    privileged = container_spec(Case("", FILE.format("privileged: true"), {}), environment)
+    mine = int(host.run("sh", "-c", "grep CapBnd /proc/self/status").split()[1], 16)
+    last = int(host.run("cat", "/proc/sys/kernel/cap_last_cap"))
+    if mine == (1 << last + 1) - 1:
+        seen = await start(engine, host, privileged)
+        assert int(seen.inside("grep CapEff /proc/1/status | cut -f2"), 16) == mine
+    else:  # this machine's own root lacks some
+        with pytest.raises(EngineError, match="unable to apply caps"):
+            await start(engine, host, privileged)
+
+
+def test_each_key_that_is_honoured_is_shown_here_or_named_with_the_reason() -> None:
+    shown = {key for case in CASES for key in case.proofs} | {"services.*.privileged"}
+    known = shown | REFUSALS.keys() | TOO_NEW.keys() | ELSEWHERE.keys()
+    honoured = {
+        f"{path}.{name}" if path else name
+        for path, keys in TABLES.items()
+        for name, key in keys.items()
+        if key.support in (Support.YES, Support.MAPPED)
+    }
+    assert sorted(honoured - known) == []
+    assert sorted(REFUSALS.keys() | TOO_NEW.keys() | ELSEWHERE.keys() - honoured) == []
