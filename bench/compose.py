@@ -20,12 +20,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import yaml
 from rich.console import Console
 from rich.table import Table
 
 from bayplan.compose.nodes import Source
 from bayplan.compose.pipeline import load
+from bayplan.compose.project import FileStat, PathKind, ProjectFiles
 from bayplan.compose.rim import Disk
 from bayplan.errors import Problem, ProblemError
 from bayplan.model import StackSpec
@@ -48,11 +50,28 @@ _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)(?![A-Za-z0-9_]*:?[-+])")
 Path_ = tuple[str | int, ...]
 
 
+class Supplying(Disk):
+    """The disk, with an empty file wherever one is read that the folder lacks."""
+
+    def kind(self, path: Path) -> PathKind:
+        found = super().kind(path)
+        return PathKind.FILE if found is PathKind.MISSING else found
+
+    def read(self, path: Path, bytes_max: int) -> bytes:
+        return super().read(path, bytes_max) if path.exists() else b""
+
+    def stat(self, path: Path) -> FileStat:
+        return super().stat(path) if path.exists() else FileStat(0, executable=False)
+
+
 class Result(NamedTuple):
-    """What became of a file. `silent` are keys that were dropped without a word."""
+    """What became of a file. `silent` are keys that were dropped without a word; `lacking`: it names files
+    that are not there, and was taken with empty ones.
+    """
 
     path: Path
     problems: tuple[Problem, ...]
+    lacking: bool
     warnings: int
     silent: tuple[str, ...]
     docker: str
@@ -85,29 +104,31 @@ class Outcome(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-def outcome(text: bytes, path: Path) -> Outcome:
+def outcome(text: bytes, path: Path, project: ProjectFiles | None = None) -> Outcome:
     """Loads a text as if it stood at `path`; images that would be built count as named."""
     variables = {"HOME": "/root", **supplied(text.decode(errors="replace"))}
     folder = path.parent.absolute()
+    files = [*_bases(text, path), Source(str(path), text)]
     try:
         loaded = load(
-            "bench",
-            [Source(str(path), text)],
-            variables,
-            folder,
-            project=Disk(folder),
-            build=True,
-            profiles=("*",),
-        )
+            "bench", files, variables, folder,
+            project=project or Disk(folder), build=True, profiles=("*",),
+        )  # fmt: skip
     except ProblemError as error:
         return Outcome(None, frozenset(), error.problems)
     warnings = frozenset(re.sub(r"^\S+:\d+: ", "", warning) for warning in loaded.warnings)
     return Outcome(_placeless(loaded.stack), warnings, ())
 
 
-def _placeless(stack: StackSpec) -> StackSpec:
-    import msgspec
+def _bases(text: bytes, path: Path) -> list[Source]:
+    """What a file that only changes others is merged onto: `compose.yml` of `compose.dev.yml`."""
+    if re.search(rb"^\s+(image|build|extends):|[{,] *(image|build|extends):|^include:", text, re.MULTILINE):
+        return []
+    base = path.with_name(f"{path.name.split('.')[0]}{path.suffix}")
+    return [Source(str(base), base.read_bytes())] if base != path and base.is_file() else []
 
+
+def _placeless(stack: StackSpec) -> StackSpec:
     replace = msgspec.structs.replace
     services = tuple(replace(service, places={}) for service in stack.services)
     return replace(stack, services=services, files=tuple(replace(file, place="") for file in stack.files))
@@ -184,8 +205,11 @@ def examine(path: Path, keys: bool) -> Result:
     began = time.process_time()
     found = outcome(text, path)
     ms = (time.process_time() - began) * 1000
-    silent = tuple(silent_keys(text, path)) if keys and found.stack is not None else ()
-    return Result(path, found.problems, len(found.warnings), silent, docker_says(path), ms)
+    lacking = bool(found.problems) and all("does not exist" in each.summary for each in found.problems)
+    if lacking:
+        found = outcome(text, path, Supplying(path.parent.absolute()))
+    silent = tuple(silent_keys(text, path)) if keys and found.stack is not None and not lacking else ()
+    return Result(path, found.problems, lacking, len(found.warnings), silent, docker_says(path), ms)
 
 
 def report(results: list[Result], folder: Path) -> dict[str, Any]:
@@ -194,7 +218,8 @@ def report(results: list[Result], folder: Path) -> dict[str, Any]:
         "file", "bayplan", "warnings", "dropped", "docker stack config", "ms", title="bench.compose"
     )
     for each in results:
-        ours = "yes" if each.accepted else each.problems[0].summary
+        yes = "yes, with empty files for those it lacks" if each.lacking else "yes"
+        ours = yes if each.accepted else each.problems[0].summary
         dropped = ", ".join(each.silent) or "-"
         name = str(each.path.relative_to(folder))
         table.add_row(name, ours, str(each.warnings), dropped, each.docker, f"{each.ms:.1f}")
