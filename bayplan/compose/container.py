@@ -187,7 +187,7 @@ def _security_options(project: Project, service: typed.Service) -> tuple[str, ..
 
 def _names_profile(option: str) -> bool:
     name, _, value = option.partition("=")
-    return name == "seccomp" and value not in ("", "unconfined", "builtin")
+    return name == "seccomp" and value not in ("", "unconfined", "builtin") and not value.startswith("{")
 
 
 def _seccomp(project: Project, placed: Placed[str]) -> str:

@@ -7,6 +7,7 @@ and the engine's to know.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from bayplan.compose.decoders import COUNT_MAX, size
 from bayplan.compose.fields import (
@@ -143,6 +144,15 @@ def _request(field: Field, request: _Request, capabilities: tuple[str, ...]) -> 
         count=count,
         device_ids=request.device_ids,
         options=request.options,
+    )
+
+
+def gpu_count(requests: Iterable[DeviceRequest]) -> int:
+    """How many GPUs are asked for; of "all" at least one."""
+    return sum(
+        1 if request.count == ALL else request.count or len(request.device_ids)
+        for request in requests
+        if GPU in request.capabilities
     )
 
 

@@ -5,59 +5,18 @@ Reads what is written; whether the content can be had is `files`' to find out.
 
 from __future__ import annotations
 
-import re
-
 from bayplan.compose import typed
-from bayplan.compose.fields import (
-    Decoder,
-    Field,
-    Key,
-    Keys,
-    Placed,
-    Support,
-    each,
-    flag,
-    labels,
-    struct,
-    text,
-    via,
-    yes,
-)
-from bayplan.compose.mounts import MODE_MAX
+from bayplan.compose.decoders import external
+from bayplan.compose.fields import Decoder, Field, Keys, Placed, each, labels, refused, struct, text, via, yes
+from bayplan.compose.mounts import file_mode
 from bayplan.compose.names import parse_name
-from bayplan.compose.nodes import Map, Scalar, is_null
+from bayplan.compose.nodes import Map, is_null
 from bayplan.compose.report import shown
 
 #: Highest number of a user or group; the one above it means "no change" to the kernel.
 OWNER_MAX = 2**32 - 2
 
 _ORIGINS = ("file", "content", "environment", "external")
-_OCTAL = re.compile(r"(?:0o?)?([0-7]{1,5})")
-
-
-def external_name(field: Field) -> str | None:
-    """`external`: None when false, the name of its old form `{name: ...}`, else empty."""
-    if isinstance(field.node, Map):
-        for key, child in field.entries():
-            if key == "name":
-                return text(child)
-        raise field.refuse("shall be true, false, or a mapping with a name", hint="write `external: true`")
-    return "" if flag(field) else None
-
-
-def file_mode(field: Field) -> int:
-    """A mode of a file: octal with a leading 0 or 0o, or in quotes. A bare 288 is decimal, as in Docker."""
-    written = text(field)
-    octal = _OCTAL.fullmatch(written)
-    bare = isinstance(field.node, Scalar) and field.node.plain and not written.startswith("0")
-    if octal is None and not (bare and written.isascii() and written.isdigit()):
-        raise field.refuse(f"is not a mode: {shown(written)}", hint='write it like "0440"')
-    mode = int(octal[1], 8) if octal is not None and not bare else int(written[:10])
-    if mode > MODE_MAX:
-        raise field.refuse(f"is above the highest mode, 07777: {shown(written)}", hint='write it like "0440"')
-    if bare:
-        field.warn(f"is decimal: {written} is the mode {mode:04o}; an octal mode begins with 0")
-    return mode
 
 
 def _owner(field: Field) -> int:
@@ -77,10 +36,6 @@ def _reference(field: Field) -> Placed[typed.FileUse]:
     if "source" not in use.places:
         raise field.refuse("has no source", hint="add `source: NAME`, a name of the top-level mapping")
     return Placed(field.place, use)
-
-
-def _refused(note: str) -> Key:
-    return Key(Support.REFUSED, None, note)
 
 
 def _origin(keys: Keys, what: str) -> Decoder[typed.Content]:
@@ -115,15 +70,15 @@ CONFIG: Keys = {
     "file": yes(text, "within the project folder, at most 500 KiB"),
     "content": yes(text),
     "environment": yes(text, "the content of that variable"),
-    "external": yes(external_name, "made with `bayplan config create` or `bayplan secret create`"),
+    "external": yes(external, "made with `bayplan config create` or `bayplan secret create`"),
     "name": yes(via(parse_name), "the full name, instead of `<stack>_<key>`"),
     "labels": yes(labels),
-    "template_driver": _refused("the content is taken as it is: write out what the template would give"),
+    "template_driver": refused("the content is taken as it is", "write out what the template would give"),
 }
 SECRET: Keys = {
     **CONFIG,
-    "driver": _refused("the cluster keeps secrets itself: remove it, and give the content by `file`"),
-    "driver_opts": _refused("the cluster keeps secrets itself: remove it, and give the content by `file`"),
+    "driver": refused("the cluster keeps secrets itself", "remove it, and give the content by `file`"),
+    "driver_opts": refused("the cluster keeps secrets itself", "remove it, and give the content by `file`"),
 }
 
 _USE = struct(typed.FileUse, FILE_USE, "a reference to a config or secret")

@@ -6,7 +6,7 @@ Only what was asked for by name: what follows from a limit is the controller's t
 from __future__ import annotations
 
 from bayplan.compose import typed
-from bayplan.compose.devices import ALL, GPU
+from bayplan.compose.devices import GPU, gpu_count
 from bayplan.compose.report import Report, invalid
 from bayplan.model import CpuTuning, DeviceRequest, MemoryTuning, Resources, ServiceMode
 from bayplan.units import format_bytes, format_cpus
@@ -92,16 +92,14 @@ def memory_tuning(report: Report, name: str, service: typed.Service, limit: Reso
 
 def device_requests(service: typed.Service) -> tuple[DeviceRequest, ...]:
     """Devices that a driver hands out, from either form."""
-    return tuple(dict.fromkeys((*service.gpus, *service.deploy.resources.reservations.devices)))
+    requests = (*service.gpus, *service.deploy.resources.reservations.devices)
+    return tuple(each for index, each in enumerate(requests) if each not in requests[:index])
 
 
 def generic(service: typed.Service) -> dict[str, int]:
     """Countable goods of a node: those asked for by kind, and GPUs by number (of "all" at least one)."""
     goods = dict(service.deploy.resources.reservations.generic_resources)
-    for request in device_requests(service):
-        if GPU in request.capabilities:
-            number = 1 if request.count == ALL else request.count or len(request.device_ids)
-            goods[GPU] = goods.get(GPU, 0) + number
+    goods[GPU] = goods.get(GPU, 0) + gpu_count(device_requests(service))
     return {kind: number for kind, number in goods.items() if number}
 
 

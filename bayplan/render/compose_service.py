@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from bayplan.compose.devices import GPU, gpu_count
 from bayplan.model import (
     Dependency,
     DependencyCondition,
@@ -87,15 +88,22 @@ def _resources(spec: ServiceSpec) -> Entries | None:
                     "cpus": _cpus(reserved.cpu_millis),
                     "memory": _bytes(reserved.memory_bytes),
                     "devices": [_request(each) for each in spec.container.device_requests] or None,
-                    "generic_resources": [
-                        {"discrete_resource_spec": {"kind": kind, "value": value}}
-                        for kind, value in spec.generic.items()
-                    ]
-                    or None,
+                    "generic_resources": _generic(spec),
                 }
             ),
         }
     )
+
+
+def _generic(spec: ServiceSpec) -> list[Entries] | None:
+    """The countable goods, without the GPUs that are counted from the devices asked for."""
+    counted = {GPU: gpu_count(spec.container.device_requests)}
+    goods = {kind: value - counted.get(kind, 0) for kind, value in spec.generic.items()}
+    return [
+        {"discrete_resource_spec": {"kind": kind, "value": value}}
+        for kind, value in goods.items()
+        if value > 0
+    ] or None
 
 
 def _request(request: DeviceRequest) -> Entries | None:

@@ -227,7 +227,7 @@ def test_a_mistake_with_a_file_says_what_to_do(uses: str, declares: str, lines: 
         ("{file: x, content: y}", "configs.a has both file and content"),
         ("{content: y, external: true}", "configs.a has both content and external"),
         ("{external: {}}", "configs.a.external shall be true, false, or a mapping with a name"),
-        ("{content: x, template_driver: golang}", "configs.a.template_driver is not supported yet"),
+        ("{content: x, template_driver: golang}", "configs.a.template_driver is not supported"),
         ("{content: x, name: 'a b'}", "configs.a.name is wrong: 'a b' is not a name"),
         ("{contents: x}", "configs.a.contents is not a key of a config"),
     ],
