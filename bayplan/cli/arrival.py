@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bayplan.cli.follow import SETTLE_S, follow
 from bayplan.cli.output import note, out
-from bayplan.cli.rollout import Goal, finished, is_reached, living, restart_of
+from bayplan.cli.rollout import Goal, is_reached, living
 from bayplan.cli.rows import endpoint, task_name
 from bayplan.client import Client, StackNow
 from bayplan.lifecycle import ENDED
@@ -59,7 +59,7 @@ def goals_of(client: Client, services: Iterable[str]) -> list[Goal]:
     keeps: dict[str, dict[str, RestartCondition]] = {}
     for name in services:
         view, spec = client.service(name)
-        keeps.setdefault(view.stack, {})[view.name] = restart_of(spec)
+        keeps.setdefault(view.stack, {})[view.name] = spec.restart.condition
     return [Goal(stack, keep, known=_ended(client.tasks(stack=stack))) for stack, keep in keeps.items()]
 
 
@@ -82,7 +82,7 @@ def _ended(tasks: Iterable[TaskView]) -> frozenset[str]:
 def _goal(spec: StackSpec, deployed: Deployed, before: StackNow) -> Goal:
     return Goal(
         stack=spec.name,
-        keep={f"{spec.name}_{service.name}": restart_of(service) for service in spec.services},
+        keep={f"{spec.name}_{service.name}": service.restart.condition for service in spec.services},
         gone=frozenset(
             change.service for change in deployed.changes if change.action is ServiceAction.REMOVE
         ),
@@ -94,7 +94,7 @@ def _counts(goal: Goal, view: StackNow) -> str:
     """`3 services, 8 tasks ready`, and those that did their work and ended."""
     services = [service for service in view.services if service.name in goal.keep]
     ready = sum(service.current for service in services)
-    done = sum(finished(goal, service, view) for service in services)
+    done = sum(service.completed for service in services)
     text = f"{counted(len(services), 'service')}, {counted(ready, 'task')} ready"
     return f"{text}, {done} finished" if done else text
 

@@ -26,6 +26,15 @@ _WORDS = {
 }
 
 
+def _check_resolve_image(ctx: click.Context, _option: click.Parameter, value: str | None) -> None:
+    if value not in (None, "always"):
+        raise click.UsageError(
+            f"--resolve-image {value}: a deploy always asks the nodes what an image's name means there; "
+            "leave it out, or name the digest in the file (`image: NAME@sha256:...`)",
+            ctx,
+        )
+
+
 @command(
     "deploy",
     "Make the cluster run what compose files describe, and wait until it does.",
@@ -38,6 +47,10 @@ _WORDS = {
 @click.option(
     "--check-index", type=click.IntRange(0), metavar="N",
     help="Only if the stack's revision is still N, as the plan showed it (0: no such stack).",
+)  # fmt: skip
+@click.option(
+    "--resolve-image", metavar="always", callback=_check_resolve_image, expose_value=False,
+    help="Docker's flag: each deploy asks the nodes what an image's name means there.",
 )  # fmt: skip
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before services are removed.")
 @click.option("--dry-run", is_flag=True, help="Only show the plan, as `bayplan plan` does.")

@@ -86,6 +86,7 @@ def read(given: Given, stack: str) -> Loaded:
         env_files=given.env_files,
         profiles=given.profiles,
         project_directory=given.project_directory,
+        build=given.build,
     )
     tell_warnings(loaded.warnings, given.strict)
     return loaded

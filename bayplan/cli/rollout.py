@@ -13,7 +13,7 @@ from bayplan.cli.rows import JOB_MODES, task_error, task_name
 from bayplan.client import StackNow
 from bayplan.errors import Problem, ProblemKind
 from bayplan.lifecycle import ENDED, TaskState
-from bayplan.model import Desired, RestartCondition, ServiceSpec
+from bayplan.model import Desired, RestartCondition
 from bayplan.render.amounts import counted
 from bayplan.render.printable import one_line
 from bayplan.views import ServiceView, TaskView
@@ -22,7 +22,7 @@ from bayplan.views import ServiceView, TaskView
 #: Counted by slot, so that many replicas that wait for their database do not end it together.
 FAILURES_MAX = 3
 #: How the words of a rollout begin that does not go on by itself.
-GIVEN_UP = ("paused", "rolled back")
+GIVEN_UP = ("paused", "rolled back", "rollback paused")
 #: Reasons and services named in one problem; the rest is counted.
 NAMED_MAX = 5
 
@@ -30,7 +30,7 @@ NAMED_MAX = 5
 class Goal(NamedTuple):
     """What a command waits for: these services at their best, those gone.
 
-    `keep` tells of each service when a task of it that ended is replaced (`restart_of`).
+    `keep` tells of each service when a task of it that ended is replaced.
     `known` are the ids of tasks that ended before the command: their failures are not its own.
     """
 
@@ -40,46 +40,24 @@ class Goal(NamedTuple):
     known: frozenset[str] = frozenset()
 
 
-def restart_of(spec: ServiceSpec) -> RestartCondition:
-    """When an ended task of the service is replaced; that of a job may always end well."""
-    condition = spec.restart.condition
-    is_any = condition is RestartCondition.ANY
-    return RestartCondition.ON_FAILURE if spec.mode in JOB_MODES and is_any else condition
-
-
 def is_reached(goal: Goal, view: StackNow) -> bool:
     """Every service converged, and nothing is left of those that go."""
     by_name = {service.name: service for service in view.services}
     if goal.gone & by_name.keys() or any(task.service in goal.gone for task in living(view.tasks)):
         return False
-    return all(name in by_name and is_converged(goal, by_name[name], view) for name in goal.keep)
+    return all(name in by_name and is_converged(by_name[name], view) for name in goal.keep)
 
 
-def is_converged(goal: Goal, service: ServiceView, view: StackNow) -> bool:
-    """All slots ready or done in the current version, nothing older alive, and it waits for nothing.
-
-    A task that may end by itself (restart condition not `any`) and ended well has done its work.
-    """
-    tasks = tasks_of(view, service.name)
-    if service.waits_for or any(_is_leaving(task, service) for task in living(tasks)):
+def is_converged(service: ServiceView, view: StackNow) -> bool:
+    """All slots ready or done in the current version, nothing older alive, and it waits for nothing."""
+    if service.waits_for or any(_is_leaving(task, service) for task in living(tasks_of(view, service.name))):
         return False
-    return progress(goal, service, view) == service.desired
+    return progress(service) == service.desired
 
 
-def progress(goal: Goal, service: ServiceView, view: StackNow) -> int:
+def progress(service: ServiceView) -> int:
     """How many slots are as they shall be: ready, or done; those of a job only when done."""
-    ready = 0 if service.mode in JOB_MODES else service.current
-    return ready + finished(goal, service, view)
-
-
-def finished(goal: Goal, service: ServiceView, view: StackNow) -> int:
-    """How many tasks of the current version have done their work and ended well."""
-    if service.mode in JOB_MODES:
-        return service.completed
-    if goal.keep.get(service.name, RestartCondition.ANY) is RestartCondition.ANY:
-        return 0
-    newest = newest_by_slot(tasks_of(view, service.name), service.version)
-    return sum(task.status.state is TaskState.COMPLETE for task in newest)
+    return service.completed + (0 if service.mode in JOB_MODES else service.current)
 
 
 def failure(goal: Goal, view: StackNow) -> Problem | None:
@@ -100,13 +78,25 @@ def failure(goal: Goal, view: StackNow) -> Problem | None:
 
 
 def failed_tasks(goal: Goal, view: StackNow) -> list[TaskView]:
-    """The tasks that failed since the command began, oldest first."""
+    """The tasks that failed since the command began, oldest first.
+
+    A task that shall always run has failed, too, when it ended with exit code 0; where tasks are
+    counted as completed, they were to end.
+    """
+    ending = {service.name for service in view.services if service.completed}
     failed = [
         task
         for task in view.tasks
         if task.service in goal.keep
         and task.id not in goal.known
-        and _has_failed(task, goal.keep[task.service])
+        and (
+            task.status.state in (TaskState.FAILED, TaskState.REJECTED)
+            or (
+                task.status.state is TaskState.COMPLETE
+                and goal.keep[task.service] is RestartCondition.ANY
+                and task.service not in ending
+            )
+        )
     ]
     return sorted(failed, key=lambda task: task.created_ms)
 
@@ -137,7 +127,7 @@ def unfinished(goal: Goal, view: StackNow, waited: str) -> Problem:
     late = [
         service
         for service in view.services
-        if service.name in goal.gone or (service.name in goal.keep and not is_converged(goal, service, view))
+        if service.name in goal.gone or (service.name in goal.keep and not is_converged(service, view))
     ]
     details = [f"{service.name}: {summary(service, view)}" for service in late]
     left = len(living(view.tasks))
@@ -207,14 +197,6 @@ def _is_leaving(task: TaskView, service: ServiceView) -> bool:
 
 def _is_same_slot(task: TaskView, other: TaskView) -> bool:
     return (task.service, task.slot, task.version) == (other.service, other.slot, other.version)
-
-
-def _has_failed(task: TaskView, restart: RestartCondition) -> bool:
-    """A task that shall always run has failed, too, when it ended with exit code 0."""
-    state = task.status.state
-    if state is TaskState.COMPLETE:
-        return restart is RestartCondition.ANY
-    return state in (TaskState.FAILED, TaskState.REJECTED)
 
 
 def _failure_problem(task: TaskView, ended: int) -> Problem:

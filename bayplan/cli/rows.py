@@ -147,29 +147,29 @@ def service_row(service: ServiceView) -> Row:
 
 
 def _replicas(service: ServiceView) -> str:
-    """`2/2`; of a job as in Docker, `1/3 (2/3 completed)`."""
+    """`2/2`; where tasks shall end as in Docker, `1/3 (2/3 completed)`."""
     running = f"{service.running}/{service.desired}"
-    if service.mode not in JOB_MODES:
-        return running
-    return f"{running} ({service.completed}/{service.desired} completed)"
+    if service.mode in JOB_MODES or service.completed:
+        return f"{running} ({service.completed}/{service.desired} completed)"
+    return running
 
 
 def service_health(service: ServiceView) -> str:
-    """One word: removing, waiting (for a dependency), paused, updating, ready, degraded or down.
-
-    A job is running until it is complete.
-    """
+    """One word: removing, waiting (for a dependency), paused, complete, running (a job), updating (an old
+    version still answers), ready, degraded or down."""
     if service.removed:
         return "removing"
     if service.waits_for:
         return "waiting"
-    if service.rollout.startswith("paused"):
+    if "paused" in service.rollout.partition(":")[0]:
         return "paused"
+    if service.completed and service.completed >= service.desired:
+        return "complete"
     if service.mode in JOB_MODES:
-        return "complete" if service.completed >= service.desired else "running"
+        return "running"
     if service.current < service.ready and service.ready >= service.desired:
         return "updating"
-    return health_word(service.ready, service.desired)
+    return health_word(service.ready + service.completed, service.desired)
 
 
 def health_word(ready: int, desired: int) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LINE_EVERY_S = 1.0
 #: Cells of a progress bar.
 BAR_CELLS = 20
-#: Failed tasks told in one command.
+#: Failures told in one command.
 FAILURES_TOLD_MAX = 20
 
 
@@ -45,7 +45,7 @@ class LineScreen:
         self._goal = goal
         self._said: dict[str, str] = {}
         self._said_s: dict[str, float] = {}
-        self._told: set[str] = set(goal.known)
+        self._told: set[str] = set()
         self._view = StackNow()
 
     def show(self, view: StackNow) -> None:
@@ -78,7 +78,7 @@ class LiveScreen:
         from rich.live import Live
 
         self._goal = goal
-        self._told: set[str] = set(goal.known)
+        self._told: set[str] = set()
         self._started_s = time.monotonic()
         console = Console(stderr=True, no_color=not coloured(sys.stderr), highlight=False)
         self._live = Live(console=console, auto_refresh=False)
@@ -99,8 +99,8 @@ class LiveScreen:
 
         table = Table.grid(padding=(0, 1))
         for service in _shown(self._goal, view):
-            done = not service.removed and is_converged(self._goal, service, view)
-            ready = progress(self._goal, service, view)
+            done = not service.removed and is_converged(service, view)
+            ready = progress(service)
             table.add_row(
                 Text("✓" if done else "↻", style="green" if done else "cyan"),
                 Text(service.name),
@@ -112,14 +112,15 @@ class LiveScreen:
 
 
 def new_failures(goal: Goal, view: StackNow, told: set[str]) -> list[str]:
-    """A line for each failed task of the command that was not told yet; adds them to `told`."""
+    """A line for each failed task of the command that says something new; adds it to `told`."""
     lines = []
     for task in failed_tasks(goal, view):
-        if task.id in told or len(told - goal.known) >= FAILURES_TOLD_MAX:
-            continue
-        told.add(task.id)
         where = f" on {task.node}" if task.node else ""
-        lines.append(f"{task_name(task)} {task.status.state}{where}: {task_error(task) or 'exit code 0'}")
+        reason = task_error(task) or "exit code 0"
+        line = f"{task_name(task)} {task.status.state}{where}: {reason}"
+        if line not in told and len(told) < FAILURES_TOLD_MAX:
+            told.add(line)
+            lines.append(line)
     return lines
 
 

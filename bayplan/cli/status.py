@@ -120,8 +120,7 @@ def _stacks(now: ClusterNow) -> list[str]:
 
 def _service_cells(service: ServiceView) -> list[str]:
     row = rows.service_row(service)
-    is_job = service.mode in rows.JOB_MODES
-    ready = f"{service.completed if is_job else service.ready}/{service.desired}"
+    ready = f"{min(service.desired, service.ready + service.completed)}/{service.desired}"
     return [service.stack, service.name, marked(row["Health"]), ready, row["Image"], row["Ports"]]
 
 

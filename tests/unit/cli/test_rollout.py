@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bayplan.cli.rollout import Goal, failure, fingerprint, is_reached, restart_of, summary, unplaced
+from bayplan.cli.rollout import Goal, failure, fingerprint, is_reached, summary, unplaced
 from bayplan.client import StackNow
 from bayplan.lifecycle import TaskState
-from bayplan.model import ContainerSpec, Desired, RestartCondition, RestartPolicy, ServiceMode, ServiceSpec
+from bayplan.model import Desired, RestartCondition, ServiceMode
 from bayplan.views import TaskView
 from tests.doors.cli.canned_controller import service, task
 
@@ -47,11 +47,10 @@ def test_it_is_not_reached_while_a_task_that_goes_is_alive(old: dict[str, object
     assert not is_reached(goal(), StackNow(services, (new, task("shop_web.1", id="old", **old))))
 
 
-def test_a_task_that_ended_well_counts_only_where_it_may_end() -> None:
-    view = StackNow((service("shop_web", 1, ready=0),), tuple(ended(1, COMPLETE)))
-    assert is_reached(goal(NONE), view)
-    assert is_reached(goal(ON_FAILURE), view)
-    assert not is_reached(goal(ANY), view)
+def test_a_task_that_did_its_work_counts_as_ready() -> None:
+    tasks = tuple(ended(1, COMPLETE))
+    assert is_reached(goal(NONE), StackNow((service("shop_web", 1, ready=0, completed=1),), tasks))
+    assert not is_reached(goal(ANY), StackNow((service("shop_web", 1, ready=0),), tasks))
 
 
 def test_what_goes_must_be_gone_with_its_tasks() -> None:
@@ -137,12 +136,10 @@ def test_a_job_is_reached_when_its_tasks_are_complete_and_not_while_they_run() -
     assert is_reached(goal(ON_FAILURE), StackNow((done,), tuple(ended(2, COMPLETE))))
 
 
-@pytest.mark.parametrize("mode", list(ServiceMode))
-def test_a_task_of_a_job_may_always_end_well(mode: ServiceMode) -> None:
-    spec = ServiceSpec(
-        name="web", container=ContainerSpec(image="demo:1"), mode=mode, restart=RestartPolicy(condition=ANY)
-    )
-    assert restart_of(spec) is (ON_FAILURE if mode.endswith("job") else ANY)
+def test_ended_tasks_of_a_service_that_counts_them_as_completed_have_not_failed() -> None:
+    tasks = tuple(ended(3, COMPLETE))
+    assert failure(goal(ANY), StackNow((service("shop_web", 2, ready=0, completed=1),), tasks)) is None
+    assert failure(goal(ANY), StackNow((service("shop_web", 2, ready=0),), tasks)) is not None
 
 
 def test_a_global_service_is_reached_by_as_many_as_the_view_wants() -> None:
