@@ -167,7 +167,8 @@ class ContainerDestroyed(Model, frozen=True, kw_only=True, tag=True):
 
 
 class FilesListed(Model, frozen=True, kw_only=True, tag=True):
-    """These are all contents that this node holds. Posted once after the start, before EngineListed.
+    """These are all contents that this node holds. Posted after the start, before EngineListed, and when
+    some were found to have vanished.
 
     `refused` tells why files of a kind cannot be kept here, and the way out, for people.
     """

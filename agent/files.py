@@ -26,9 +26,10 @@ FILES_HELD_MAX = 2_000
 
 
 def listed(turn: Turn, event: ev.FilesListed) -> None:
-    """The store was looked through."""
+    """The store was looked through. A file on its way in may not be in the list: it is asked for again."""
     files = turn.state.files
-    files.held, files.refused, files.due = set(event.files), dict(event.refused), True
+    files.held = set(event.files) - files.leaving
+    files.refused, files.due = dict(event.refused), True
 
 
 def ready(turn: Turn, task: Task) -> bool:
@@ -99,7 +100,8 @@ def not_written(turn: Turn, event: ev.FileNotWritten) -> None:
 
 def removed(turn: Turn, file: ev.StoredFile) -> None:
     """It is gone; tasks may have come to want it meanwhile."""
-    turn.state.files.leaving.discard(file)
+    files = turn.state.files
+    files.leaving.discard(file)
 
 
 def collect(turn: Turn) -> None:

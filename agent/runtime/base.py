@@ -73,7 +73,7 @@ class Engine(Protocol):
         """Remove a container; one that is gone is removed already."""
 
     async def execute(self, container_id: str, hook: Hook) -> tuple[int, bytes]:
-        """Run a command in a container to its end: its exit code and the beginning of its output.
+        """Run a command in a container to its end: its exit code and what it said first.
 
         Has no deadline but the caller's.
         """

@@ -221,7 +221,7 @@ class DockerEngine:
                 raise
 
     async def execute(self, container_id: str, hook: Hook) -> tuple[int, bytes]:
-        """Run a command in a container to its end: its exit code and the beginning of its output."""
+        """Run a command in a container to its end: its exit code and what it said first."""
         return await self._execs.run(container_id, hook)
 
     async def pull(self, image: str, platform: str = "") -> None:

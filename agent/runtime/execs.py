@@ -14,9 +14,9 @@ from agent.runtime.base import EngineError
 from agent.runtime.calls import ENGINE_TROUBLES, QUERY_DEADLINE_S, deadline, status_of
 from agent.runtime.faults import fault_of
 from agent.runtime.frames import frames
-from bayplan.model import Hook
+from bayplan.model import Hook, LogStream
 
-#: Of a command's output this much is kept, in bytes.
+#: Of each of a command's outputs this much is kept, in bytes.
 OUTPUT_BYTES_MAX = 4_096
 #: A command whose output has ended is asked after this long for its exit code again, if it still runs.
 EXIT_POLL_S = 0.02
@@ -29,7 +29,7 @@ class Execs:
         self._docker = docker
 
     async def run(self, container_id: str, hook: Hook) -> tuple[int, bytes]:
-        """The exit code and the beginning of the output. Takes as long as the command does."""
+        """The exit code, and the beginning of what was said on stderr, else on stdout."""
         async with deadline(QUERY_DEADLINE_S):
             made = await self._docker._query_json(
                 f"containers/{container_id}/exec", "POST", data=exec_request(hook)
@@ -45,15 +45,15 @@ class Execs:
             response = await self._docker._do_query(
                 f"exec/{exec_id}/start", "POST", data=body, timeout=endless
             )
-        output = b""
+        said = {LogStream.STDOUT: b"", LogStream.STDERR: b""}
         try:
-            async for _, chunk in frames(response):
-                output += chunk[: OUTPUT_BYTES_MAX - len(output)]
+            async for stream, chunk in frames(response):
+                said[stream] += chunk[: OUTPUT_BYTES_MAX - len(said[stream])]
         except ENGINE_TROUBLES as error:
             raise EngineError(fault_of(error, QUERY_DEADLINE_S)) from error
         finally:
             response.close()
-        return output
+        return said[LogStream.STDERR] or said[LogStream.STDOUT]
 
     async def _exit_code(self, exec_id: str) -> int:
         """How it ended. An engine that has restarted since does not know it any more."""

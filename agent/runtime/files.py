@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,15 @@ class FileStore:
         self._refused: dict[FileKind, str] = {}
 
     def open(self) -> FilesListed:
+        """As `look`; what writes that were killed have left behind is removed. Never raises."""
+        listed = self.look()
+        for kind, folder in self._folders.items():
+            for entry in folder.glob(".*") if kind not in self._refused else ():
+                with contextlib.suppress(OSError):
+                    entry.unlink()
+        return listed
+
+    def look(self) -> FilesListed:
         """Make the folders where they are missing, and say what they hold. Never raises."""
         self._refused = {kind: why for kind, folder in self._folders.items() if (why := _fault(kind, folder))}
         kinds = [kind for kind in self._folders if kind not in self._refused]
@@ -78,6 +87,10 @@ class FileStore:
             raise OSError(f"no file can have the name {name!r}")
         return self._folders[file.kind] / name
 
+    def holds(self, mounts: Iterable[FileMount]) -> bool:
+        """Whether all the files are there."""
+        return all(self.path(StoredFile.of(mount)).exists() for mount in mounts)
+
     def mounts(self, mounts: Iterable[FileMount]) -> list[dict[str, Any]]:
         """The files as read-only mounts of the engine's create request."""
         return [
@@ -90,18 +103,11 @@ class FileStore:
             for mount in mounts
         ]
 
-    def _list(self, kind: FileKind) -> list[StoredFile]:
-        """What a folder holds; what a write that was killed left behind is removed."""
-        found: list[StoredFile] = []
+    def _list(self, kind: FileKind) -> Iterator[StoredFile]:
         for entry in self._folders[kind].iterdir():
             if matched := _NAME.fullmatch(entry.name):
                 digest, uid, gid, mode = matched.groups()
-                file = StoredFile(kind=kind, digest=digest, uid=int(uid), gid=int(gid), mode=int(mode, 8))
-                found.append(file)
-            elif entry.name.startswith("."):
-                with contextlib.suppress(OSError):
-                    entry.unlink()
-        return found
+                yield StoredFile(kind=kind, digest=digest, uid=int(uid), gid=int(gid), mode=int(mode, 8))
 
 
 class FileHands:

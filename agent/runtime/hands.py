@@ -73,6 +73,7 @@ class Hands:
         engine, watcher = self._engine, self._watcher
         match command:
             case ev.CreateContainer(task_id=task_id):
+                await self._check_files(command)
                 with watcher.own(task_id):
                     container = await engine.create(self._with_files(command))
                     watcher.touch(container.container_id)
@@ -93,6 +94,14 @@ class Hands:
                 return ev.ContainerRemoved(task_id=task_id)
             case _:
                 assert_never(command)
+
+    async def _check_files(self, command: ev.CreateContainer) -> None:
+        """Raise EngineError when somebody took files of it away; what is left is posted, so that they
+        are asked for again."""
+        if command.spec.files and not await asyncio.to_thread(self._store.holds, command.spec.files):
+            self._post(await asyncio.to_thread(self._store.look))
+            reason = "configs or secrets of it have vanished from this node"
+            raise EngineError(ev.Fault(kind=ev.FaultKind.UNANSWERED, reason=reason))
 
     def _with_files(self, command: ev.CreateContainer) -> ev.CreateContainer:
         """The request with the mounts of its files: only the store knows where they lie."""

@@ -23,6 +23,8 @@ OUTPUT_CHARS_MAX = 200
 
 #: The engine's own words in place of output, where there was no command or no right to run it.
 _NOT_RUN = "OCI runtime exec failed: "
+#: The engine's words where the container's own process has ended.
+_GONE = "is not running"
 
 
 class HookError(Exception):
@@ -46,13 +48,17 @@ async def pre_stop(engine: Engine, container_id: str, hooks: Sequence[Hook], gra
         left_s = max(0.0, ends_at - asyncio.get_running_loop().time())
         try:
             await _run(engine, container_id, hook, "pre_stop", left_s)
-        except (HookError, EngineError) as error:
+        except HookError as error:
             notes.append(str(error))
+        except EngineError as error:
+            if _GONE in error.fault.reason:
+                break  # its process has ended by itself meanwhile
+            notes.append(error.fault.reason)
     return "; ".join(notes)
 
 
 async def _run(engine: Engine, container_id: str, hook: Hook, turn: str, deadline_s: float) -> None:
-    """Run one hook. Raises HookError, and EngineError when the engine did not answer."""
+    """Run one hook. Raises HookError, and EngineError when the engine or the container is away."""
     name = f"{turn} hook `{_short(shlex.join(hook.command), COMMAND_CHARS_MAX)}`"
     try:
         async with asyncio.timeout(deadline_s):
@@ -60,7 +66,7 @@ async def _run(engine: Engine, container_id: str, hook: Hook, turn: str, deadlin
     except TimeoutError as error:
         raise HookError(f"{name} did not end within {deadline_s:.3g} s") from error
     except EngineError as error:
-        if error.fault.kind is not FaultKind.REFUSED:
+        if error.fault.kind is not FaultKind.REFUSED or _GONE in error.fault.reason:
             raise
         raise HookError(f"{name} cannot be run: {error.fault.reason}") from error
     if exit_code != 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from agent.runtime.files import file_system
@@ -108,6 +109,17 @@ async def test_a_restarted_agent_finds_its_files(world: World) -> None:
     await world.reach("t2", TaskState.RUNNING)
     assert len(world.asked) == asked
     assert {name: path.stat().st_ino for name, path in held(world).items()} == inodes
+
+
+async def test_files_that_someone_took_away_are_asked_for_again(world: World) -> None:
+    world.contents = {"d1": b"x"}
+    await world.start_agent()
+    world.assign("t1", mounting(SECRET))
+    await world.reach("t1", TaskState.RUNNING)
+    shutil.rmtree(world.run_dir / "n1")
+    world.assign("t2", mounting(SECRET))
+    await world.reach("t2", TaskState.RUNNING)
+    assert seen(world, "t2", SECRET.target) == ["1234 5678 440", "x"]
 
 
 async def test_after_a_reboot_configs_are_here_and_secrets_are_asked_for(world: World) -> None:

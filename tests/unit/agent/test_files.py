@@ -118,6 +118,20 @@ def test_a_content_that_comes_while_it_is_written_is_not_written_twice() -> None
     assert world.asked == [("d1",)]
 
 
+def test_files_that_someone_took_away_are_asked_for_again() -> None:
+    world = ready()
+    world.contents = {"d1": b"1"}
+    world.run("t1", spec=mounting(CONFIG))
+    world.auto = False
+    world.run("t1", "t2", spec=mounting(CONFIG))
+    world.post(ev.FilesListed())
+    world.fail("t2", ev.FaultKind.UNANSWERED)
+    world.auto = True
+    world.wait(5_000)
+    assert world.alive() == {"t1", "t2"}
+    assert world.asked == [("d1",)] * 2
+
+
 # --- without a controller -------------------------------------------------------------------------------
 
 

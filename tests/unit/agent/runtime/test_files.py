@@ -14,7 +14,6 @@ import msgspec
 import pytest
 
 from agent.events import (
-    FileEvent,
     FileNotWritten,
     FileRemoved,
     FileWritten,

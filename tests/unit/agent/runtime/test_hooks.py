@@ -15,7 +15,7 @@ from bayplan.model import Hook
 
 
 class Answers:
-    """Runs `hang`, `away` and `say EXIT TEXT`; remembers what it was asked to run."""
+    """Runs `hang`, `away`, `gone` and `say EXIT TEXT`; remembers what it was asked to run."""
 
     def __init__(self) -> None:
         self.ran: list[str] = []
@@ -27,6 +27,8 @@ class Answers:
             await asyncio.sleep(1_000)
         if word == "away":
             raise EngineError(Fault(kind=FaultKind.UNANSWERED, reason="the engine is away"))
+        if word == "gone":
+            raise EngineError(Fault(kind=FaultKind.REFUSED, reason="Container c1 is not running"))
         return (int(rest[0]), rest[1].encode()) if rest else (0, b"")
 
 
@@ -65,6 +67,14 @@ async def test_pre_stop_runs_all_hooks_and_notes_what_failed() -> None:
     note = await hooks.pre_stop(answers, "c1", [hook("say", "1", ""), hook("away"), hook("ok")], 5.0)
     assert answers.ran == ["say", "away", "ok"]
     assert note == "pre_stop hook `say 1 ''` failed with exit code 1; the engine is away"
+
+
+async def test_a_process_that_is_gone_already_is_no_failure_of_its_pre_stop() -> None:
+    answers = engine()
+    assert await hooks.pre_stop(answers, "c1", [hook("gone"), hook("ok")], 5.0) == ""
+    assert answers.ran == ["gone"]
+    note = await hooks.pre_stop(answers, "c1", [hook("say", "1", "nginx is not running")], 5.0)
+    assert note.endswith("failed with exit code 1: nginx is not running")
 
 
 async def test_all_pre_stop_hooks_together_have_the_grace() -> None:
