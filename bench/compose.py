@@ -1,8 +1,8 @@
 """How many of other people's compose files are taken as they are: `python -m bench.compose DIR`.
 
 Every file below DIR that has `services:` is loaded, with the variables it needs supplied. Then each key
-of it is taken out in turn: if neither the stack nor the warnings change, the key was dropped without a
-word. Where the docker CLI is at hand, `docker stack config` reads the same files beside.
+of it is taken out, and given other values: if neither the stack nor the warnings ever change, the key was
+dropped without a word. Where the docker CLI is at hand, `docker stack config` reads the same files beside.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from bayplan.compose.images import Build
 from bayplan.compose.nodes import Source
 from bayplan.compose.pipeline import load
 from bayplan.compose.project import FileStat, PathKind, ProjectFiles
@@ -100,6 +101,7 @@ class Outcome(NamedTuple):
     """A load: a stack and warnings without their places, or problems."""
 
     stack: StackSpec | None
+    builds: tuple[Build, ...]
     warnings: frozenset[str]
     problems: tuple[Problem, ...]
 
@@ -115,9 +117,9 @@ def outcome(text: bytes, path: Path, project: ProjectFiles | None = None) -> Out
             project=project or Disk(folder), build=True, profiles=("*",),
         )  # fmt: skip
     except ProblemError as error:
-        return Outcome(None, frozenset(), error.problems)
+        return Outcome(None, (), frozenset(), error.problems)
     warnings = frozenset(re.sub(r"^\S+:\d+: ", "", warning) for warning in loaded.warnings)
-    return Outcome(_placeless(loaded.stack), warnings, ())
+    return Outcome(_placeless(loaded.stack), loaded.builds, warnings, ())
 
 
 def _bases(text: bytes, path: Path) -> list[Source]:
@@ -135,26 +137,43 @@ def _placeless(stack: StackSpec) -> StackSpec:
 
 
 def silent_keys(text: bytes, path: Path) -> Iterator[str]:
-    """Keys whose removal changes nothing, and whose value is not even read."""
+    """Keys whose value makes no difference: neither its removal nor any other value that is accepted.
+
+    A value that is the default anyway is told from a dropped one by the other values.
+    """
     tree = yaml.safe_load(text)
     whole = outcome(_dump(tree), path)
-    for keys in _paths(tree):
-        if any(str(key).startswith("x-") for key in keys):
+    for keys, value in _leaves(tree):
+        # Not the user's own keys; not the version, which means nothing; and every profile is enabled here.
+        if keys == ("version",) or keys[-1] == "profiles" or any(str(key).startswith("x-") for key in keys):
             continue
-        if outcome(_dump(_without(tree, keys)), path) == whole and not _is_read(tree, keys, path, whole):
+        if outcome(_dump(_without(tree, keys)), path) != whole:
+            continue
+        others = (_with(tree, keys, other) for other in _others(value))
+        if not any(_differs(outcome(_dump(each), path), whole) for each in others):
             yield ".".join(map(str, keys))
 
 
-def _is_read(tree: Any, keys: Path_, path: Path, whole: Outcome) -> bool:
-    """Whether other values in its place are noticed: the one that was there is the default then."""
-    others = ({"no-such-key": 1}, "another", "true", "false", 7)
-    return any(outcome(_dump(_with(tree, keys, other)), path) != whole for other in others)
+def _differs(other: Outcome, whole: Outcome) -> bool:
+    return other.stack is not None and other != whole
 
 
-def _paths(node: Any, above: Path_ = ()) -> Iterator[Path_]:
+def _others(value: Any) -> tuple[Any, ...]:
+    """Values of which one should be accepted and mean something else."""
+    words = (
+        "another", "no", "on-failure", "host", "global", "replicated-job", "dnsrr", "start-first", "rollback",
+        "none", "local", "service_healthy", "udp", "7s", "64m", "/another", "node.role", "tcp", "0.25", "rprivate", "always",
+    )  # fmt: skip
+    return (not value if isinstance(value, bool) else True, False, 7, 8080, *words, ["another"], {"A": "b"})
+
+
+def _leaves(node: Any, above: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+    """Every key that has no keys below it, with its value."""
     for key, value in node.items() if isinstance(node, dict) else ():
-        yield (*above, key)
-        yield from _paths(value, (*above, key))
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
 
 
 def _without(tree: Any, keys: Path_) -> Any:
