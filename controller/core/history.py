@@ -119,7 +119,7 @@ def record(turn: Turn, stack: str, cause: str, order: Sequence[str] = ()) -> int
             digests=_digests(state, stack) if services else {},
         )
     )
-    _forget(turn, stack, number if not services else number - REVISIONS_KEPT_MAX + 1)
+    _forget(turn, stack, number - REVISIONS_KEPT_MAX if services else number - 1, number)
     if not services:
         _forget_removed(turn)
     return number
@@ -158,9 +158,10 @@ def _files(state: State, stack: str, services: tuple[ServiceSpec, ...]) -> tuple
     return (*brought, *others)
 
 
-def _forget(turn: Turn, stack: str, oldest: int) -> None:
+def _forget(turn: Turn, stack: str, last: int, current: int) -> None:
+    """Revisions up to the `last`, and the removal after which the stack came again."""
     for number, revision in sorted(turn.state.history[stack].items()):
-        if number < oldest:
+        if number <= last or (number < current and not revision.spec.services):
             turn.drop(revision)
 
 

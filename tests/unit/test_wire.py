@@ -72,6 +72,7 @@ def strategy(hint: typing.Any) -> st.SearchStrategy[typing.Any]:
         bytes: st.binary(max_size=6),
         bool: st.booleans(),
         int: st.integers(0, 2**31 - 1),
+        float: st.floats(allow_nan=False),
     }
     return plain[hint]
 
