@@ -83,7 +83,7 @@ class RolloutState(StrEnum):
     ROLLED_BACK = "rolled back"
 
 
-class Rollout(Model, frozen=True, kw_only=True, tag=True):
+class Rollout(Model, frozen=True, kw_only=True):
     """How a service goes from one version to another: `version` is the one that the user asked for.
 
     `failed` are the slots in which a new task failed; only tasks made after `after_ms` (`created_ms`)

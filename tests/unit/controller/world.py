@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bayplan.lifecycle import TaskState
+from bayplan.lifecycle import ENDED, TaskState
 from bayplan.model import (
     Assignments,
     BoundPort,
@@ -23,6 +23,7 @@ from bayplan.model import (
     StackSpec,
     TaskStatus,
 )
+<<<<<<< HEAD
 from bayplan.session import (
     Dismissal,
     Files,
@@ -34,6 +35,10 @@ from bayplan.session import (
     PreflightResult,
     Report,
 )
+=======
+from bayplan.session import Dismissal, Goodbye, Heartbeat, Hello, Preflight, PreflightResult, Report
+from bayplan.views import ServiceView
+>>>>>>> 22adafe (wip)
 from controller.core import ControllerCore
 from controller.core.turn import Settings
 from controller.events import (
@@ -56,6 +61,7 @@ from controller.events import (
 )
 from controller.records import Cluster, Put, Task
 from controller.state import State
+from controller.views import service_view
 
 GIB = 1024**3
 
@@ -141,18 +147,29 @@ class Node:
             spec = self.assigned.specs[assignment.spec_id]
             if assignment.desired.value == "run" and before is None:
                 changed.append(self._run(task_id, spec))
-            elif assignment.desired.value == "stop" and (before is None or before.state is TaskState.RUNNING):
+            elif assignment.desired.value == "stop" and (before is None or before.state not in ENDED):
                 changed.append(TaskStatus(task_id=task_id, state=TaskState.SHUTDOWN))
         self.statuses |= {status.task_id: status for status in changed}
         if changed or gone:
             self.says(Report(revision=self.assigned.revision, tasks=tuple(changed), gone=gone))
 
-    @staticmethod
-    def _run(task_id: str, spec: ContainerSpec) -> TaskStatus:
+    def _run(self, task_id: str, spec: ContainerSpec) -> TaskStatus:
+        if spec.image in self.world.fates:
+            return msgspec.structs.replace(self.world.fates[spec.image], task_id=task_id)
         ports = tuple(BoundPort(target=port.target, published=port.published or 32768) for port in spec.ports)
         return TaskStatus(
             task_id=task_id, state=TaskState.RUNNING, health=Health.NONE, address="172.18.0.2", ports=ports
         )
+
+
+def fate(state: TaskState, message: str = "", **fields: Any) -> TaskStatus:
+    """What becomes of a container."""
+    return TaskStatus(task_id="", state=state, message=message, **fields)
+
+
+CRASHES = fate(TaskState.FAILED, "exit code 1", exit_code=1)
+STARTS = fate(TaskState.STARTING, health=Health.STARTING)
+ENDS = fate(TaskState.COMPLETE, exit_code=0)
 
 
 class World:
@@ -168,6 +185,8 @@ class World:
         self.nodes: dict[str, Node] = {}
         self.replies: dict[str, Reply] = {}
         self.log: list[Any] = []
+        #: What becomes of the containers of an image, where they do not simply run.
+        self.fates: dict[str, TaskStatus] = {}
         self._queue: list[Event] = []
         self._number = 0
         self._busy = False
@@ -280,6 +299,17 @@ class World:
         found = self.state.service_named(name)
         return self.state.tasks_of(found.id) if found else []
 
+    def runs(self, name: str = "shop_web") -> dict[int, int]:
+        """By slot the version of what runs and shall."""
+        state = self.state
+        running = [t for t in self.wanted(name) if state.status_of(t).state is TaskState.RUNNING]
+        return {task.slot: task.version for task in running}
+
+    def view(self, name: str = "shop_web") -> ServiceView:
+        found = self.state.service_named(name)
+        assert found is not None, name
+        return service_view(self.state, found)
+
     def wanted(self, name: str = "shop_web") -> list[Task]:
         return [task for task in self.tasks(name) if task.wanted]
 
@@ -290,6 +320,6 @@ class World:
         again = World(State([*records, cluster]), self.now_ms, self.settings)
         for node in self.nodes.values():
             node.world, node.session = again, ""
-        again.nodes = self.nodes
+        again.nodes, again.fates = self.nodes, self.fates
         again._number = self._number
         return again
