@@ -23,7 +23,6 @@ from bayplan.model import (
     StackSpec,
     TaskStatus,
 )
-<<<<<<< HEAD
 from bayplan.session import (
     Dismissal,
     Files,
@@ -35,10 +34,7 @@ from bayplan.session import (
     PreflightResult,
     Report,
 )
-=======
-from bayplan.session import Dismissal, Goodbye, Heartbeat, Hello, Preflight, PreflightResult, Report
 from bayplan.views import ServiceView
->>>>>>> 22adafe (wip)
 from controller.core import ControllerCore
 from controller.core.turn import Settings
 from controller.events import (
