@@ -19,6 +19,7 @@ from bayplan.model import (
     BlockIo,
     Dependency,
     Device,
+    FileKind,
     FileMount,
     HealthCheck,
     Mount,
@@ -59,6 +60,7 @@ _UNITS: Mapping[str, Callable[[int], str]] = {
     "_bytes": format_bytes,
     "_millis": format_cpus,
 }
+_USUAL_FILE = FileMount(kind=FileKind.CONFIG, source="", target="")
 #: What names an item of a collection: items of one name in both specs are compared with each other.
 _KEYS: Mapping[type, Callable[[Any], str]] = {
     PortSpec: lambda port: f"{port.target}/{port.protocol}",
@@ -137,7 +139,7 @@ def _of_value(path: str, name: str, before: Any, after: Any) -> Iterator[FieldCh
 
 def _is_walked(value: msgspec.Struct) -> bool:
     """Whether a struct is compared field by field rather than as one text."""
-    return not isinstance(value, PortSpec | Ulimit | Device | BlockIo)
+    return not isinstance(value, PortSpec | FileMount | Ulimit | Device | BlockIo)
 
 
 def _named_items(name: str, value: Any) -> dict[str, Any] | None:
@@ -183,8 +185,6 @@ def _text(name: str, value: Any) -> str:
         return _UNITS[unit](value) if value or unit == "_ms" else ""
     if isinstance(value, int) and name.endswith("mode"):
         return f"0{value:o}" if value else ""
-    if name == "digest":
-        return str(value)[:DIGEST_CHARS]
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, tuple):
@@ -209,7 +209,7 @@ def _struct_text(value: msgspec.Struct) -> str:
         source = value.source or ("" if value.kind is MountKind.VOLUME else value.kind.value)
         return f"{source}:{value.target}{':ro' if value.read_only else ''}".removeprefix(":")
     if isinstance(value, FileMount):
-        return f"{value.kind} {value.source}"
+        return _file_text(value)
     if isinstance(value, HealthCheck):
         return _tuple_text(value.test)
     if isinstance(value, NetworkAttachment):
@@ -222,6 +222,14 @@ def _struct_text(value: msgspec.Struct) -> str:
         return value.condition.value
     given = {name: getattr(value, name) for name in value.__struct_fields__}
     return ", ".join(f"{name} {text}" for name, item in given.items() if (text := _text(name, item)))
+
+
+def _file_text(file: FileMount) -> str:
+    """`secret shop_key@9c921be2e63f`, and what is unusual about the file in the container."""
+    version = f"@{file.digest[:DIGEST_CHARS]}" if file.digest else ""
+    owner = f", owner {file.uid}:{file.gid}" if file.uid or file.gid else ""
+    mode = f", mode 0{file.mode:o}" if file.mode != _USUAL_FILE.mode else ""
+    return f"{file.kind} {file.source}{version}{owner}{mode}"
 
 
 def _below(path: str, name: str) -> str:

@@ -5,6 +5,7 @@ Decides nothing about time: `follow` asks after each view and keeps the deadline
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from typing import NamedTuple
@@ -23,6 +24,8 @@ from bayplan.views import ServiceView, TaskView
 FAILURES_MAX = 3
 #: How the words of a rollout begin that does not go on by itself.
 GIVEN_UP = ("paused", "rolled back", "rollback paused")
+#: A rollout that goes its way: its numbers are those of the ready tasks.
+_ROLLING = re.compile(r"rolling \d")
 #: Reasons and services named in one problem; the rest is counted.
 NAMED_MAX = 5
 
@@ -151,15 +154,19 @@ def summary(service: ServiceView, view: StackNow) -> str:
         for task in tasks
         if is_job or task.status.state is not TaskState.RUNNING or _is_leaving(task, service)
     )
-    done = f"{service.completed}/{service.desired} completed" if is_job else _ready(service)
     parts = [f"{states[word]} {word}" for word in sorted(states)]
     parts += [f"waits for {service.waits_for}"] if service.waits_for else []
-    parts += [service.rollout] if service.rollout else []
-    return " · ".join([done, *parts])
+    if service.rollout and not _ROLLING.match(service.rollout):
+        parts.append(one_line(service.rollout))
+    return " · ".join([_done(service), *parts])
 
 
-def _ready(service: ServiceView) -> str:
-    return f"{service.current}/{service.desired} ready"
+def _done(service: ServiceView) -> str:
+    """`1/2 ready`; of what shall end, how many did: `1/2 completed`."""
+    completed = f"{service.completed}/{service.desired} completed"
+    if service.mode in JOB_MODES or (service.completed and not service.current):
+        return completed
+    return f"{service.current}/{service.desired} ready" + (f" · {completed}" if service.completed else "")
 
 
 def fingerprint(view: StackNow) -> Hashable:

@@ -35,6 +35,7 @@ SIGNS = {
 }
 #: Longest path to which the others of a service are padded, in characters.
 _PATH_CHARS_MAX = 40
+_FILES = "container.files."
 _TOLD = (ServiceAction.CREATE, ServiceAction.UPDATE, ServiceAction.SCALE, ServiceAction.REMOVE)
 
 
@@ -85,8 +86,12 @@ def gist(plan: ServicePlan) -> str:
     if plan.change.action not in (ServiceAction.UPDATE, ServiceAction.SCALE) or not fields:
         return ""
     first = fields[0]
+    file, version, _rest = first.after.partition("@")
+    text = f"{_path(first)} {_values(first)}"
+    if first.path.startswith(_FILES) and version and first.before.startswith(f"{file}@"):
+        text = f"new content of {file}"
     more = f" and {counted(len(fields) - 1, 'more field')}" if len(fields) > 1 else ""
-    return f"{_path(first)} {_values(first)}{more}"
+    return f"{text}{more}"
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

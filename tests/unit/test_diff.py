@@ -99,8 +99,13 @@ def test_new_content_of_a_secret_shows_as_its_digest() -> None:
     def mount(digest: str) -> FileMount:
         return FileMount(kind=FileKind.SECRET, source="shop_key", target="/run/secrets/key", digest=digest)
 
-    assert of_container({"files": (mount("a" * 64),)}, {"files": (mount("b" * 64),)}) == [
-        ("container.files./run/secrets/key.digest", "a" * 12, "b" * 12)
+    before, after = {"files": (mount("a" * 64),)}, {"files": (replace(mount("b" * 64), mode=0o400),)}
+    assert of_container(before, after) == [
+        (
+            "container.files./run/secrets/key",
+            "secret shop_key@aaaaaaaaaaaa",
+            "secret shop_key@bbbbbbbbbbbb, mode 0400",
+        )
     ]
 
 

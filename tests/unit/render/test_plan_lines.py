@@ -150,6 +150,8 @@ def test_the_gist_is_the_first_field_and_a_count() -> None:
     fields = (IMAGE, FieldChange(path="replicas", before="1", after="2"))
     assert gist(service("web", UPDATE, fields=fields)) == "image demo:1 -> demo:2 and 1 more field"
     assert gist(service("web", CREATE)) == ""
+    secret = FieldChange(path="container.files./run/key", before="secret key@aa", after="secret key@bb")
+    assert gist(service("web", UPDATE, fields=(secret,))) == "new content of secret key"
 
 
 def test_json_has_every_field_even_the_empty_ones() -> None:
