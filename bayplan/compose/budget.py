@@ -7,7 +7,7 @@ arises; what a service takes over by `extends` counts again each time.
 from __future__ import annotations
 
 from bayplan.compose.nodes import List, Map, Node, Override, Scalar
-from bayplan.compose.report import invalid
+from bayplan.compose.report import LimitError, invalid
 
 #: Most values of a load, each alias and each inherited value counted with all that it stands for.
 NODES_MAX = 100_000
@@ -20,7 +20,7 @@ FILES_BYTES_MAX = 8 * 1024 * 1024
 
 
 class Budget:
-    """The running totals of a load. Every method raises ProblemError when a limit is passed."""
+    """The running totals of a load. Every method raises LimitError when a limit is passed."""
 
     def __init__(self) -> None:
         self.nodes = 0
@@ -33,9 +33,9 @@ class Budget:
         self._files += 1
         self._bytes += size_bytes
         if self._files > FILES_MAX:
-            raise invalid(place, f"more than {FILES_MAX} compose files are put together")
+            raise _limit(place, f"more than {FILES_MAX} compose files are put together")
         if self._bytes > FILES_BYTES_MAX:
-            raise invalid(place, f"the compose files have more than {FILES_BYTES_MAX} bytes together")
+            raise _limit(place, f"the compose files have more than {FILES_BYTES_MAX} bytes together")
 
     def add_nodes(self, path: str, line: int, nodes: int) -> None:
         """Counts values. Called for each one, so the place is put together only for the error."""
@@ -43,7 +43,7 @@ class Budget:
         if self.nodes > NODES_MAX:
             what = "the file stands" if self._files <= 1 else "the files together stand"
             summary = f"{what} for more than {NODES_MAX} values, aliases counted in full"
-            raise invalid(f"{path}:{line}", summary)
+            raise _limit(f"{path}:{line}", summary)
 
     def add_chars(self, node: Node, chars: int) -> None:
         """Counts characters of a value."""
@@ -51,7 +51,7 @@ class Budget:
         if self._chars > TEXT_CHARS_MAX:
             what = "file" if self._files <= 1 else "files"
             summary = f"the values of the {what} are longer than {TEXT_CHARS_MAX} characters together"
-            raise invalid(node.place, summary)
+            raise _limit(node.place, summary)
 
     def add_copy(self, node: Node, at: Node) -> None:
         """Counts a part of the tree that is taken over once more, at another node."""
@@ -71,3 +71,8 @@ class Budget:
                 self.add_copy(value, at)
             case _:
                 pass
+
+
+def _limit(place: str, summary: str) -> LimitError:
+    hint = "put less into one stack, or use fewer aliases, includes and extends"
+    return LimitError(*invalid(place, summary, hint=hint).problems)

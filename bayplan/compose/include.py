@@ -111,7 +111,8 @@ def _read(item: Node) -> _Include:
         raise invalid(item.place, "include has an entry without a path", hint="add `path: FILE`")
     directory = values.get("project_directory", ())
     if len(directory) > 1:
-        raise invalid(item.place, "include.project_directory shall be one folder")
+        problem = "include.project_directory shall be one folder"
+        raise invalid(item.place, problem, hint="name one folder")
     return _Include(item, values["path"], next(iter(directory), None), values.get("env_file", ()))
 
 

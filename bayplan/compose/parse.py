@@ -56,9 +56,8 @@ def parse(source: Source, report: Report, budget: Budget) -> Parsed:
 
 def _decode(source: Source) -> str:
     if len(source.text) > SOURCE_BYTES_MAX:
-        raise invalid(
-            source.path, f"the file has {len(source.text)} bytes, more than the {SOURCE_BYTES_MAX} allowed"
-        )
+        problem = f"the file has {len(source.text)} bytes, more than the {SOURCE_BYTES_MAX} allowed"
+        raise invalid(source.path, problem, hint="name several files with -c, or use `include`")
     try:
         return source.text.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -179,7 +178,7 @@ class _Builder:
     def _alias(self, name: str, line: int) -> None:
         self._aliases += 1
         if self._aliases > ALIASES_MAX:
-            raise self._refuse(line, f"the file has more than {ALIASES_MAX} aliases")
+            raise self._refuse(line, f"the file has more than {ALIASES_MAX} aliases", "use fewer")
         anchored = self._anchors.get(name)
         if anchored is None:
             raise self._refuse(line, f"the alias *{name} has no anchor &{name} that ends before it")
@@ -243,7 +242,7 @@ class _Builder:
 
     def _check_depth(self, height: int, line: int) -> None:
         if len(self._open) + height > DEPTH_MAX:
-            raise self._refuse(line, f"the file is nested more than {DEPTH_MAX} deep")
+            raise self._refuse(line, f"the file is nested more than {DEPTH_MAX} deep", "nest it less")
 
     def _check_tag(self, tag: str | None, line: int) -> None:
         if tag is not None and tag not in _TAGS:

@@ -23,6 +23,10 @@ class FormError(ValueError):
         self.hint = hint
 
 
+class LimitError(ProblemError):
+    """A limit of the whole load was passed: nothing more is read, so no collector keeps it."""
+
+
 class Report:
     """The problems and warnings of one load, each once, in the order in which they were found."""
 
@@ -78,7 +82,7 @@ class _Collector:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, ProblemError):
+        if isinstance(error, ProblemError) and not isinstance(error, LimitError):
             self._report.add(error)
             return True
         return False

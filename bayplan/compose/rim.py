@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -40,6 +41,8 @@ class Disk(ProjectFiles):
 
     def read(self, path: Path, bytes_max: int) -> bytes:
         self._check_inside(path)
+        if self.kind(path) is PathKind.OTHER:  # to open a pipe would wait for its writer
+            raise OSError(errno.EINVAL, "it is not a file", str(path))
         return _read_at_most(path, bytes_max)
 
     def walk(self, folder: Path, files_max: int) -> list[Path]:
@@ -59,7 +62,7 @@ class Disk(ProjectFiles):
 
     def _check_inside(self, path: Path) -> None:
         if not path.resolve().is_relative_to(self._folder):
-            raise PermissionError(1, "a symbolic link leads out of the project folder", str(path))
+            raise PermissionError(errno.EPERM, "a symbolic link leads out of the project folder", str(path))
 
 
 def read(
