@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bayplan.cli.follow import SETTLE_S, follow
 from bayplan.cli.output import note, out
-from bayplan.cli.rollout import Goal, is_reached, living
+from bayplan.cli.rollout import Goal, is_settled, living
 from bayplan.cli.rows import endpoint, task_name
 from bayplan.client import Client, StackNow
 from bayplan.lifecycle import ENDED
@@ -39,7 +39,7 @@ def await_stack(
     """Waits for the stack that a command has just asked for, unless it is to be left alone."""
     goal = _goal(spec, deployed, before.view)
     unchanged = all(change.action is ServiceAction.SAME for change in deployed.changes)
-    if unchanged and is_reached(goal, before.view):
+    if unchanged and is_settled(goal, before.view):
         out(f"{spec.name} is unchanged: {_counts(goal, before.view)}")
         return
     if unchanged:
@@ -80,6 +80,7 @@ def _ended(tasks: Iterable[TaskView]) -> frozenset[str]:
 
 
 def _goal(spec: StackSpec, deployed: Deployed, before: StackNow) -> Goal:
+    same = (change.service for change in deployed.changes if change.action is ServiceAction.SAME)
     return Goal(
         stack=spec.name,
         keep={f"{spec.name}_{service.name}": service.restart.condition for service in spec.services},
@@ -87,6 +88,7 @@ def _goal(spec: StackSpec, deployed: Deployed, before: StackNow) -> Goal:
             change.service for change in deployed.changes if change.action is ServiceAction.REMOVE
         ),
         known=_ended(before.tasks),
+        accepted=frozenset(same),
     )
 
 

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from bayplan.cli.feed import Feed
 from bayplan.cli.output import note
-from bayplan.cli.rollout import Goal, failure, fingerprint, is_reached, unfinished, unplaced
+from bayplan.cli.rollout import Goal, failure, fingerprint, is_reached, is_settled, unfinished, unplaced
 from bayplan.cli.screen import Screen, screen_for
 from bayplan.client import Client, StackNow
 from bayplan.errors import ProblemError
@@ -52,7 +52,7 @@ def _until_reached(
             _raise_failure(goal, view)
             if not is_reached(goal, view):
                 reached_s = now_s
-            elif now_s - reached_s >= settle_s or settle_s == 0:
+            elif is_settled(goal, view) and now_s - reached_s >= settle_s:
                 return view
         if now_s - moved_s >= timeout_s:
             view = view or StackNow()

@@ -22,10 +22,10 @@ from bayplan.views import ServiceView, TaskView
 #: Ended tasks in one slot, all of the new version, after which a deploy has failed.
 #: Counted by slot, so that many replicas that wait for their database do not end it together.
 FAILURES_MAX = 3
-#: How the words of a rollout begin that does not go on by itself.
-GIVEN_UP = ("paused", "rolled back", "rollback paused")
+#: How the words of a rollout begin: of one on its way, one that came back, one that waits for the user.
+ROLLING, ROLLED_BACK, PAUSED = "rolling", "rolled back", ("paused", "rollback paused")
 #: A rollout that goes its way: its numbers are those of the ready tasks.
-_ROLLING = re.compile(r"rolling \d")
+_ONWARD = re.compile(r"rolling \d")
 #: Reasons and services named in one problem; the rest is counted.
 NAMED_MAX = 5
 
@@ -35,12 +35,14 @@ class Goal(NamedTuple):
 
     `keep` tells of each service when a task of it that ended is replaced.
     `known` are the ids of tasks that ended before the command: their failures are not its own.
+    `accepted` are services that the command does not change: that they were rolled back is past.
     """
 
     stack: str
     keep: Mapping[str, RestartCondition]
     gone: frozenset[str] = frozenset()
     known: frozenset[str] = frozenset()
+    accepted: frozenset[str] = frozenset()
 
 
 def is_reached(goal: Goal, view: StackNow) -> bool:
@@ -49,6 +51,12 @@ def is_reached(goal: Goal, view: StackNow) -> bool:
     if goal.gone & by_name.keys() or any(task.service in goal.gone for task in living(view.tasks)):
         return False
     return all(name in by_name and is_converged(by_name[name], view) for name in goal.keep)
+
+
+def is_settled(goal: Goal, view: StackNow) -> bool:
+    """It is reached, and no rollout is still watched: what fails early would bring the old version back."""
+    rolling = (service for service in view.services if service.rollout.startswith(ROLLING))
+    return is_reached(goal, view) and not any(service.name in goal.keep for service in rolling)
 
 
 def is_converged(service: ServiceView, view: StackNow) -> bool:
@@ -68,7 +76,7 @@ def failure(goal: Goal, view: StackNow) -> Problem | None:
     for service in view.services:
         if service.name not in goal.keep:
             continue
-        if service.rollout.startswith(GIVEN_UP):
+        if _is_given_up(goal, service):
             return _given_up_problem(service, view)
         restart = goal.keep[service.name]
         for newest in newest_by_slot(tasks_of(view, service.name), service.version):
@@ -78,6 +86,12 @@ def failure(goal: Goal, view: StackNow) -> Problem | None:
             if gives_up or (len(ended) >= FAILURES_MAX and not is_well):
                 return _failure_problem(ended[-1], len(ended))
     return None
+
+
+def _is_given_up(goal: Goal, service: ServiceView) -> bool:
+    if service.rollout.startswith(ROLLED_BACK):
+        return service.name not in goal.accepted
+    return service.rollout.startswith(PAUSED)
 
 
 def failed_tasks(goal: Goal, view: StackNow) -> list[TaskView]:
@@ -156,8 +170,10 @@ def summary(service: ServiceView, view: StackNow) -> str:
     )
     parts = [f"{states[word]} {word}" for word in sorted(states)]
     parts += [f"waits for {service.waits_for}"] if service.waits_for else []
-    if service.rollout and not _ROLLING.match(service.rollout):
+    if service.rollout and not _ONWARD.match(service.rollout):
         parts.append(one_line(service.rollout))
+    elif service.rollout and is_converged(service, view):
+        parts.append("watched for a while")
     return " · ".join([_done(service), *parts])
 
 
@@ -239,8 +255,8 @@ def _given_up_problem(service: ServiceView, view: StackNow) -> Problem:
         kind=ProblemKind.REFUSED,
         summary=f"the update of {service.name} was {one_line(service.rollout)}",
         details=tuple(details),
-        hint=f"bayplan logs {service.name}",
-        why=f"bayplan service ps {service.name}",
+        hint=f"deploy what is corrected, or go back: `bayplan stack rollback {service.stack}`",
+        why=f"bayplan logs {service.name}",
         place=newest.place if newest else "",
     )
 

@@ -21,6 +21,8 @@ from bayplan.views import FieldChange, FileChange, Plan, PlannedTask, ServiceAct
 FIELDS_MAX = 20
 #: Nodes, and unchanged services, named on one line.
 NAMED_MAX = 8
+#: Longest change told in the one line about a service, in characters.
+GIST_CHARS_MAX = 100
 #: Changing services shown unless the whole plan is asked for.
 SERVICES_MAX = 50
 #: Characters of a digest, its algorithm included: enough to tell two apart.
@@ -88,6 +90,7 @@ def gist(plan: ServicePlan) -> str:
     first = fields[0]
     file, version, _rest = first.after.partition("@")
     text = f"{_path(first)} {_values(first)}"
+    text = text if len(text) <= GIST_CHARS_MAX else f"{_path(first)} changes"
     if first.path.startswith(_FILES) and version and first.before.startswith(f"{file}@"):
         text = f"new content of {file}"
     more = f" and {counted(len(fields) - 1, 'more field')}" if len(fields) > 1 else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bayplan.cli.rollout import Goal, failure, fingerprint, is_reached, summary, unplaced
+from bayplan.cli.rollout import Goal, failure, fingerprint, is_reached, is_settled, summary, unplaced
 from bayplan.client import StackNow
 from bayplan.lifecycle import TaskState
 from bayplan.model import Desired, RestartCondition, ServiceMode
@@ -153,7 +153,9 @@ def test_a_service_that_waits_is_not_reached_even_if_it_wants_no_tasks() -> None
     assert summary(held, StackNow((held,), ())) == "0/0 ready · waits for shop_db to be healthy"
 
 
-@pytest.mark.parametrize("words", ["paused: 1 of 2 tasks failed", "rolled back: 1 of 2 tasks failed"])
+@pytest.mark.parametrize(
+    "words", ["paused: 1 of 2 failed", "rolled back to version 1: 1 of 2 failed", "rollback paused: no"]
+)
 def test_a_rollout_that_was_given_up_ends_the_command_with_its_reason(words: str) -> None:
     failed = task("shop_web.1", FAILED, message="boom", exit_code=3, version=2)
     view = StackNow((service("shop_web", 2, version=3, rollout=words),), (failed, task("shop_web.2")))
@@ -162,6 +164,22 @@ def test_a_rollout_that_was_given_up_ends_the_command_with_its_reason(words: str
     assert problem.exit_code == 1
     assert problem.summary == f"the update of shop_web was {words}"
     assert problem.details == ("shop_web.1 on n1: boom · exit code 3",)
+
+
+def test_a_rollout_that_was_rolled_back_before_is_not_this_commands_failure() -> None:
+    view = StackNow((service("shop_web", 2, rollout="rolled back to version 1: boom"),), ())
+    assert failure(goal(), view) is not None
+    accepted = goal(accepted=frozenset({"shop_web"}))
+    assert failure(accepted, view) is None
+    assert is_settled(accepted, view)
+
+
+def test_a_rollout_that_is_still_watched_is_waited_for() -> None:
+    view = StackNow((service("shop_web", 2, rollout="rolling 2/2"),), ())
+    assert is_reached(goal(), view)
+    assert not is_settled(goal(), view)
+    assert summary(view.services[0], view) == "2/2 ready · watched for a while"
+    assert is_settled(goal(), StackNow((service("shop_web", 2),), ()))
 
 
 def test_a_rollout_that_goes_on_is_told_and_ends_nothing() -> None:
