@@ -42,7 +42,7 @@ from bayplan.units import parse_bytes
 MODE_MAX = 0o7777
 
 _GOOD = 'write "name:/path", "./folder:/path:ro", "/folder:/path" or "/path"'
-_WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
+_WINDOWS = re.compile(r"[A-Za-z]:(?:\\|/[^:]*:/)")
 _SELINUX = "an SELinux label, which is not set: label the path on the nodes with chcon"
 _NO_EFFECT = {
     "z": _SELINUX,

@@ -68,7 +68,7 @@ def test_a_duration_is_read_as_docker_writes_it(text: str, amount_ms: int) -> No
     assert parse_duration_ms(text) == amount_ms
 
 
-@pytest.mark.parametrize("text", ["", "10", "s", "-1s", "1d", "1 s", "1s!", "1m 30s", "9999999999h"])
+@pytest.mark.parametrize("text", ["", "10", "s", "-1s", "1y", "1 s", "1s!", "1m 30s", "9999999999h"])
 def test_what_is_not_a_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"1m30s|too long"):
         parse_duration_ms(text)

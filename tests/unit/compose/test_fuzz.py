@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bayplan.compose import Loaded, Source, load
 from bayplan.compose.schema import TABLES
 from bayplan.errors import ProblemError, ProblemKind
+from tests.unit.compose.world import nested
 
 GOOD = """\
 x-base: &base
@@ -119,10 +120,7 @@ def test_a_good_file_that_was_damaged_is_loaded_or_refused(damage: list[tuple[in
 @given(names, values, st.sampled_from(sorted(TABLES)))
 @settings(max_examples=600, deadline=None)
 def test_any_value_of_any_key_is_loaded_or_refused(name: str, value: str, path: str) -> None:
-    inner = f"{{{name}: {value}}}"
-    for step in reversed([step.replace("*", "a") for step in path.split(".") if step]):
-        inner = f"{{{step}: {inner}}}"
-    load_or_refuse(inner.encode())
+    load_or_refuse(nested(path, f"{name}: {value}").encode())
 
 
 @given(values)

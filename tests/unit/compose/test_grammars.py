@@ -27,7 +27,10 @@ UDP = Protocol.UDP
         ("127.0.0.1:8080:80", [PortSpec(target=80, published=8080, host_ip="127.0.0.1")]),
         ("127.0.0.1::80", [PortSpec(target=80, host_ip="127.0.0.1")]),
         ("[::1]:8080:80", [PortSpec(target=80, published=8080, host_ip="::1")]),
+        ("::1:8080:80", [PortSpec(target=80, published=8080, host_ip="::1")]),
         ("80-81", [PortSpec(target=80), PortSpec(target=81)]),
+        ("8080-8082:80", [PortSpec(target=80, published=8080)]),
+        ("0:80", [PortSpec(target=80)]),
         ("90-91:80-81", [PortSpec(target=80, published=90), PortSpec(target=81, published=91)]),
     ],
 )
@@ -37,8 +40,8 @@ def test_every_short_form_of_a_port_is_read(written: str, ports: list[PortSpec])
 
 @pytest.mark.parametrize(
     "written",
-    ["", "http", "0", "80:0", "65536", "70000:80", "80:", "8080-8082:80", "82-80", "80:80/xyz", "1.2.3:80:80",
-     "::1:80:80", "127.0.0.1:80", "1-60000", "80 80", "-80", "８０", "1:2:3:4", "9" * 5_000],
+    ["", "http", "0", "80:0", "65536", "70000:80", "80:", "80-82:80-81", "82-80", "80:80/xyz", "1.2.3:80:80",
+     "::g:80:80", "127.0.0.1:80", "1-60000", "80 80", "-80", "８０", "1:2:3:4", "9" * 5_000],
 )  # fmt: skip
 def test_what_is_not_a_port_is_refused(written: str) -> None:
     with pytest.raises(FormError):
@@ -175,14 +178,14 @@ def test_services_may_have_capitals_and_dots_but_no_blanks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "mode"), [("0755", 0o755), ("0o1777", 0o1777), ("01777", 0o1777), ("00", 0)]
+    ("written", "mode"), [("0755", 0o755), ("0o1777", 0o1777), ("01777", 0o1777), ("00", 0), ("755", 0o755)]
 )
 def test_modes_are_octal(written: str, mode: int) -> None:
     assert parse_mode(written) == mode
 
 
-@pytest.mark.parametrize("written", ["755", "0999", "010000", "", "0x1"])
-def test_a_mode_that_could_be_decimal_is_refused(written: str) -> None:
+@pytest.mark.parametrize("written", ["0999", "010000", "", "0x1", "-1"])
+def test_what_is_not_a_mode_is_refused(written: str) -> None:
     with pytest.raises(FormError):
         parse_mode(written)
 

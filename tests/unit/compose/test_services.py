@@ -18,6 +18,7 @@ from bayplan.model import (
     RestartCondition,
     RestartPolicy,
     UpdatePolicy,
+    VolumeSpec,
 )
 from tests.unit.compose.world import loaded, service, wrapped
 
@@ -110,24 +111,45 @@ def test_ports_are_published(body: str, ports: list[PortSpec]) -> None:
 @pytest.mark.parametrize(
     ("written", "mount"),
     [
-        ("data:/d", Mount(kind=VOLUME, source="shop_data", target="/d")),
-        ("data:/d/:ro", Mount(kind=VOLUME, source="shop_data", target="/d", read_only=True)),
+        ("data:/d", Mount(kind=VOLUME, source="shop_data", target="/d", volume=VolumeSpec())),
+        (
+            "data:/d/:ro,nocopy",
+            Mount(
+                kind=VOLUME,
+                source="shop_data",
+                target="/d",
+                read_only=True,
+                no_copy=True,
+                volume=VolumeSpec(),
+            ),
+        ),
         ("old:/d:rw", Mount(kind=VOLUME, source="legacy", target="/d")),
         ("/d", Mount(kind=VOLUME, target="/d")),
-        ("/host:/d", Mount(kind=BIND, source="/host", target="/d")),
-        ("./a/../b:/d", Mount(kind=BIND, source="/srv/app/b", target="/d")),
-        ("../b:/d", Mount(kind=BIND, source="/srv/b", target="/d")),
-        (".:/d", Mount(kind=BIND, source="/srv/app", target="/d")),
-        ("~/b:/d", Mount(kind=BIND, source="/home/me/b", target="/d")),
-        ("~:/d", Mount(kind=BIND, source="/home/me", target="/d")),
+        (
+            "/host:/d:rslave,ro",
+            Mount(
+                kind=BIND,
+                source="/host",
+                target="/d",
+                read_only=True,
+                create_source=True,
+                propagation="rslave",
+            ),
+        ),
+        ("/host:/d", Mount(kind=BIND, source="/host", target="/d", create_source=True)),
+        ("./a/../b:/d", Mount(kind=BIND, source="/srv/app/b", target="/d", create_source=True)),
+        ("../b:/d", Mount(kind=BIND, source="/srv/b", target="/d", create_source=True)),
+        (".:/d", Mount(kind=BIND, source="/srv/app", target="/d", create_source=True)),
+        ("~/b:/d", Mount(kind=BIND, source="/home/me/b", target="/d", create_source=True)),
+        ("~:/d", Mount(kind=BIND, source="/home/me", target="/d", create_source=True)),
         (
             "{type: volume, source: data, target: /d, volume: {nocopy: false}}",
-            Mount(kind=VOLUME, source="shop_data", target="/d"),
+            Mount(kind=VOLUME, source="shop_data", target="/d", volume=VolumeSpec()),
         ),
         ("{type: volume, target: /d}", Mount(kind=VOLUME, target="/d")),
         (
             "{type: bind, source: ./b, target: /d, read_only: true, bind: {create_host_path: true}}",
-            Mount(kind=BIND, source="/srv/app/b", target="/d", read_only=True),
+            Mount(kind=BIND, source="/srv/app/b", target="/d", read_only=True, create_source=True),
         ),
         (
             "{type: tmpfs, target: /d, tmpfs: {size: 64m, mode: 01777}}",
@@ -320,12 +342,44 @@ def test_resources_that_are_not_written_point_at_the_service() -> None:
     [
         (
             "build: .",
-            "compose.yml:4: services.web.build is ignored: nothing is built here, the image is used",
+            "compose.yml:4: services.web.build is ignored without --build: the image is used",
         ),
         ("container_name: box", "compose.yml:4: services.web.container_name becomes a network alias"),
         (
-            "depends_on: {web2: {condition: service_healthy, required: false}}",
-            "compose.yml:4: services.web.depends_on is checked, but the order is not honoured yet",
+            "healthcheck: {test: [CMD-SHELL, a, b]}",
+            "compose.yml:4: services.web.healthcheck.test has several texts after CMD-SHELL: the first is "
+            "the whole command, the others its $0, $1...",
+        ),
+        (
+            "pull_policy: daily",
+            "compose.yml:4: services.web.pull_policy daily is taken as missing: the image is pulled where a "
+            "node has none of that name",
+        ),
+        (
+            "network_mode: host\nports: [80]",
+            "compose.yml:5: services.web.ports has no effect: the container's own ports are the node's",
+        ),
+        (
+            "volumes: [{type: tmpfs, target: /t, bind: {}}]",
+            "compose.yml:4: services.web.volumes[0] is of type tmpfs: its options of bind have no effect",
+        ),
+        (
+            "volumes: [{type: tmpfs, target: /t, tmpfs: {mode: 1777}}]",
+            "compose.yml:4: services.web.volumes[0].tmpfs.mode is decimal: 1777 is the mode 3361; an octal "
+            "mode begins with 0",
+        ),
+        (
+            "tmpfs: ['/t:exec,noexec']",
+            "compose.yml:4: services.web.tmpfs[0] has the option exec, which is not set",
+        ),
+        (
+            "deploy: {placement: {constraints: [engine.labels.os == a]}}",
+            "compose.yml:4: services.web.deploy.placement.constraints[0] is taken as node.labels.os == a: "
+            "give the nodes that label",
+        ),
+        (
+            "attach: false",
+            "compose.yml:4: services.web.attach has no effect: the command does not stay with the containers",
         ),
         (
             "restart: always\ndeploy: {restart_policy: {condition: any}}",
@@ -333,7 +387,8 @@ def test_resources_that_are_not_written_point_at_the_service() -> None:
         ),
         (
             "volumes: ['data:/d:z']",
-            "compose.yml:4: services.web.volumes[0] has the option z, an SELinux label, which is not set",
+            "compose.yml:4: services.web.volumes[0] has the option z, an SELinux label, which is not set: "
+            "label the path on the nodes with chcon",
         ),
     ],
 )

@@ -45,3 +45,12 @@ def refusal(text: str, files: dict[str, str] | None = None, /, **environment: st
 def service_refusal(body: str, files: dict[str, str] | None = None, /, **environment: str) -> list[str]:
     """As `refusal`, for the body of a service; the body begins in line 4."""
     return refusal(wrapped(body), files, **environment)
+
+
+def nested(path: str, inner: str) -> str:
+    """The mapping `{inner}` at a path of the schema's tables; `*` becomes the name a, `[]` a list of one."""
+    text = f"{{{inner}}}"
+    for step in reversed([step.replace("*", "a") for step in path.split(".") if step]):
+        name, of_list, _ = step.partition("[]")
+        text = f"{{{name}: [{text}]}}" if of_list else f"{{{name}: {text}}}"
+    return text

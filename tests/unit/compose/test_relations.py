@@ -1,0 +1,238 @@
+"""What services have to do with each other: order, circles, links, volumes of others, networks, images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bayplan.compose import Source, load
+from bayplan.compose.images import Build
+from bayplan.model import (
+    Dependency,
+    DependencyCondition,
+    MountKind,
+    NetworkAttachment,
+    NetworkSpec,
+    PortSpec,
+    RestartCondition,
+    ServiceSpec,
+    VolumeSpec,
+)
+from tests.unit.compose.world import loaded, refusal
+
+STARTED, HEALTHY, COMPLETED = DependencyCondition
+
+
+def services(text: str) -> dict[str, ServiceSpec]:
+    return {service.name: service for service in loaded(text).stack.services}
+
+
+def aliases(service: ServiceSpec) -> dict[str, tuple[str, ...]]:
+    return {each.network: each.aliases for each in service.container.networks}
+
+
+def test_a_service_comes_after_those_it_depends_on_links_to_and_has_volumes_from() -> None:
+    found = services("""
+    services:
+      web:
+        image: a
+        depends_on:
+          db: {condition: service_healthy, restart: true}
+          job: {condition: service_completed_successfully, required: false}
+        links: [db, cache]
+        volumes_from: [store]
+      db: {image: a}
+      job: {image: a}
+      cache: {image: a}
+      store: {image: a}
+    """)
+    assert found["web"].depends_on == (
+        Dependency(service="db", condition=HEALTHY, restart=True, required=True),
+        Dependency(service="job", condition=COMPLETED),
+        Dependency(service="cache", required=True),
+        Dependency(service="store", required=True),
+    )
+
+
+def test_what_is_absent_and_not_required_is_not_waited_for() -> None:
+    assert services("services: {a: {image: a, depends_on: {b: {required: false}}}}")["a"].depends_on == ()
+
+
+@pytest.mark.parametrize(
+    ("policy", "condition"),
+    [
+        ("", RestartCondition.ON_FAILURE),
+        (", deploy: {restart_policy: {delay: 5s}}", RestartCondition.ON_FAILURE),
+        (", restart: 'no'", RestartCondition.NONE),
+        (", restart: always", RestartCondition.ANY),
+        (", deploy: {mode: replicated-job, restart_policy: {condition: none}}", RestartCondition.NONE),
+    ],
+)
+def test_a_service_that_is_to_complete_can_end(policy: str, condition: RestartCondition) -> None:
+    text = f"""
+    services:
+      web: {{image: a, depends_on: {{init: {{condition: service_completed_successfully}}}}}}
+      init: {{image: a{policy}}}
+    """
+    assert services(text)["init"].restart.condition is condition
+    assert services(text)["web"].restart.condition is RestartCondition.ANY
+    warnings = loaded(text).warnings
+    always = "services.init is always started again, but services.web waits for it to complete"
+    assert any(always in line for line in warnings) is (condition is RestartCondition.ANY)
+
+
+def test_a_job_is_started_again_on_failure_only() -> None:
+    job = services("services: {a: {image: a, deploy: {mode: global-job}}}")["a"]
+    assert job.restart.condition is RestartCondition.ON_FAILURE
+
+
+def test_a_circle_is_refused_with_its_path_and_places() -> None:
+    lines = refusal("""\
+    services:
+      out: {image: a, depends_on: [a]}
+      a: {image: a, depends_on: [b]}
+      b:
+        image: a
+        links:
+          - c
+      c: {image: a, volumes_from: [a]}
+    """)
+    assert lines == [
+        "error: compose.yml:3: services depend on each other in a circle: a -> b -> c -> a",
+        "  a after b, at compose.yml:3",
+        "  b after c, at compose.yml:7",
+        "  c after a, at compose.yml:8",
+        "hint: remove one of these dependencies",
+    ]
+
+
+def test_many_services_in_a_row_or_in_a_mesh_are_no_circle() -> None:
+    row = "".join(f"  s{i}: {{image: a, depends_on: [s{i + 1}]}}\n" for i in range(900))
+    loaded(f"services:\n{row}  s900: {{image: a}}\n")
+    mesh = "".join(
+        f"  s{i}: {{image: a, volumes_from: [{', '.join(f's{j}' for j in range(i))}]}}\n" for i in range(40)
+    )
+    loaded(f"services:\n{mesh}")
+
+
+def test_a_link_is_a_name_of_the_other_service_where_both_are() -> None:
+    found = services("""
+    services:
+      web: {image: a, links: ["db:database", db], networks: [front, back]}
+      db: {image: a, networks: [back, data]}
+    networks: {front: , back: , data: }
+    """)
+    assert aliases(found["db"]) == {"shop_back": ("db", "database"), "shop_data": ("db",)}
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (
+            "a: {image: a, links: [b], networks: [x]}\n  b: {image: a}",
+            "services.a links to 'b', and they have no network in common",
+        ),
+        (
+            "a: {image: a, links: ['b:db']}\n  b: {image: a}\n  db: {image: a}",
+            "the link makes db a name of b in the network shop_default",
+        ),
+        (
+            "a: {image: a, links: ['b:db']}\n  b: {image: a}\n  c: {image: a, links: ['a:db']}",
+            "the link makes db a name of a in the network shop_default",
+        ),
+    ],
+)
+def test_a_link_that_would_mislead_is_refused(body: str, problem: str) -> None:
+    assert problem in refusal(f"services:\n  {body}\nnetworks: {{x: }}")[0]
+
+
+def test_volumes_from_others_are_the_same_mounts() -> None:
+    found = services("""
+    services:
+      web: {image: a, volumes: ["/own:/one"], volumes_from: ["store:ro"]}
+      store: {image: a, volumes: ["data:/one", "data:/two", "/three"], volumes_from: [deep], tmpfs: /four}
+      deep: {image: a, volumes: ["/deep:/five"]}
+    volumes: {data: }
+    """)
+    mounts = {each.target: each for each in found["web"].container.mounts}
+    assert set(mounts) == {"/one", "/two", "/five"}
+    assert (mounts["/one"].kind, mounts["/one"].read_only) == (MountKind.BIND, False)
+    assert (mounts["/two"].source, mounts["/two"].read_only) == ("shop_data", True)
+    assert (mounts["/five"].source, mounts["/five"].read_only) == ("/deep", True)
+
+
+def test_the_default_network_can_be_described() -> None:
+    text = "services: {web: {image: a}}\nnetworks: {default: {name: proxy, external: true}}"
+    spec = NetworkSpec(external=True)
+    attachment = NetworkAttachment(network="proxy", aliases=("web",), spec=spec)
+    assert services(text)["web"].container.networks == (attachment,)
+
+
+@pytest.mark.parametrize(
+    "network", ["{external: true, name: host}", "{external: {name: host}}", "{driver: host}"]
+)
+def test_the_engines_own_network_is_a_mode(network: str) -> None:
+    text = f"services: {{web: {{image: a, networks: [n], ports: ['80:8080']}}}}\nnetworks: {{n: {network}}}"
+    container = services(text)["web"].container
+    assert (container.networks, container.network_mode) == ((), "host")
+    assert (container.ports, container.expose) == ((), (PortSpec(target=8080),))
+
+
+def test_the_engines_own_network_is_alone() -> None:
+    text = "services: {web: {image: a, networks: [n, m]}}\nnetworks: {m: , n: {external: true, name: none}}"
+    assert "services.web is in the network none and in others" in refusal(text)[0]
+
+
+def test_the_mode_bridge_is_the_default_network() -> None:
+    container = services("services: {web: {image: a, network_mode: bridge}}")["web"].container
+    assert [each.network for each in container.networks] == ["shop_default"]
+
+
+def test_an_overlay_is_a_bridge_and_says_so() -> None:
+    options = "{encrypted: '', com.docker.network.driver.mtu: 1400}"
+    network = f"{{driver: overlay, driver_opts: {options}}}"
+    text = f"services: {{a: {{image: a, networks: [n]}}}}\nnetworks: {{n: {network}}}"
+    spec = services(text)["a"].container.networks[0].spec
+    assert spec == NetworkSpec(driver_options={"com.docker.network.driver.mtu": "1400"})
+    assert [line.partition(" is ")[0] for line in loaded(text).warnings] == ["compose.yml:2: networks.n"] * 2
+
+
+def test_only_the_stacks_own_volumes_are_made() -> None:
+    found = services("""
+    services: {web: {image: a, volumes: ["own:/a", "named:/b", "theirs:/c", "older:/d"]}}
+    volumes:
+      own: {driver: local}
+      named: {name: full, driver: nfs}
+      theirs: {external: true}
+      older: {external: {name: o}}
+    """)
+    made = {each.source: each.volume for each in found["web"].container.mounts}
+    assert made == {"shop_own": VolumeSpec(), "full": VolumeSpec(driver="nfs"), "theirs": None, "o": None}
+
+
+def test_what_is_built_is_told_to_whoever_builds() -> None:
+    text = """\
+services:
+  web: {build: ./web}
+  db:
+    image: team/db:2
+    build: {context: https://github.com/a/b.git, dockerfile: D, args: [A, B=2, C], target: t, tags: [x:1]}
+"""
+    environment = {"A": "1"}
+    found = load("shop", [Source("f.yml", text.encode())], environment, Path("/srv"), build=True)
+    assert [service.container.image for service in found.stack.services] == ["shop-web:latest", "team/db:2"]
+    assert found.warnings == ()
+    assert found.builds == (
+        Build(service="web", image="shop-web:latest", context="/srv/web", place="f.yml:2"),
+        Build(
+            service="db",
+            image="team/db:2",
+            context="https://github.com/a/b.git",
+            dockerfile="D",
+            args={"A": "1", "B": "2"},
+            target="t",
+            tags=("x:1",),
+            place="f.yml:5",
+        ),
+    )
