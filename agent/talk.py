@@ -120,7 +120,7 @@ def _assigned(turn: Turn, message: Assignments) -> None:
         return
     if message != state.assignments:
         _keep(turn, message)
-    state.confirmed = state.outbox.ack_due = state.networks_due = state.files.due = True
+    state.confirmed = state.outbox.ack_due = state.networks_due = True
     wanted = {assignment.task_id: assignment for assignment in message.tasks}
     for _, assignment in sorted(wanted.items()):
         _assign(turn, assignment, message.specs.get(assignment.spec_id))

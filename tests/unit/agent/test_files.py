@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from agent import events as ev
+from agent import files
 from agent.decide.converge import RECONNECT_GRACE_MS
-from agent.files import FILES_ASK_AGAIN_MS, FILES_HELD_MAX
+from agent.files import FILES_ASK_AGAIN_MS
 from bayplan.lifecycle import TaskState
 from bayplan.limits import FILE_BYTES_MAX
-from bayplan.model import Assignments, ContainerSpec, FileKind, FileMount
+from bayplan.model import Assignments, ContainerSpec, Desired, FileKind, FileMount
 from bayplan.session import Files
 from tests.unit.agent.world import World, assignment, container, mount, ready, remembered
 
@@ -70,8 +71,10 @@ def test_one_content_is_a_file_for_each_owner_and_asked_for_once() -> None:
 def test_a_content_that_does_not_come_is_asked_for_again_after_a_while() -> None:
     world = ready()
     world.run("t1", spec=mounting(CONFIG))
+    asked_ms = world.mono_ms
     world.wait(FILES_ASK_AGAIN_MS - 10)
     assert world.asked == [("d1",)]
+    assert world.core.wake_at() == asked_ms + FILES_ASK_AGAIN_MS
     world.wait(20)
     assert world.asked == [("d1",)] * 2
 
@@ -84,12 +87,15 @@ def test_a_new_session_is_asked_anew_and_a_lost_one_not_at_all() -> None:
     assert world.asked == [("d1",)]
     world.connect()
     assert world.asked == [("d1",)] * 2
+    world.cut()
+    world.connect()
+    assert world.asked == [("d1",)] * 3
 
 
 def test_nothing_is_asked_for_a_task_that_is_withdrawn_or_ended() -> None:
     world = ready()
-    world.run("t1", spec=mounting(CONFIG))
-    world.run()
+    world.run("t1", "t2", spec=mounting(CONFIG))
+    world.assign(assignment("t2", Desired.STOP), spec=mounting(CONFIG))
     world.wait(3 * FILES_ASK_AGAIN_MS)
     assert world.asked == [("d1",)]
     world.contents = {"d1": b"1"}
@@ -206,13 +212,15 @@ def test_a_mount_that_makes_no_file_rejects_its_task(broken: FileMount) -> None:
     assert world.asked == []
 
 
-def test_a_node_holds_so_many_files_and_no_more() -> None:
+def test_a_node_holds_so_many_files_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "FILES_HELD_MAX", 20)
     world = ready()
-    many = tuple(mount(f"c{number}", f"d{number}") for number in range(FILES_HELD_MAX + 1))
+    many = tuple(mount(f"c{number}", f"d{number}") for number in range(21))
     world.contents = {each.digest: b"x" for each in many}
     world.run("t1", spec=mounting(*many))
     assert world.state("t1") is TaskState.REJECTED
-    assert len(world.disk) <= FILES_HELD_MAX
+    assert world.told["t1"].message.endswith("this node holds 20 configs and secrets already")
+    assert len(world.disk) <= 20
 
 
 # --- collecting -----------------------------------------------------------------------------------------
@@ -237,6 +245,38 @@ def test_nothing_is_collected_before_the_controller_has_named_the_tasks() -> Non
     world.connect()
     world.run()
     assert [command.file for command in world.done(ev.RemoveFile)] == list(stored(CONFIG))
+
+
+def test_a_content_whose_task_left_while_it_was_written_goes_too() -> None:
+    world = ready(auto=False)
+    world.run("t1", spec=mounting(CONFIG))
+    world.contents = {"d1": b"1"}
+    world.give("d1")
+    world.run()
+    world.auto = True
+    world.obey(world.done(ev.WriteFile)[0])
+    assert len(world.done(ev.RemoveFile)) == 1
+    assert world.disk == set()
+
+
+def test_a_content_that_was_listed_on_its_way_out_is_not_held() -> None:
+    world = ready()
+    world.contents = {"d1": b"1"}
+    world.run("t1", "t2", spec=mounting(CONFIG))
+    world.auto = False
+    world.run()
+    for task_id in ("t1", "t2"):
+        world.die(task_id, 0)
+        world.post(ev.ContainerStopped(container=world.engine[task_id]))
+        world.post(ev.ContainerRemoved(task_id=task_id))
+    (removal,) = world.done(ev.RemoveFile)
+    world.run("t3", spec=mounting(CONFIG))
+    world.post(ev.FilesListed(files=stored(CONFIG)))
+    assert [command.task_id for command in world.done(ev.CreateContainer)] == ["t1", "t2"]
+    world.auto = True
+    world.obey(removal)
+    assert world.alive() == {"t3"}
+    assert world.asked == [("d1",)] * 2
 
 
 def test_a_content_wanted_again_while_it_goes_is_asked_for_once_it_is_gone() -> None:
