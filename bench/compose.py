@@ -162,8 +162,8 @@ def _others(value: Any) -> tuple[Any, ...]:
     """Values of which one should be accepted and mean something else."""
     words = (
         "another", "no", "on-failure", "host", "global", "replicated-job", "dnsrr", "start-first", "rollback",
-        "none", "local", "service_healthy", "udp", "7s", "64m", "/another", "node.role", "tcp", "0.25", "rprivate",
-        "always",
+        "none", "local", "service_healthy", "udp", "tcp", "7s", "64m", "/another", "node.role", "0.25",
+        "rprivate", "always",
     )  # fmt: skip
     return (not value if isinstance(value, bool) else True, False, 7, 8080, *words, ["another"], {"A": "b"})
 
