@@ -71,7 +71,8 @@ class MountKind(StrEnum):
 class Mount(Model, frozen=True, kw_only=True):
     """One mount; `source` is a full volume name, an absolute path of the node, or empty.
 
-    `create_source` makes a missing bind path as a folder. `volume` is how a missing volume is made.
+    `create_source` makes a missing bind path as a folder. `volume` is how a missing volume is made; a
+    named one without it must be there.
     """
 
     kind: MountKind

@@ -17,7 +17,7 @@ def binds(mounts: tuple[Mount, ...]) -> list[str]:
 
 
 def mount_requests(mounts: tuple[Mount, ...], volume_labels: dict[str, str]) -> list[dict[str, Any]]:
-    """All other mounts. `volume_labels` are set on volumes that are made by this."""
+    """All other mounts. Volumes that are made where they are missing, and only they, get `volume_labels`."""
     return [_mount(mount, volume_labels) for mount in mounts if not _makes_source(mount)]
 
 
@@ -53,12 +53,12 @@ def _options(mount: Mount, volume_labels: dict[str, str]) -> tuple[str, dict[str
                 "CreateMountpoint": mount.create_source,
             }
         case MountKind.VOLUME:
-            volume = mount.volume or VolumeSpec()
+            volume = mount.volume
             return "VolumeOptions", {
                 "NoCopy": mount.no_copy,
                 "Subpath": mount.subpath,
-                "Labels": volume.labels | volume_labels if mount.source else {},
-                "DriverConfig": _driver(volume),
+                "Labels": volume.labels | volume_labels if volume and mount.source else {},
+                "DriverConfig": _driver(volume) if volume else {},
             }
 
 

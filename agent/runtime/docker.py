@@ -39,6 +39,7 @@ from agent.runtime.goods import generic_goods
 from agent.runtime.images import Images
 from agent.runtime.networks import Networks
 from agent.runtime.views import container_view, inventory_view
+from agent.runtime.volumes import require_external
 from bayplan.model import ContainerSpec, Hook, Inventory, LogStream
 
 #: The engine's events that matter; health probes' exec_* would flood.
@@ -169,6 +170,7 @@ class DockerEngine:
             await self.ping()
         assert self._version is not None
         _check(command.spec, self._version)
+        await require_external(self._docker, command.config)
         for attachment in command.spec.networks:
             await self._networks.ensure(attachment, command.stack)
         body, later = request_for(self._version.api, command.config)

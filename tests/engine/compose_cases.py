@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from tests.engine.compose_world import SLEEP, Case, as_on_the_host, cgroup, inside, shown
+from tests.engine.compose_world import SLEEP, Case, Look, as_on_the_host, cgroup, inside, said, shown
 
 _MIB = 1 << 20
+_DEVICES = "services.*.deploy.resources.reservations.devices[]"
+_OPEN_FILES = "grep 'open files' /proc/1/limits | tr -s ' '"
 _PROCESS_1 = "tr '\\0' '\\n' </proc/1/cmdline"
+
+
+def _request(index: int, part: str) -> Look:
+    """A part of a device request."""
+    return shown("HostConfig", "DeviceRequests", index, part)
+
 
 PROCESS = Case(
     "process",
@@ -18,7 +27,7 @@ PROCESS = Case(
         entrypoint: [/bin/sh, -c]
         command: ["trap 'exit 0' INT; sleep 1000 & wait"]
         environment: {COLOUR: blue, WHERE: "{{.Node.Hostname}}"}
-        env_file: [web.env]
+        env_file: [{path: web.env, format: raw}, {path: absent.env, required: false}]
         labels: {team: a}
         label_file: web.labels
         user: "65534:65533"
@@ -41,7 +50,9 @@ PROCESS = Case(
         "services.*.entrypoint": (inside(f"{_PROCESS_1} | sed -n 3,4p"), "/bin/sh\n-c"),
         "services.*.command": (inside(f"{_PROCESS_1} | sed -n 5p"), "trap 'exit 0' INT; sleep 1000 & wait"),
         "services.*.environment": (inside("echo $COLOUR $WHERE"), "blue node-1"),
-        "services.*.env_file": (inside("echo $SIZE"), "large"),
+        "services.*.env_file[].path": (inside("echo $SIZE"), "large"),
+        "services.*.env_file[].format": (inside("echo $QUOTED"), "'as it is'"),
+        "services.*.env_file[].required": (inside("echo $SIZE"), "large"),
         "services.*.labels": (shown("Config", "Labels", "team"), "a"),
         "services.*.label_file": (shown("Config", "Labels", "cost"), "centre-7"),
         "services.*.user": (inside("id -u; id -g"), "65534\n65533"),
@@ -60,7 +71,7 @@ PROCESS = Case(
         "services.*.oom_score_adj": (inside("cat /proc/1/oom_score_adj"), "77"),
         "services.*.platform": (shown("Platform"), "linux"),
     },
-    {"web.env": "SIZE=large\n", "web.labels": "cost=centre-7\n"},
+    {"web.env": "SIZE=large\nQUOTED='as it is'\n", "web.labels": "cost=centre-7\n"},
 )
 
 LIMITS = Case(
@@ -96,9 +107,12 @@ LIMITS = Case(
         "services.*.pids_limit": (cgroup("pids/pids.max"), "99"),
         "services.*.oom_kill_disable": (shown("HostConfig", "OomKillDisable"), True),
         "services.*.cgroup_parent": (inside("grep -o -m 1 -e -h1-keys/ /proc/1/cgroup"), "-h1-keys/"),
-        "services.*.ulimits": (inside("ulimit -c"), "0"),
-        "services.*.ulimits.*.soft": (inside("ulimit -Sn"), "1000"),
-        "services.*.ulimits.*.hard": (inside("ulimit -Hn"), "2000"),
+        "services.*.ulimits": (
+            inside("grep 'core file' /proc/1/limits | tr -s ' ' | cut -d' ' -f5,6"),
+            "0 0",
+        ),
+        "services.*.ulimits.nofile.soft": (inside(f"{_OPEN_FILES} | cut -d' ' -f4"), "1000"),
+        "services.*.ulimits.nofile.hard": (inside(f"{_OPEN_FILES} | cut -d' ' -f5"), "2000"),
         "services.*.blkio_config.device_read_bps": (
             inside("cut -d' ' -f2 /sys/fs/cgroup/blkio/blkio.throttle.read_bps_device"),
             str(_MIB),
@@ -172,7 +186,7 @@ SECURITY = Case(
         cap_add: [NET_ADMIN]
         security_opt: ["no-new-privileges:true", "seccomp:unconfined"]
         sysctls: {{net.core.somaxconn: 321}}
-        devices: ["/dev/loop7:/dev/disk:r"]
+        devices: ["/dev/loop7:/dev/disk:r", {{source: /dev/loop6, target: /dev/tape, permissions: w}}]
         device_cgroup_rules: ["c 10:200 rw"]
         userns_mode: host
         ipc: shareable
@@ -190,6 +204,12 @@ SECURITY = Case(
         "services.*.devices": (
             inside("ls /dev/disk; grep 'b 7:7 ' /sys/fs/cgroup/devices/devices.list"),
             "/dev/disk\nb 7:7 r",
+        ),
+        "services.*.devices[].source": (inside("stat -c %t:%T /dev/tape"), "7:6"),
+        "services.*.devices[].target": (inside("ls /dev/tape"), "/dev/tape"),
+        "services.*.devices[].permissions": (
+            inside("grep -o 'b 7:6 .*' /sys/fs/cgroup/devices/devices.list"),
+            "b 7:6 w",
         ),
         "services.*.device_cgroup_rules": (
             inside("grep -c 'c 10:200 rw' /sys/fs/cgroup/devices/devices.list"),
@@ -249,34 +269,88 @@ HEALTH = Case(
     },
 )
 
-#: What the engine or the node cannot do here, and the words in which that is said: it was asked for.
-REFUSALS: Mapping[str, tuple[str, str]] = {
-    "services.*.storage_opt": ("storage_opt: {size: 1G}", "--storage-opt is supported only for"),
-    "services.*.gpus": ("gpus: all", "could not select device driver"),
-    "services.*.deploy.resources.reservations.devices": (
-        "deploy: {resources: {reservations: {devices: [{driver: nosuch, capabilities: [tpu], count: 1}]}}}",
-        'could not select device driver "nosuch" with capabilities: [[tpu]]',
-    ),
-    "services.*.volumes.*.volume.subpath": (
-        "volumes: [{type: volume, source: data, target: /d, volume: {subpath: a}}]",
-        "volumes.subpath needs Docker 26.0; this node has 20.10.24",
-    ),
-    "services.*.networks.*.gw_priority": (
-        "networks: {default: {gw_priority: 1}, back: {}}",
-        "networks.gw_priority needs Docker 28.0; this node has 20.10.24",
-    ),
-    "services.*.networks.*.interface_name": (
-        "networks: {default: {interface_name: lan0}}",
-        "networks.interface_name (com.docker.network.endpoint.ifname) needs Docker 28.1",
-    ),
-}
+GOODS = Case(
+    "goods",
+    f"""
+    services:
+      web:
+        image: bayplan/demo:1
+        command: {SLEEP}
+        gpus: [{{driver: nosuch, count: 2, capabilities: [utility], options: {{a: b}}}}]
+        deploy:
+          resources:
+            reservations:
+              devices: [{{driver: other, capabilities: [tpu], device_ids: ["0", "3"], options: {{c: d}}}}]
+              generic_resources: [{{discrete_resource_spec: {{kind: ssd, value: 1}}}}]
+    """,
+    {
+        "services.*.gpus[].driver": (_request(0, "Driver"), "nosuch"),
+        "services.*.gpus[].count": (_request(0, "Count"), 2),
+        "services.*.gpus[].capabilities": (_request(0, "Capabilities"), [["gpu", "utility"]]),
+        "services.*.gpus[].options": (_request(0, "Options"), {"a": "b"}),
+        f"{_DEVICES}.driver": (_request(1, "Driver"), "other"),
+        f"{_DEVICES}.count": (_request(1, "Count"), 0),
+        f"{_DEVICES}.capabilities": (_request(1, "Capabilities"), [["tpu"]]),
+        f"{_DEVICES}.device_ids": (_request(1, "DeviceIDs"), ["0", "3"]),
+        f"{_DEVICES}.options": (_request(1, "Options"), {"c": "d"}),
+        "services.*.gpus[].device_ids": (_request(1, "DeviceIDs"), ["0", "3"]),
+    },
+    refusal="could not select device driver",
+)
 
-#: Keys that an engine of this age drops, and what is documented instead.
-TOO_NEW: Mapping[str, str] = {
-    "services.*.annotations": "engines from 24.0 know them; they are left out of older ones",
-    "services.*.healthcheck.start_interval": "engines from 25.0 know it; older ones probe every `interval`",
-    "services.*.blkio_config.weight": "the kernel has no weights of block I/O",
-    "services.*.blkio_config.weight_device": "the kernel has no weights of block I/O",
-}
+STORAGE_LIMIT = Case(
+    "storage limit",
+    f"""
+    services: {{web: {{image: "bayplan/demo:1", command: {SLEEP}, storage_opt: {{size: 1G}}}}}}
+    """,
+    {"services.*.storage_opt": (said, True)},
+    refusal="--storage-opt is supported only for overlay over xfs",
+)
 
-CASES = (PROCESS, LIMITS, DEPLOY, DEFAULTS, SECURITY, HOST, HEALTH)
+SUBPATH = Case(
+    "subpath",
+    f"""
+    services:
+      web:
+        image: bayplan/demo:1
+        command: {SLEEP}
+        volumes: [{{type: volume, source: data, target: /d, volume: {{subpath: a}}}}]
+    volumes: {{data: {{}}}}
+    """,
+    {"services.*.volumes[].volume.subpath": (said, True)},
+    refusal="volumes.subpath needs Docker 26.0; this node has 20.10.24",
+)
+
+GATEWAY = Case(
+    "gateway",
+    f"""
+    services:
+      web:
+        image: bayplan/demo:1
+        command: {SLEEP}
+        networks: {{default: {{gw_priority: 1}}, back: {{}}}}
+    networks: {{back: {{}}}}
+    """,
+    {"services.*.networks.*.gw_priority": (said, True)},
+    refusal="networks.gw_priority needs Docker 28.0; this node has 20.10.24",
+)
+
+
+class Unseen(NamedTuple):
+    """Keys that this engine (20.10) or this kernel drops, each with the reason."""
+
+    keys: Mapping[str, str]
+
+
+UNSEEN = Unseen(
+    {
+        "services.*.annotations": "engines from 24.0 know them; they are left out of older ones",
+        "services.*.healthcheck.start_interval": "engines from 25.0 know it; older ones probe each interval",
+        "services.*.blkio_config.weight": "the kernel has no weights of block I/O",
+        "services.*.blkio_config.weight_device": "the kernel has no weights of block I/O",
+    }
+)
+
+CASES = (
+    PROCESS, LIMITS, DEPLOY, DEFAULTS, SECURITY, HOST, HEALTH, GOODS, STORAGE_LIMIT, SUBPATH, GATEWAY,
+)  # fmt: skip

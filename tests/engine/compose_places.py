@@ -26,42 +26,40 @@ STORAGE = Case(
         volumes:
           - $BINDS/made/deep:/made
           - $BINDS:/kept:ro
-          - {{type: bind, source: $BINDS, target: /slave, bind: {{propagation: rslave}}}}
+          - {{type: bind, source: $BINDS, target: /slave, bind: {{propagation: rslave, recursive: enabled}}}}
           - {{type: volume, source: data, target: /www, volume: {{nocopy: true}}}}
           - {{type: tmpfs, target: /mem, tmpfs: {{size: 128k, mode: 0750}}}}
           - {{type: volume, source: outer, target: /outer, read_only: true}}
           - tuned:/tuned
-          - "slot-{{{{.Task.Slot}}}}:/slot"
+          - {{type: volume, source: slot, target: /slot, volume: {{labels: {{cost: low}}}}}}
     volumes:
       data: {{labels: {{team: a}}}}
       tuned: {{driver: local, driver_opts: {{type: tmpfs, device: tmpfs, o: size=256k}}, name: tuned-volume}}
       outer: {{external: true, name: outer-volume}}
-      "slot-{{{{.Task.Slot}}}}": {{}}
+      slot: {{name: "slot-{{{{.Task.Slot}}}}"}}
     """,
     {
         "services.*.read_only": (inside("grep ' / ' /proc/mounts | cut -d' ' -f4 | cut -c1-2"), "ro"),
         "services.*.shm_size": (mount_options("/dev/shm", "size"), "size=8192k"),
         "services.*.tmpfs": (mount_options("/scratch", "size", "mode"), "size=64k mode=700"),
         "services.*.volumes": (inside("touch /made/by-us && ls /kept/made/deep"), "by-us"),
-        "services.*.volumes.*.type": (mount_options("/mem", "size"), "size=128k"),
-        "services.*.volumes.*.source": (inside("ls -d /slave/made"), "/slave/made"),
-        "services.*.volumes.*.target": (inside("ls -d /slave"), "/slave"),
-        "services.*.volumes.*.read_only": (
+        "services.*.volumes[].type": (mount_options("/mem", "size"), "size=128k"),
+        "services.*.volumes[].source": (inside("ls -d /slave/made"), "/slave/made"),
+        "services.*.volumes[].target": (inside("ls -d /slave"), "/slave"),
+        "services.*.volumes[].read_only": (
             inside("grep ' /outer ' /proc/mounts | cut -d' ' -f4 | cut -c1-2"),
             "ro",
         ),
-        "services.*.volumes.*.bind": (inside("ls -d /slave/made"), "/slave/made"),
-        "services.*.volumes.*.bind.propagation": (
+        "services.*.volumes[].bind.propagation": (
             inside("grep ' /slave ' /proc/self/mountinfo | grep -o master"),
             "master",
         ),
-        "services.*.volumes.*.bind.create_host_path": (inside("ls -d /made"), "/made"),
-        "services.*.volumes.*.volume": (inside("ls /www | wc -l"), "0"),
-        "services.*.volumes.*.volume.nocopy": (inside("ls /www | wc -l"), "0"),
-        "services.*.volumes.*.tmpfs": (mount_options("/mem", "size"), "size=128k"),
-        "services.*.volumes.*.tmpfs.size": (mount_options("/mem", "size"), "size=128k"),
-        "services.*.volumes.*.tmpfs.mode": (mount_options("/mem", "mode"), "mode=750"),
-        "volumes": (volume("shop_data", "Labels", "bayplan.stack"), "shop"),
+        "services.*.volumes[].bind.create_host_path": (inside("ls -d /made"), "/made"),
+        "services.*.volumes[].bind.recursive": (inside("ls -d /slave/made"), "/slave/made"),
+        "services.*.volumes[].volume.labels": (volume("slot-3", "Labels", "cost"), "low"),
+        "services.*.volumes[].volume.nocopy": (inside("ls /www | wc -l"), "0"),
+        "services.*.volumes[].tmpfs.size": (mount_options("/mem", "size"), "size=128k"),
+        "services.*.volumes[].tmpfs.mode": (mount_options("/mem", "mode"), "mode=750"),
         "volumes.*.labels": (volume("shop_data", "Labels", "team"), "a"),
         "volumes.*.driver": (volume("tuned-volume", "Driver"), "local"),
         "volumes.*.driver_opts": (mount_options("/tuned", "size"), "size=256k"),
@@ -86,7 +84,7 @@ NETWORKS = Case(
         image: bayplan/demo:1
         command: {SLEEP}
         container_name: shop-web-1
-        ports: ["127.0.0.1:18080:80", {{target: 53, published: "18053", protocol: udp}}]
+        ports: ["127.0.0.1:18080:80", {{target: 53, published: "18053", protocol: udp, mode: host}}]
         expose: ["9000"]
         dns: [10.77.0.9]
         dns_search: [shop.example]
@@ -107,11 +105,13 @@ NETWORKS = Case(
       front:
         driver: overlay
         attachable: true
+        enable_ipv4: true
         enable_ipv6: true
         driver_opts: {{com.docker.network.driver.mtu: "1400"}}
         labels: {{team: a}}
         ipam:
           driver: default
+          options: {{rack: b}}
           config:
             - subnet: 10.77.0.0/24
               ip_range: 10.77.0.64/26
@@ -126,13 +126,14 @@ NETWORKS = Case(
             shown("NetworkSettings", "Networks", "the-back", "Aliases", 1),
             "shop-web-1",
         ),
-        "services.*.ports": (
+        "services.*.ports[].host_ip": (
             shown("NetworkSettings", "Ports", "80/tcp"),
             [{"HostIp": "127.0.0.1", "HostPort": "18080"}],
         ),
-        "services.*.ports.*.target": (_UDP_PORT, "18053"),
-        "services.*.ports.*.published": (_UDP_PORT, "18053"),
-        "services.*.ports.*.protocol": (_UDP_PORT, "18053"),
+        "services.*.ports[].target": (_UDP_PORT, "18053"),
+        "services.*.ports[].published": (_UDP_PORT, "18053"),
+        "services.*.ports[].protocol": (_UDP_PORT, "18053"),
+        "services.*.ports[].mode": (_UDP_PORT, "18053"),
         "services.*.expose": (shown("Config", "ExposedPorts", "9000/tcp"), {}),
         "services.*.dns": (shown("HostConfig", "Dns"), ["10.77.0.9"]),
         "services.*.dns_search": (inside("grep ^search /etc/resolv.conf"), "search shop.example"),
@@ -155,7 +156,6 @@ NETWORKS = Case(
             shown("NetworkSettings", "Networks", "shop_front", "DriverOpts"),
             {"a.b": "1"},
         ),
-        "networks": (network("shop_front", "Labels", "bayplan.stack"), "shop"),
         "networks.*.driver": (network("shop_front", "Driver"), "bridge"),
         "networks.*.attachable": (network("shop_front", "Attachable"), True),
         "networks.*.enable_ipv6": (network("shop_front", "EnableIPv6"), True),
@@ -164,13 +164,13 @@ NETWORKS = Case(
         "networks.*.internal": (network("the-back", "Internal"), True),
         "networks.*.name": (network("the-back", "Name"), "the-back"),
         "networks.*.external": (network("outer-network", "Labels"), {}),
-        "networks.*.ipam": (_pool("Subnet"), "10.77.0.0/24"),
+        "networks.*.enable_ipv4": (_pool("Subnet"), "10.77.0.0/24"),
         "networks.*.ipam.driver": (network("shop_front", "IPAM", "Driver"), "default"),
-        "networks.*.ipam.config": (network("shop_front", "IPAM", "Config", 1, "Subnet"), "fd77::/64"),
-        "networks.*.ipam.config.*.subnet": (_pool("Subnet"), "10.77.0.0/24"),
-        "networks.*.ipam.config.*.ip_range": (_pool("IPRange"), "10.77.0.64/26"),
-        "networks.*.ipam.config.*.gateway": (_pool("Gateway"), "10.77.0.1"),
-        "networks.*.ipam.config.*.aux_addresses": (_pool("AuxiliaryAddresses"), {"printer": "10.77.0.70"}),
+        "networks.*.ipam.options": (network("shop_front", "IPAM", "Options"), {"rack": "b"}),
+        "networks.*.ipam.config[].subnet": (_pool("Subnet"), "10.77.0.0/24"),
+        "networks.*.ipam.config[].ip_range": (_pool("IPRange"), "10.77.0.64/26"),
+        "networks.*.ipam.config[].gateway": (_pool("Gateway"), "10.77.0.1"),
+        "networks.*.ipam.config[].aux_addresses": (_pool("AuxiliaryAddresses"), {"printer": "10.77.0.70"}),
     },
 )
 
@@ -182,10 +182,14 @@ LONE = Case(
         image: bayplan/demo:1
         command: {SLEEP}
         mac_address: 02:42:0a:4d:00:06
-        links: ["other:db"]
-      other: {{image: "bayplan/demo:1"}}
+        volumes_from: ["store:ro"]
+      other: {{image: "bayplan/demo:1", links: ["web:db"]}}
+      store: {{image: "bayplan/demo:1", volumes: ["data:/data"]}}
+    volumes: {{data: {{}}}}
     """,
     {
+        "services.*.links": (shown("NetworkSettings", "Networks", "shop_default", "Aliases", 1), "db"),
+        "services.*.volumes_from": (inside("grep -c ' /data .* ro' /proc/mounts"), "1"),
         "services.*.mac_address": (inside("cat /sys/class/net/eth0/address"), "02:42:0a:4d:00:06"),
     },
 )

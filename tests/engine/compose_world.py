@@ -53,13 +53,20 @@ class Case(NamedTuple):
     """A compose file whose service `web` is started; each of its keys with a look and what it must show.
 
     `$BINDS` in the text is a folder of the host, on a mount of its own that is shared; `$CGROUP` a name
-    for a cgroup that is taken away with the host.
+    for a cgroup that is taken away with the host. With a `refusal` the engine, or the agent in its
+    place, says in these words that it cannot: the key was asked for all the same.
     """
 
     name: str
     compose: str
     proofs: Mapping[str, tuple[Look, object]]
     files: Mapping[str, str] = {}
+    refusal: str = ""
+
+
+def said(seen: Seen) -> object:
+    """The refusal has shown it."""
+    return bool(seen)
 
 
 def inside(line: str) -> Look:

@@ -17,6 +17,7 @@ from bayplan.model import (
     PortCheck,
     PortSpec,
     Resources,
+    VolumeSpec,
 )
 from bayplan.session import LogPull
 from tests.engine.agent_world import IMAGE, World
@@ -158,7 +159,7 @@ async def test_a_spec_arrives_at_the_engine_whole(world: World) -> None:
         stop_grace_ms=3_000,
         limits=Resources(cpu_millis=500, memory_bytes=64 << 20),
         mounts=(
-            Mount(kind=MountKind.VOLUME, source="shop_data", target="/data"),
+            Mount(kind=MountKind.VOLUME, source="shop_data", target="/data", volume=VolumeSpec()),
             Mount(kind=MountKind.TMPFS, target="/cache", tmpfs_size_bytes=1 << 20),
         ),
         ports=(PortSpec(target=80), PortSpec(target=81, published=8082, host_ip="127.0.0.1")),

@@ -10,6 +10,7 @@ from bayplan.model import (
     NetworkAttachment,
     NetworkSpec,
     PullPolicy,
+    VolumeSpec,
 )
 from tests.engine.agent_world import IMAGE, World
 from tests.engine.test_docker_runtime import shell, sleeper
@@ -69,7 +70,7 @@ async def test_a_network_that_cannot_be_made_is_named(world: World) -> None:
 
 
 async def test_a_named_volume_outlives_its_tasks_and_keeps_what_they_wrote(world: World) -> None:
-    data = (Mount(kind=MountKind.VOLUME, source="shop_data", target="/data"),)
+    data = (Mount(kind=MountKind.VOLUME, source="shop_data", target="/data", volume=VolumeSpec()),)
     await world.start_agent()
     world.assign("writer", shell("echo kept >/data/file", mounts=data))
     await world.reach("writer", TaskState.COMPLETE)
@@ -82,6 +83,22 @@ async def test_a_named_volume_outlives_its_tasks_and_keeps_what_they_wrote(world
     world.withdraw("reader")
     await world.until("the reader is gone", lambda: "reader" in world.gone)
     world.host.docker("volume", "rm", "shop_data")
+
+
+async def test_an_external_volume_must_exist(world: World) -> None:
+    outer = Mount(kind=MountKind.VOLUME, source="outer-{{.Task.Slot}}", target="/data")
+    await world.start_agent()
+    world.assign("early", sleeper(mounts=(outer,)))
+    assert (await world.reach("early", TaskState.REJECTED)).message == (
+        "volume outer-1 is external and does not exist on this node: "
+        "make it with `docker volume create outer-1`"
+    )
+    world.host.docker("volume", "create", "outer-1")
+    world.assign("late", sleeper(mounts=(outer,)))
+    await world.reach("late", TaskState.RUNNING)
+    world.withdraw("late")
+    await world.until("late is gone", lambda: "late" in world.gone)
+    world.host.docker("volume", "rm", "outer-1")
 
 
 async def test_an_image_that_is_always_pulled_is_not_started_without_its_registry(world: World) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["bayplan.compose", "bayplan.units", "agent.decide"]):
-    from agent.decide.container import Refused, create_config
+    from agent.decide.container import create_config
+    from agent.decide.templates import SpecError
     from bayplan.compose import schema
     from bayplan.compose.nodes import Source
     from bayplan.compose.pipeline import load
@@ -63,7 +64,7 @@ def _render(service: ServiceSpec, number: int) -> None:
     )  # fmt: skip
     try:
         create_config(NODE, assignment, service.container)
-    except Refused:
+    except SpecError:
         return
 
 

@@ -55,6 +55,11 @@ def test_an_anonymous_volume_is_left_to_the_engine() -> None:
     assert mounted(MountKind.VOLUME) == {"Type": "volume", "Source": "", "Target": "/t", "ReadOnly": False}
 
 
+def test_an_external_volume_does_not_get_our_labels() -> None:
+    made = mounted(MountKind.VOLUME, source="outer", no_copy=True)
+    assert made["VolumeOptions"] == {"NoCopy": True}
+
+
 def test_tmpfs_has_a_size_and_a_mode() -> None:
     made = mounted(MountKind.TMPFS, tmpfs_size_bytes=64, tmpfs_mode=0o1777)
     assert made["TmpfsOptions"] == {"SizeBytes": 64, "Mode": 0o1777}
