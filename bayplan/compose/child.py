@@ -23,6 +23,9 @@ from bayplan.model import Model
 #: The project folder of text that has none: only a name, nothing is looked up there.
 FOLDER = Path("/project")
 
+#: The exit code that says so; the limit of CPU time ends the process by a signal.
+OUT_OF_MEMORY = 3
+
 
 class Limits(Model, frozen=True, kw_only=True):
     """What the process may use: seconds of CPU time, bytes of address space."""
@@ -84,8 +87,11 @@ def _inside(path: str) -> Path:
 
 def main() -> None:
     job = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Job)
-    restrict(job.limits)
-    sys.stdout.buffer.write(msgspec.msgpack.encode(run(job)))
+    try:
+        restrict(job.limits)
+        sys.stdout.buffer.write(msgspec.msgpack.encode(run(job)))
+    except MemoryError:
+        sys.exit(OUT_OF_MEMORY)
 
 
 if __name__ == "__main__":

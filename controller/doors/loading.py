@@ -63,11 +63,10 @@ class ComposeLoader:
         return outcome.loaded
 
     async def _run(self, job: bytes) -> bytes:
-        """The child's answer. It has no environment: neither its variables nor its paths are the text's."""
+        """The child's answer. It has none of our environment; what goes wrong in it is told in our log."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-I", "-m", child.__name__,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-            env={},
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env={},
         )  # fmt: skip
         try:
             async with asyncio.timeout(CHILD_S):
@@ -76,10 +75,16 @@ class ComposeLoader:
             raise _too_much(f"it took longer than {CHILD_S:g} s") from None
         finally:
             await _end(process)
-        if process.returncode != 0 or not 0 < len(answer) <= ANSWER_BYTES_MAX:
+        ended = process.returncode or 0
+        if ended < 0 or ended == child.OUT_OF_MEMORY or len(answer) > ANSWER_BYTES_MAX:
             limits = self._limits
             megabytes = limits.memory_bytes // (1024 * 1024)
             raise _too_much(f"reading it may take {limits.cpu_s} s of CPU time and {megabytes} MiB of memory")
+        if ended:
+            hint = (
+                "this is a fault of bayplan: please report it with the compose text and the controller's log"
+            )
+            raise refuse(ProblemKind.REFUSED, "the compose text could not be read", hint=hint)
         return answer
 
 

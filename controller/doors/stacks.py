@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+from msgspec.structs import replace
+
+from bayplan.compose.pipeline import Loaded
 from bayplan.v1 import service_pb2, service_pb2_grpc, stack_pb2, stack_pb2_grpc
 from bayplan.wire import from_pb, to_pb
 from controller import views
 from controller.core import history
 from controller.doors.gate import Context, Gate, answers
+from controller.doors.loading import ComposeLoader
 from controller.events import DeployAsked, PlanAsked, RemoveAsked, RollbackAsked, ScaleAsked
 from controller.names import find_service
 
@@ -22,23 +26,36 @@ class StackDoor(stack_pb2_grpc.StackServiceServicer):
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
+        self._loader = ComposeLoader()
 
     @answers
     async def Deploy(self, request: stack_pb2.DeployRequest, context: Context) -> Any:
         """Decides, asks the nodes, commits; replies when it is durable."""
-        stack = from_pb(request.stack)
+        wanted = await self._wanted(request)
         expected = _expected(request)
         deployed = await self._gate.ask(
-            lambda ticket: DeployAsked(ticket=ticket, stack=stack, prune=request.prune, check_index=expected)
+            lambda ticket: DeployAsked(
+                ticket=ticket, stack=wanted.stack, prune=request.prune, check_index=expected
+            )
         )
-        return stack_pb2.DeployResponse(deployed=to_pb(deployed))
+        told = replace(deployed, warnings=(*wanted.warnings, *deployed.warnings))
+        return stack_pb2.DeployResponse(deployed=to_pb(told))
 
     @answers
     async def PlanStack(self, request: stack_pb2.PlanStackRequest, context: Context) -> Any:
         """The same way as Deploy, up to the commit."""
-        stack = from_pb(request.stack)
-        plan = await self._gate.ask(lambda ticket: PlanAsked(ticket=ticket, stack=stack, prune=request.prune))
-        return stack_pb2.PlanStackResponse(plan=to_pb(plan))
+        wanted = await self._wanted(request)
+        plan = await self._gate.ask(
+            lambda ticket: PlanAsked(ticket=ticket, stack=wanted.stack, prune=request.prune)
+        )
+        told = replace(plan, warnings=(*wanted.warnings, *plan.warnings))
+        return stack_pb2.PlanStackResponse(plan=to_pb(told))
+
+    async def _wanted(self, request: stack_pb2.DeployRequest | stack_pb2.PlanStackRequest) -> Loaded:
+        """The stack of a request, which may come as compose text. Raises ProblemError or WireError."""
+        if request.WhichOneof("source") == "compose":
+            return await self._loader.load(request.compose)
+        return Loaded(stack=from_pb(request.stack))
 
     @answers
     async def Rollback(self, request: stack_pb2.RollbackRequest, context: Context) -> Any:
