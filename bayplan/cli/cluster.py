@@ -92,7 +92,7 @@ def _print_join_line(client: Client, ttl_ms: int, uses: int) -> None:
     "Make this machine a node of a cluster.",
     "bayplan join --token TOKEN 10.0.0.1:7444",
     "bayplan join --token TOKEN --name n3 --label zone=a --label disk=ssd 10.0.0.1:7444",
-    "bayplan join --token TOKEN --advertise-addr 10.0.0.3 10.0.0.1:7444",
+    "bayplan join --token TOKEN --advertise-addr 10.0.0.3 --generic-resource ssd=2 10.0.0.1:7444",
 )
 @click.option("--token", required=True, help="From `bayplan join-token`.")
 @click.option("--name", help="The node's name; the host's name by default.")
@@ -100,6 +100,9 @@ def _print_join_line(client: Client, ttl_ms: int, uses: int) -> None:
     "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label for placement constraints."
 )
 @click.option("--advertise-addr", metavar="ADDR", help="The address under which others reach this machine.")
+@click.option(
+    "--generic-resource", "goods", multiple=True, metavar="NAME=N", help="Countable goods of this machine."
+)
 @click.option("--docker-socket", metavar="PATH", help="The engine's socket.")
 @click.option("--data-dir", metavar="DIR", help="Where the agent keeps everything.")
 @click.argument("controller", metavar="HOST:PORT")
@@ -109,6 +112,7 @@ def join(
     /,
     controller: str,
     labels: tuple[str, ...],
+    goods: tuple[str, ...],
     docker_socket: str | None,
     data_dir: str | None,
     **flags: str | None,
@@ -122,6 +126,8 @@ def join(
         args += [] if value is None else [f"--{name.replace('_', '-')}", value]
     for label in labels:
         args += ["--label", label]
+    for good in goods:
+        args += ["--generic-resource", good]
     code = run_program("bayplan-agent", [*args, controller])
     if code != 0:
         ctx.exit(code)

@@ -7,6 +7,9 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
+from agent.identity import load
 from tests.doors.tls_world import JoinDoor, cluster, join_port
 
 TIMEOUT_S = 30.0
@@ -29,11 +32,15 @@ async def test_a_host_joins_once_and_is_told_how_to_leave(tmp_path: Path) -> Non
         arguments = ("--docker-socket", tmp_path / "none", "--data-dir", tmp_path / "agent", address)
         token = door.new_token()
         code, out, err = await ended(
-            await agent("join", "--token", token, "--name", "web1", "--label", "disk=ssd", *arguments)
+            await agent(
+                *("join", "--token", token, "--name", "web1", "--label", "disk=ssd"),
+                *("--generic-resource", "gpu=2", "--generic-resource", "ssd=1", *arguments),
+            )
         )
         assert code == 0, err
         assert out.startswith("joined as web1 in ")
         assert "docker does not answer at" in out
+        assert load(tmp_path / "agent").membership.generic == {"gpu": 2, "ssd": 1}
         code, out, err = await ended(await agent("join", "--token", door.new_token(), *arguments))
     assert (code, out) == (1, "")
     assert err.startswith("error: this host is already web1 of the cluster c1")
@@ -47,6 +54,16 @@ async def test_a_label_that_is_none_is_refused_before_anything_is_sent(tmp_path:
     )
     assert code == 125
     assert "error: not a label: 'ssd'" in err
+
+
+@pytest.mark.parametrize("goods", ["gpu", "=2", "gpu=-1", "gpu=1.5", "gpu=1000001", "gpu=0x2"])
+async def test_goods_that_are_no_count_are_refused_before_anything_is_sent(
+    goods: str, tmp_path: Path
+) -> None:
+    where = ("--data-dir", tmp_path / "agent", "127.0.0.1:1")
+    code, _, err = await ended(await agent("join", "--token", "x", "--generic-resource", goods, *where))
+    assert code == 125
+    assert f"error: not a generic resource: {goods!r}" in err
 
 
 async def test_a_host_that_has_not_joined_is_told_to_join(tmp_path: Path) -> None:
