@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -21,6 +22,7 @@ from bayplan.model import (
     StackSpec,
 )
 from bayplan.render.compose_yaml import CONTENT_CHARS_MAX, CONTENTS_CHARS_MAX, render
+from tests.unit.compose.stacks import comparable
 from tests.unit.compose.world import loaded
 
 replace = msgspec.structs.replace
@@ -33,17 +35,6 @@ UNSEEN = {
     "services.container.expose.published": "what is exposed is not published",
     "services.container.expose.host_ip": "what is exposed is not published",
 }
-
-
-def comparable(stack: StackSpec) -> StackSpec:
-    """The stack without its places and without what must not be shown."""
-    services = tuple(replace(service, places={}) for service in stack.services)
-    files = (replace(file, place="") for file in stack.files)
-    hidden = (
-        replace(file, content=b"", labels={}, external=True) if file.kind is FileKind.SECRET else file
-        for file in files
-    )
-    return replace(stack, services=services, files=tuple(hidden))
 
 
 def again(stack: StackSpec) -> StackSpec:
@@ -61,130 +52,8 @@ def of(container: ContainerSpec, **fields: Any) -> StackSpec:
     return StackSpec(name="shop", services=(ServiceSpec(name="web", container=container, **fields),))
 
 
-EVERYTHING = """\
-services:
-  db:
-    image: postgres:16
-    container_name: store
-    volumes: ["data:/var/lib", {type: volume, source: data, target: /x, volume: {subpath: a, nocopy: true}}]
-    secrets: [password]
-  job: {image: job, uts: host, cpu_quota: 50ms, cpu_period: 100000, deploy: {mode: replicated-job, replicas: 2}}
-  web:
-    image: registry:5000/team/web@sha256:0123456789012345678901234567890123456789012345678901234567890123
-    platform: linux/arm64/v8
-    pull_policy: always
-    command: [serve, "--port", "80", "true", "", "a b", "$$HOME", "no"]
-    entrypoint: []
-    hostname: "{{.Node.Hostname}}-1"
-    domainname: example.org
-    user: "1000:1000"
-    group_add: ["44", video]
-    working_dir: /app
-    environment: {A: "no", B: "22:22", C: , D: "", E: "a\\nb", F: "1e3", G: "$$X", H: "${HOME}"}
-    labels: {a: "true", b.c: "Host(`x`)"}
-    annotations: {a: b}
-    init: true
-    tty: true
-    stdin_open: true
-    read_only: true
-    ports: [80, "8080:80", "127.0.0.1::81", "[::1]:53:53/udp", "9000-9002:90-92/sctp"]
-    expose: [1000, "1001/udp"]
-    volumes:
-      - /anonymous
-      - /host:/host:ro
-      - {type: bind, source: /a, target: /b, bind: {create_host_path: false, propagation: rslave}}
-      - {type: tmpfs, target: /run, tmpfs: {size: 1000, mode: 01777}, read_only: true}
-      - {type: volume, target: /labelled, read_only: true, volume: {labels: {a: b}}}
-      - {type: volume, source: data, target: /more, volume: {labels: {own: "1"}}}
-      - old:/old
-      - ./conf.d:/etc/conf.d
-      - ./run.sh:/run.sh
-    configs: [plain, {source: there, target: /etc/there, uid: 1, gid: 2, mode: 0400}]
-    secrets: [password, {source: key, target: deep/key}]
-    networks:
-      back: {aliases: [w], priority: 5, gw_priority: 7, ipv4_address: 10.1.0.5, mac_address: "02:42:ac:11:00:03"}
-      default: {driver_opts: {a: b}, link_local_ips: [169.254.1.1]}
-      outside:
-    mac_address: 02:42:ac:11:00:04
-    dns: 1.1.1.1
-    dns_search: [a.example, b.example]
-    dns_opt: ["ndots:2"]
-    extra_hosts: ["a:1.2.3.4", "b=::1", "c:host-gateway"]
-    depends_on: {db: {condition: service_healthy, restart: true}, job: {condition: service_completed_successfully, required: false}}
-    healthcheck: {test: curl -f http://x || exit 1, interval: 5s, timeout: 1m30s, retries: 9, start_period: 1h, start_interval: 100ms}
-    post_start: [{command: [a, b], user: root, privileged: true, working_dir: /, environment: {A: "1"}}]
-    pre_stop: [{command: c}]
-    stop_signal: SIGQUIT
-    stop_grace_period: 1m30s
-    logging: {driver: journald, options: {tag: "{{.Name}}"}}
-    cap_add: [NET_ADMIN]
-    cap_drop: [ALL]
-    security_opt: ["no-new-privileges:true"]
-    privileged: true
-    devices: ["/dev/a:/dev/b:r"]
-    device_cgroup_rules: ["c 1:3 mr"]
-    ipc: shareable
-    pid: host
-    userns_mode: host
-    cgroup: private
-    cgroup_parent: m
-    sysctls: {net.core.somaxconn: 1024}
-    ulimits: {nofile: {soft: 1, hard: 2}, nproc: 65535, core: -1}
-    shm_size: 64m
-    memswap_limit: -1
-    mem_swappiness: 0
-    oom_kill_disable: true
-    oom_score_adj: -500
-    cpu_shares: 5
-    cpu_rt_runtime: 10
-    cpu_rt_period: 20
-    cpuset: 0-1,3
-    blkio_config:
-      weight: 300
-      weight_device: [{path: /dev/sda, weight: 400}]
-      device_read_bps: [{path: /dev/sdb, rate: 12mb}]
-      device_read_iops: [{path: /dev/sdb, rate: 120}]
-      device_write_bps: [{path: /dev/sdb, rate: 1024k}]
-      device_write_iops: [{path: /dev/sdb, rate: 30}]
-    storage_opt: {size: 1G}
-    runtime: runc
-    isolation: default
-    deploy:
-      replicas: 3
-      labels: {x: y}
-      endpoint_mode: dnsrr
-      resources:
-        limits: {cpus: "0.75", memory: 1536M, pids: 100}
-        reservations:
-          cpus: "0.001"
-          memory: 100000001
-          generic_resources: [{discrete_resource_spec: {kind: ssd, value: 2}}]
-          devices: [{capabilities: [gpu], count: 1, driver: nvidia, options: {a: b}}, {capabilities: [tpu], device_ids: ["0"]}]
-      placement: {constraints: [node.labels.zone == a], preferences: [{spread: node.labels.rack}], max_replicas_per_node: 2}
-      restart_policy: {condition: on-failure, delay: 5s, max_attempts: 3, window: 2m}
-      update_config: {parallelism: 0, delay: 10s, order: start-first, monitor: 1m, max_failure_ratio: 0.25, failure_action: rollback}
-      rollback_config: {parallelism: 2, failure_action: continue}
-networks:
-  back:
-    driver: overlay
-    driver_opts: {a: b}
-    internal: true
-    attachable: true
-    enable_ipv6: true
-    ipam: {driver: other, options: {o: p}, config: [{subnet: 10.1.0.0/16, gateway: 10.1.0.1, ip_range: 10.1.1.0/24, aux_addresses: {a: 10.1.0.9}}]}
-    labels: {a: b}
-    name: a-net
-  outside: {external: true, name: shop_default2}
-volumes:
-  data: {driver: nfs, driver_opts: {a: b}, labels: {c: d}, name: store}
-  old: {external: true}
-configs:
-  plain: {content: "user  nginx;\\n  $${x}\\n\\n", labels: {a: b}}
-  there: {external: true, name: elsewhere}
-secrets:
-  password: {content: x, labels: {a: b}}
-  key: {external: true}
-"""
+#: A file with every key of which something becomes in a stack.
+EVERYTHING = (Path(__file__).parent / "everything.yml").read_text()
 
 
 def test_a_stack_with_every_key_comes_back() -> None:
@@ -217,7 +86,8 @@ def test_a_stack_with_every_key_comes_back() -> None:
         "environment: {T: \"\\t\", R: \"\\r\\n\", S: \" \\n x\\n \", E: \"\\x1b[0m\", U: \"\\u2028 é 🐳\"}",
         "environment: ['A=b=c', 'x-y=1', 'N']",
         "mem_limit: 6291457\nmemswap_limit: 10m",
-        "volumes: ['/a', '/b:/c:ro', {type: volume, target: '/d:e'}, {type: volume, target: /f, read_only: true}]",
+        "volumes: ['/a', '/b:/c:ro', {type: volume, target: '/d:e'}]",
+        "volumes: [{type: volume, target: /f, read_only: true}]",
     ],
 )  # fmt: skip
 def test_what_is_special_about_a_service_comes_back(body: str) -> None:
@@ -238,8 +108,8 @@ def test_what_is_special_about_a_service_comes_back(body: str) -> None:
 )
 def test_networks_keep_their_full_names(top: str) -> None:
     names = [entry.split(":")[0].strip() for entry in top.split("}, ")]
-    text = f"services: {{a: {{image: a, networks: [{', '.join(names)}]}}, b: {{image: b}}}}\nnetworks: {{{top}}}\n"
-    returns(text)
+    services = f"services: {{a: {{image: a, networks: [{', '.join(names)}]}}, b: {{image: b}}}}"
+    returns(f"{services}\nnetworks: {{{top}}}\n")
 
 
 def test_the_file_is_as_people_write_it() -> None:
@@ -342,8 +212,14 @@ def test_out_of_the_cluster_every_file_is_external() -> None:
 # Every field of the model, one by one: another value is printed otherwise.
 
 SAMPLES: dict[Any, Any] = {
-    str: "x", int: 7, bool: False, float: 0.5, bytes: b"x", dict[str, str]: {"k": "x"}, dict[str, int]: {"k": 7},
-}  # fmt: skip
+    str: "x",
+    int: 7,
+    bool: False,
+    float: 0.5,
+    bytes: b"x",
+    dict[str, str]: {"k": "x"},
+    dict[str, int]: {"k": 7},
+}
 
 
 def sample(kind: Any) -> Any:
