@@ -87,7 +87,7 @@ def _roll(turn: Turn, service: Service, file: File) -> None:
     digests = {decide.key_of(mount.kind, mount.source): mount.digest for mount in spec.container.files}
     rolled = decide.resolve(spec, digests | {file.key: file.digest})
     known = turn.state.image_digests[service.id, service.version]
-    stacks.put_version(turn, service, rolled, service.version + 1, known)
+    stacks.put_version(turn, service, rolled, service.next_version, known)
 
 
 def _remove(turn: Turn, event: FileRemoveAsked) -> None:

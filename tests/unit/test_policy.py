@@ -30,7 +30,7 @@ def found(**fields: Any) -> list[tuple[str, str]]:
         ({"security_options": ("systempaths=unconfined",)}, "security-options", "security_opt"),
         ({"security_options": ("label=disable",)}, "security-options", "security_opt"),
         ({"security_options": ("label:type:spc_t",)}, "security-options", "security_opt"),
-        ({"security_options": ('seccomp={"defaultAction":"SCMP_ACT_ALLOW"}',)}, "security-options", "security_opt"),
+        ({"security_options": ('seccomp={"defaultAction":"ALLOW"}',)}, "security-options", "security_opt"),
         ({"network_mode": "host"}, "host-network", "network_mode"),
         ({"pid_mode": "host"}, "host-namespaces", "pid"),
         ({"ipc_mode": "host"}, "host-namespaces", "ipc"),

@@ -17,7 +17,15 @@ import grpc.aio
 from agent.identity import NodeIdentity
 from agent.join import join
 from bayplan.lifecycle import TaskState
-from bayplan.model import Assignments, Inventory, Resources, ServiceSpec, StackSpec, TaskStatus
+from bayplan.model import (
+    Assignments,
+    Inventory,
+    Resources,
+    ServiceSpec,
+    StackFile,
+    StackSpec,
+    TaskStatus,
+)
 from bayplan.session import Hello, Preflight, PreflightResult, Report, Welcome
 from bayplan.tls import open_channel
 from bayplan.v1 import (
@@ -43,7 +51,7 @@ def free_port() -> int:
 class ControllerProcess:
     """`bayplan-controller`, made in and run from a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *init: str) -> None:
         self.data_dir = folder / "controller"
         self.socket = folder / "controller.sock"
         self.log = folder / "controller.log"
@@ -56,6 +64,7 @@ class ControllerProcess:
             f"--bootstrap-listen=127.0.0.1:{self.bootstrap}",
             f"--http-listen=127.0.0.1:{self.http}",
             f"--socket={self.socket}",
+            *init,
         )
 
     def _call(self, *arguments: str) -> None:
@@ -103,9 +112,11 @@ class ControllerProcess:
         await node.connect()
         return node
 
-    async def deploy(self, *services: ServiceSpec, stack: str = "shop") -> Any:
+    async def deploy(
+        self, *services: ServiceSpec, stack: str = "shop", files: tuple[StackFile, ...] = ()
+    ) -> Any:
         async with self.channel() as channel:
-            wished = to_pb(StackSpec(name=stack, services=services))
+            wished = to_pb(StackSpec(name=stack, services=services, files=files))
             return await stack_pb2_grpc.StackServiceStub(channel).Deploy(
                 stack_pb2.DeployRequest(stack=wished), timeout=STEP_S_MAX
             )
