@@ -87,7 +87,8 @@ def deploy(
             note("nothing was changed")
             ctx.exit(EXIT_DECLINED)
         before = look(client, loaded.stack.name)
-        print_intent(plan.services, plan.files)
+        if check_index in (None, plan.index):  # else the controller refuses it
+            print_intent(plan.services, plan.files)
         deployed = client.deploy(loaded.stack, prune, check_index)
         _print_otherwise(plan, deployed.changes)
         await_stack(client, loaded.stack, deployed, before, detach, timeout_ms)

@@ -81,10 +81,11 @@ def failure(goal: Goal, view: StackNow) -> Problem | None:
         restart = goal.keep[service.name]
         for newest in newest_by_slot(tasks_of(view, service.name), service.version):
             ended = [task for task in failed_tasks(goal, view) if _is_same_slot(task, newest)]
-            gives_up = restart is RestartCondition.NONE and newest in ended
+            if restart is RestartCondition.NONE and newest in ended:
+                return _failure_problem(newest, "failed and is not started again")
             is_well = newest.status.state in (TaskState.RUNNING, TaskState.STOPPING)
-            if gives_up or (len(ended) >= FAILURES_MAX and not is_well):
-                return _failure_problem(ended[-1], len(ended))
+            if len(ended) >= FAILURES_MAX and not is_well:
+                return _failure_problem(ended[-1], f"keeps failing: {counted(len(ended), 'attempt')}")
     return None
 
 
@@ -171,7 +172,7 @@ def summary(service: ServiceView, view: StackNow) -> str:
     parts = [f"{states[word]} {word}" for word in sorted(states)]
     parts += [f"waits for {service.waits_for}"] if service.waits_for else []
     if service.rollout and not _ONWARD.match(service.rollout):
-        parts.append(one_line(service.rollout))
+        parts.append(service.rollout.partition(":")[0])  # the reason comes once, at the end
     elif service.rollout and is_converged(service, view):
         parts.append("watched for a while")
     return " · ".join([_done(service), *parts])
@@ -222,7 +223,7 @@ def _is_same_slot(task: TaskView, other: TaskView) -> bool:
     return (task.service, task.slot, task.version) == (other.service, other.slot, other.version)
 
 
-def _failure_problem(task: TaskView, ended: int) -> Problem:
+def _failure_problem(task: TaskView, ending: str) -> Problem:
     status = task.status
     reason = one_line(status.message) or task_error(task) or status.state.value
     details = [f"{status.state} on {task.node or 'no node'}: {reason}"]
@@ -234,7 +235,7 @@ def _failure_problem(task: TaskView, ended: int) -> Problem:
     details.append(f"image {task.image}, task {task.id}")
     return Problem(
         kind=ProblemKind.REFUSED,
-        summary=f"{task_name(task)} keeps failing: {counted(ended, 'attempt')}",
+        summary=f"{task_name(task)} {ending}",
         details=tuple(details),
         hint=f"bayplan logs {task_name(task)}",
         why=f"bayplan service ps {task.service}",
@@ -251,11 +252,13 @@ def _given_up_problem(service: ServiceView, view: StackNow) -> Problem:
     ]
     newest = max(ended, key=lambda task: task.created_ms, default=None)
     details = [f"{task_name(newest)} on {newest.node}: {task_error(newest)}"] if newest else []
+    is_back = service.rollout.startswith(ROLLED_BACK)
+    way_back = "" if is_back else f", or go back: `bayplan stack rollback {service.stack}`"
     return Problem(
         kind=ProblemKind.REFUSED,
         summary=f"the update of {service.name} was {one_line(service.rollout)}",
         details=tuple(details),
-        hint=f"deploy what is corrected, or go back: `bayplan stack rollback {service.stack}`",
+        hint=f"correct it and deploy again{way_back}",
         why=f"bayplan logs {service.name}",
         place=newest.place if newest else "",
     )

@@ -90,7 +90,9 @@ def test_failures_of_an_old_version_and_of_before_do_not_count() -> None:
 
 def test_a_task_that_is_never_restarted_fails_the_deploy_at_once() -> None:
     services = (service("shop_web", 1, ready=0),)
-    assert failure(goal(NONE), StackNow(services, tuple(ended(1)))) is not None
+    problem = failure(goal(NONE), StackNow(services, tuple(ended(1))))
+    assert problem is not None
+    assert problem.summary == "shop_web.1 failed and is not started again"
     assert failure(goal(ON_FAILURE), StackNow(services, tuple(ended(1)))) is None
 
 
@@ -183,9 +185,10 @@ def test_a_rollout_that_is_still_watched_is_waited_for() -> None:
 
 
 def test_a_rollout_that_goes_on_is_told_and_ends_nothing() -> None:
-    view = StackNow((service("shop_web", 2, rollout="rolling back"),), ())
+    words = "rolling back to version 1 2/2: 1 of 2 failed: boom"
+    view = StackNow((service("shop_web", 2, rollout=words),), ())
     assert failure(goal(), view) is None
-    assert summary(view.services[0], view) == "2/2 ready · rolling back"
+    assert summary(view.services[0], view) == "2/2 ready · rolling back to version 1 2/2"
 
 
 def test_a_job_tells_how_many_are_complete_and_what_the_others_do() -> None:
