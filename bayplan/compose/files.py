@@ -14,7 +14,7 @@ from typing import NamedTuple
 from bayplan.compose import typed
 from bayplan.compose.fields import Placed
 from bayplan.compose.mounts import parse_target
-from bayplan.compose.project import PathKind, ProjectFiles
+from bayplan.compose.project import PathKind, ProjectFiles, locate
 from bayplan.compose.report import FormError, Report, invalid, shown
 from bayplan.errors import ProblemError
 from bayplan.limits import FILE_BYTES_MAX, STACK_FILES_BYTES_MAX
@@ -159,11 +159,8 @@ class StackFiles:
 
     def _read(self, path: str, content: typed.Content) -> bytes:
         place, what = content.places["file"], f"{path}: the file {shown(content.file)}"
-        found = self.folder.within(content.file)
-        if found is None:
-            where = f"it is {self.folder.absolute(content.file)}, the project folder {self.folder.path}"
-            hint = "move it there, or name a folder that holds both with --project-directory"
-            raise invalid(place, f"{what} is outside the project folder", where, hint=hint)
+        folder = self.folder.path
+        found = locate(folder, folder, content.file, f"{path}: the file", place)
         kind = self.folder.files.kind(found)
         if kind is not PathKind.FILE:
             problem = "does not exist" if kind is PathKind.MISSING else "is not a regular file"

@@ -112,7 +112,7 @@ def _warn_of_node_path(files: StackFiles, service: str, placed: Placed[Mount], w
 def _folder_items(
     files: StackFiles, service: str, placed: Placed[Mount], folder: Path, others: list[str]
 ) -> list[_Item]:
-    """A folder's files, without those that another mount inside of it hides."""
+    """A folder's regular files, without those that another mount inside of it hides."""
     disk, target = files.folder.files, placed.value.target
     what = f"services.{service} mounts {shown(placed.value.source)}, which"
     hidden = tuple(f"{other}/" for other in others if other.startswith(f"{target}/"))
@@ -122,7 +122,11 @@ def _folder_items(
             problem = f"{what} has more than the {FOLDER_FILES_MAX} files that travel with a stack"
             raise invalid(placed.place, problem, hint=_WAY_OUT)
         items = [_Item(path, posixpath.join(target, path.relative_to(folder))) for path in paths]
-        items = [item for item in items if not f"{item.target}/".startswith(hidden)]
+        items = [
+            item
+            for item in items
+            if not f"{item.target}/".startswith(hidden) and disk.kind(item.path) is PathKind.FILE
+        ]
         size = sum(disk.stat(item.path).size_bytes for item in items)
     except OSError as error:
         raise invalid(placed.place, f"{what} cannot be read: {error.strerror or error}") from error

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from bayplan.model import (
     BlockIo,
     ContainerSpec,
+    Device,
     DeviceRate,
     FileKind,
     FileMount,
@@ -109,11 +110,7 @@ def _rights(spec: ContainerSpec) -> Entries:
         "cap_add": list(spec.cap_add) or None,
         "cap_drop": list(spec.cap_drop) or None,
         "security_opt": list(spec.security_options) or None,
-        "devices": [
-            {"source": device.source, "target": device.target, "permissions": device.permissions}
-            for device in spec.devices
-        ]
-        or None,
+        "devices": [_device(device) for device in spec.devices] or None,
         "device_cgroup_rules": list(spec.device_cgroup_rules) or None,
         "ipc": spec.ipc_mode or None,
         "pid": spec.pid_mode or None,
@@ -146,6 +143,19 @@ def _tuning(spec: ContainerSpec) -> Entries:
         "runtime": spec.runtime or None,
         "isolation": spec.isolation or None,
     }
+
+
+def _device(device: Device) -> str | Entries:
+    """`/dev/a`, `/dev/a:/dev/b` or `/dev/a:/dev/b:r`, or the long form for a path with a colon."""
+    if ":" in device.source + device.target:
+        return {"source": device.source, "target": device.target, "permissions": device.permissions}
+    usual = Device(source=device.source, target=device.source)
+    parts = [device.source]
+    if device != usual:
+        parts.append(device.target)
+    if device.permissions != usual.permissions:
+        parts.append(device.permissions)
+    return ":".join(parts)
 
 
 def environment(variables: tuple[str, ...]) -> Entries | None:

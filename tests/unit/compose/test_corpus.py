@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bayplan.compose import read
+from bayplan.compose import Source, load, read
 from bayplan.errors import ProblemError
+from bayplan.render.compose_yaml import render
+from tests.unit.compose.stacks import comparable
 
 CORPUS = os.environ.get("BAYPLAN_CORPUS", "")
 FILES = (
@@ -33,3 +35,5 @@ def test_a_file_of_the_corpus_is_loaded_or_refused_with_a_reason(path: Path) -> 
         assert all(problem.place.startswith(str(path.parent)) for problem in error.problems)
     else:
         assert loaded.stack.services
+        printed = Source("printed.yml", render(loaded.stack).encode())
+        assert comparable(load("corpus", [printed], environ, path.parent).stack) == comparable(loaded.stack)

@@ -164,8 +164,9 @@ def test_a_decimal_mode_is_warned_of() -> None:
             "configs: {a: {file: ../b.txt}}",
             [
                 "error: compose.yml:5: configs.a: the file '../b.txt' is outside the project folder",
-                "  it is /srv/b.txt, the project folder /srv/app",
-                "hint: move it there, or name a folder that holds both with --project-directory",
+                "  the project folder is /srv/app",
+                "hint: move it there, or name a wider folder with --project-directory: relative paths "
+                "start there",
             ],
         ),
         (

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
+from bayplan.compose import read
 from bayplan.compose.travel import FOLDER_FILES_MAX, config_name
+from bayplan.errors import ProblemError
 from bayplan.model import FileKind, FileMount, Mount, MountKind, StackFile
 from tests.unit.compose.world import loaded, refusal, service, service_refusal, wrapped
 
@@ -61,6 +66,35 @@ def test_a_folder_of_the_project_travels_file_by_file() -> None:
 def test_what_the_image_has_at_the_target_of_a_folder_is_not_seen() -> None:
     found = service("volumes: ['./conf.d:/etc/nginx/conf.d']", {"conf.d/a.conf": "1"}).container
     assert found.mounts == (Mount(kind=TMPFS, target="/etc/nginx/conf.d", read_only=True, tmpfs_mode=0o755),)
+
+
+def test_only_regular_files_of_a_folder_travel(tmp_path: Path) -> None:
+    folder = tmp_path / "conf"
+    folder.mkdir()
+    (folder / "a").write_text("1")
+    (folder / "run").write_text("2")
+    (folder / "run").chmod(0o755)
+    (folder / "broken").symlink_to(folder / "none")
+    (folder / "linked").symlink_to(folder / "a")
+    os.mkfifo(folder / "pipe")
+    compose = tmp_path / "compose.yml"
+    compose.write_text("services: {web: {image: a, volumes: ['./conf:/conf', './conf/pipe:/pipe']}}")
+    found = read("shop", [compose]).stack.services[0].container
+    assert {file.target: file.mode for file in found.files} == {
+        "/conf/a": 0o444, "/conf/linked": 0o444, "/conf/run": 0o555
+    }  # fmt: skip
+    assert [mount.source for mount in found.mounts] == ["", str(folder / "pipe")]
+
+
+def test_a_link_out_of_the_project_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text("1")
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "in").symlink_to(tmp_path / "outside")
+    (project / "compose.yml").write_text("services: {web: {image: a, volumes: ['./in:/in']}}")
+    with pytest.raises(ProblemError) as caught:
+        read("shop", [project / "compose.yml"])
+    assert "a symbolic link leads out of the project folder" in caught.value.problem.summary
 
 
 def test_scripts_stay_executable() -> None:
