@@ -9,7 +9,7 @@ from bayplan.compose.report import Report, invalid, shown
 from bayplan.model import PortSpec, Protocol
 from bayplan.nearest import did_you_mean
 
-_ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})
+_ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})
 
 
 def check_file(file: typed.File, written: frozenset[str], report: Report) -> None:
@@ -40,9 +40,9 @@ def _check_ports(file: typed.File, report: Report) -> None:
 
 
 def _claim(holders: dict[str, tuple[str, str]], name: str, port: Placed[PortSpec], report: Report) -> None:
-    """Notes who holds the port, by address. An address clashes with itself and with "all"."""
-    address = "" if port.value.host_ip in _ANY_ADDRESS else port.value.host_ip
-    other = next(iter(holders.values()), None) if not address else holders.get(address) or holders.get("")
+    """Notes who holds the port, by address."""
+    address = port.value.host_ip
+    other = next((holder for held, holder in holders.items() if _clash(address, held)), None)
     if other is None:
         holders[address] = (name, port.place)
         return
@@ -57,3 +57,10 @@ def _claim(holders: dict[str, tuple[str, str]], name: str, port: Placed[PortSpec
             hint="publish another port",
         )
     )
+
+
+def _clash(one: str, other: str) -> bool:
+    """Whether two addresses overlap: none is all, and 0.0.0.0 and :: are all of their version."""
+    if not one or not other or one == other:
+        return True
+    return (":" in one) == (":" in other) and not _ALL_ADDRESSES.isdisjoint((one, other))

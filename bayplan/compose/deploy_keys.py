@@ -77,14 +77,17 @@ RESOURCES: Keys = {
     "reservations": yes(struct(typed.Amounts, RESERVATIONS, "reservations")),
 }
 RESTART_POLICY: Keys = {
-    "condition": yes(
+    "condition": mapped(
         choice(
             {
                 "any": RestartCondition.ANY,
                 "on-failure": RestartCondition.ON_FAILURE,
                 "none": RestartCondition.NONE,
+                **dict.fromkeys(("always", "unless-stopped"), RestartCondition.ANY),
+                "no": RestartCondition.NONE,
             }
-        )
+        ),
+        "`any`, `on-failure` or `none`; the words of `restart` are taken too",
     ),
     "delay": mapped(read.duration, "the first delay; further ones double up to 5 minutes"),
     "max_attempts": yes(read.count),

@@ -61,6 +61,15 @@ def _with_ipv4(field: Field) -> bool:
     return True
 
 
+def _aliases(field: Field) -> tuple[str, ...]:
+    """Names; an empty one is a variable that is not set."""
+    return tuple(name for name in each(_alias)(field) if name)
+
+
+def _alias(field: Field) -> str:
+    return via(parse_alias)(field) if text(field) else ""
+
+
 IPAM: Keys = {
     "driver": yes(text),
     "config": yes(each(_pool)),
@@ -89,7 +98,7 @@ VOLUME: Keys = {
     "labels": yes(labels),
 }
 ATTACHMENT: Keys = {
-    "aliases": yes(each(via(parse_alias))),
+    "aliases": yes(_aliases),
     "ipv4_address": yes(read.address((4,))),
     "ipv6_address": yes(read.address((6,))),
     "link_local_ips": yes(each(read.address())),

@@ -22,6 +22,7 @@ UDP = Protocol.UDP
         ("8080:80", [PortSpec(target=80, published=8080)]),
         ("22:22", [PortSpec(target=22, published=22)]),
         (":80", [PortSpec(target=80)]),
+        (":443:443", [PortSpec(target=443, published=443)]),
         ("53:53/udp", [PortSpec(target=53, published=53, protocol=UDP)]),
         ("53/UDP", [PortSpec(target=53, protocol=UDP)]),
         ("127.0.0.1:8080:80", [PortSpec(target=80, published=8080, host_ip="127.0.0.1")]),

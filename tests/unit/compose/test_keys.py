@@ -197,7 +197,7 @@ SERVICES: dict[str, dict[str, Example]] = {
         "mode": ("ports: [{target: 80, mode: host}]", "container.ports", (PortSpec(target=80),)),
     },
     "services.*.networks.*": {
-        "aliases": ("networks: {back: {aliases: [a.b]}}", "container.networks.0.aliases", ("web", "a.b")),
+        "aliases": ("networks: {back: {aliases: [a.b, '']}}", "container.networks.0.aliases", ("web", "a.b")),
         "ipv4_address": (
             "networks: {back: {ipv4_address: 10.9.0.5}}",
             "container.networks.0.ipv4_address",

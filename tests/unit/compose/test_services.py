@@ -260,6 +260,7 @@ def test_resources_come_from_either_version(body: str, limits: Resources, reserv
             "restart: no\ndeploy: {restart_policy: {condition: any, delay: 5s, max_attempts: 2, window: 1m}}",
             RestartPolicy(delay_ms=5_000, max_attempts=2, window_ms=60_000),
         ),
+        ("deploy: {restart_policy: {condition: unless-stopped}}", RestartPolicy()),
         (
             "deploy: {restart_policy: {condition: none, delay: 0s}}",
             RestartPolicy(condition=RestartCondition.NONE, delay_ms=0),
