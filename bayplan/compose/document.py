@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from bayplan.compose import budget, decoders, interpolate, parse, ports, schema
+from bayplan.compose import budget, decoders, interpolate, parse, ports, schema, travel
 from bayplan.compose.fields import Key, Keys
+from bayplan.limits import FILE_BYTES_MAX, STACK_FILES_BYTES_MAX
+from bayplan.units import format_bytes
 
 _HEAD = f"""# Compose files
 
@@ -18,12 +20,24 @@ line, and the way out; several errors are reported together.
   keys (`<<`) and anchors work; keys that begin with `x-` are yours. A file has at most
   {parse.SOURCE_BYTES_MAX // 1024} KiB, {budget.NODES_MAX:,} values (aliases counted in full),
   {parse.ALIASES_MAX:,} aliases and a depth of {parse.DEPTH_MAX}.
-- **Variables** come from the environment, then from `--env-file`, or else from `.env` beside the file:
-  `$NAME`, `${{NAME}}`, `${{NAME:-default}}`, `${{NAME-default}}`, `${{NAME:?message}}`, `${{NAME?message}}`,
-  `${{NAME:+other}}`, `${{NAME+other}}`, nested; `$$` is a dollar. An unset variable becomes empty, with a
-  warning. A value has at most {interpolate.VALUE_CHARS_MAX // 1024} KiB.
+- **Several files** (`-c` again) are merged, the later over the earlier, by the rules of the specification:
+  mappings are merged, lists appended, `command`, `entrypoint` and `healthcheck.test` replaced; `ports`,
+  `volumes`, `secrets`, `configs` and their like have each key once. `!reset` takes a value away, `!override`
+  replaces it. `include` and `extends` bring in other files, whose relative paths start in their own folder; a
+  stack has at most {budget.FILES_MAX} files. Every file that is named lies in the project folder, that of the
+  first file or `--project-directory`.
+- **Profiles**: a service with `profiles` takes part when `--profile` or else COMPOSE_PROFILES enables one.
+- **Variables** come from the environment, then from `--env-file` (the last first), or else from `.env` in the
+  project folder: `$NAME`, `${{NAME}}`, `${{NAME:-default}}`, `${{NAME-default}}`, `${{NAME:?message}}`,
+  `${{NAME?message}}`, `${{NAME:+other}}`, `${{NAME+other}}`, nested; `$$` is a dollar. An unset variable
+  becomes empty, with a warning. A value has at most {interpolate.VALUE_CHARS_MAX // 1024} KiB.
 - **Names**: a network or volume `data` of the stack `shop` is `shop_data`. A service without `networks` is
   in `shop_default`; its own name is its first alias.
+- **Files that travel**: a relative bind of what is in the project folder (`./nginx.conf:/etc/nginx.conf`) is
+  sent along as a config, read-only in the container, with its executable bit; a folder file by file, at most
+  {format_bytes(FILE_BYTES_MAX)} and {travel.FOLDER_FILES_MAX} files, and what the image has there is not seen. What
+  is not there, or lies outside, stays a path of the node, with a warning. Configs and secrets have at most
+  {format_bytes(FILE_BYTES_MAX)} each and {format_bytes(STACK_FILES_BYTES_MAX)} a stack.
 - **Amounts**: sizes like `512MiB`, `1g`, `64k` (k, kb and kib are 1024); times like `1m30s`, `500ms`; CPUs
   like `0.5`. A memory limit is at least {decoders.MEMORY_BYTES_MIN // 1024**2} MiB.
 - **Ports** in all short and long forms, at most {ports.PORTS_MAX:,} a service. Two services that publish
