@@ -34,10 +34,10 @@ line, and the way out; several errors are reported together.
 - **Names**: a network or volume `data` of the stack `shop` is `shop_data`. A service without `networks` is
   in `shop_default`; its own name is its first alias.
 - **Files that travel**: a relative bind of what is in the project folder (`./nginx.conf:/etc/nginx.conf`) is
-  sent along as a config, read-only in the container, with its executable bit; a folder file by file, at most
-  {format_bytes(FILE_BYTES_MAX)} and {travel.FOLDER_FILES_MAX} files, and what the image has there is not seen.
-  What is not there, or lies outside, stays a path of the node, with a warning. Configs and secrets have at most
-  {format_bytes(FILE_BYTES_MAX)} each and {format_bytes(STACK_FILES_BYTES_MAX)} a stack.
+  sent along as a config, read-only in the container, with its executable bit; a folder file by file, with
+  {format_bytes(FILE_BYTES_MAX)} and {travel.FOLDER_FILES_MAX} files at most, and what the image has there
+  is not seen. What is not there, or lies outside, stays a path of the node, with a warning. Configs and
+  secrets have at most {format_bytes(FILE_BYTES_MAX)} each and {format_bytes(STACK_FILES_BYTES_MAX)} a stack.
 - **Amounts**: sizes like `512MiB`, `1g`, `64k` (k, kb and kib are 1024); times like `1m30s`, `500ms`; CPUs
   like `0.5`. A memory limit is at least {decoders.MEMORY_BYTES_MIN // 1024**2} MiB.
 - **Ports** in all short and long forms, at most {ports.PORTS_MAX:,} a service. Two services that publish
