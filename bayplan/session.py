@@ -86,9 +86,6 @@ class Files(Model, frozen=True, kw_only=True, tag=True):
 
     contents: dict[str, bytes] = {}
 
-    def __repr__(self) -> str:
-        return f"<Files {sorted(self.contents)}>"
-
     def __repr__(self) -> str:  # a secret must not get into a log by way of a traceback
         sizes = {digest: len(content) for digest, content in self.contents.items()}
         return f"Files(bytes={sizes})"
