@@ -120,9 +120,14 @@ class Service(Model, frozen=True, kw_only=True, tag=True):
         return self.id
 
     @property
+    def asked_version(self) -> int:
+        """The version that the user asked for, which is not the current one when that failed."""
+        return self.rollout.version if self.rollout else self.version
+
+    @property
     def next_version(self) -> int:
         """The number of a new version: numbers are not given twice, also when the service went back."""
-        return 1 + max(self.version, self.rollout.version if self.rollout else 0)
+        return 1 + max(self.version, self.asked_version)
 
     def __repr__(self) -> str:
         return f"<Service {self.name} v{self.version} x{self.replicas}{' removed' if self.removed else ''}>"

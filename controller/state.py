@@ -94,7 +94,7 @@ class State:
         self.lives: dict[str, Life] = {}
         self.statuses: dict[str, TaskStatus] = {}
         self.since_ms: dict[str, int] = {}
-        #: How long a task that ended had been running, as far as this controller saw it.
+        #: How long a task that runs no more had been running, as far as this controller saw it.
         self.ran_ms: dict[str, int] = {}
         self.slots: dict[tuple[str, int], SlotHistory] = {}
         self.exposures: dict[str, Exposure] = {}

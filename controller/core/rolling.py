@@ -39,7 +39,7 @@ def row(state: State, task: Task, now_ms: int) -> reconcile.Row:
         state=status.state,
         node_down=bool(task.node_id) and state.is_down(task.node_id),
         since_ms=state.since_ms.get(task.id, now_ms),
-        ran_ms=state.ran_ms.get(task.id, 0),
+        ran_ms=state.ran_ms.get(task.id, reconcile.NEVER_RAN),
         why=(status.message or status.state.value) if task.node_id else "no node has room for it",
     )
 
@@ -56,8 +56,7 @@ def spec_in_force(state: State, service: Service, *, held: bool) -> ServiceSpec:
 def versions_kept(service: Service) -> set[int]:
     """Versions whose specs are needed though no task may run them: the current one, that which the user
     asked for, and the one to go back to."""
-    asked = {service.rollout.version, service.rollout.from_version} if service.rollout else set()
-    return asked | {service.version, service.settled}
+    return {service.version, service.asked_version, service.settled}
 
 
 def told(state: State, service: Service) -> str:

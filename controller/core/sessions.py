@@ -153,13 +153,12 @@ def _entered(turn: Turn, task: Task, before: TaskState, status: TaskStatus) -> N
     """A task entered a state: count an end in its slot, and tell people what matters."""
     since = turn.state.since_ms.get(task.id, turn.now.mono_ms)
     turn.state.since_ms[task.id] = turn.now.mono_ms
-    if status.state in ENDED:
-        turn.state.ran_ms[task.id] = turn.now.mono_ms - since if before is TaskState.RUNNING else 0
+    if before is TaskState.RUNNING:
+        turn.state.ran_ms[task.id] = turn.now.mono_ms - since
     if status.state is TaskState.COMPLETE and task.wanted:
         _complete(turn, task)
     if status.state in ENDED and task.wanted and status.state is not TaskState.SHUTDOWN:
-        proven = before is TaskState.RUNNING and turn.now.mono_ms - since >= restarts.PROVEN_MS
-        _count_end(turn, task, proven)
+        _count_end(turn, task, turn.state.ran_ms.get(task.id, 0) >= restarts.PROVEN_MS)
     if status.state in ENDED or status.state is TaskState.RUNNING:
         name = turn.state.services[task.service_id].name
         text = f"{status.state.value}{f': {status.message}' if status.message else ''}"

@@ -17,6 +17,8 @@ from controller.records import JOB_MODES, Service, Task
 
 #: Ended tasks kept in a slot, with their containers and logs.
 HISTORY_PER_SLOT = 4
+#: How long a task ran that never did: less than any monitor time.
+NEVER_RAN = -1
 
 
 class Row(NamedTuple):
@@ -27,7 +29,7 @@ class Row(NamedTuple):
     state: TaskState
     node_down: bool = False
     since_ms: int = 0
-    ran_ms: int = 0
+    ran_ms: int = NEVER_RAN
     why: str = ""
 
     @property
@@ -221,10 +223,12 @@ class _Slot(NamedTuple):
     def _settle_heir(self, wanted: list[Row]) -> Decision:
         """Two wanted tasks: one on a node that went down, and its heir, which may have no node yet.
 
-        The heir wins once it has a node. If the elder's node comes back before that, the elder is judged
-        as if there had been no heir.
+        The heir wins once it has a node, unless the elder's work was done. If the elder's node comes back
+        before that, the elder is judged as if there had been no heir.
         """
         *elders, heir = wanted
+        if any(row.task.completed for row in elders):
+            return _away([heir])
         if heir.task.node_id:
             return _away(elders)
         if all(row.node_down and not row.ended for row in elders):

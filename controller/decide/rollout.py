@@ -185,6 +185,8 @@ def _done_yet(
     due_ms = now_ms
     for slot in slots:
         row = newest.get(slot)
+        if row is None and slot in failed:
+            continue  # it backs off
         if row is None or row.task.version != service.version:
             return Progress(service)
         if row.ready:

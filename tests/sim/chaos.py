@@ -10,12 +10,25 @@ import sys
 import time
 from collections.abc import Callable
 
-from bayplan.model import RestartPolicy, ServiceSpec, StackSpec
+import msgspec
+
+from bayplan.model import (
+    Dependency,
+    DependencyCondition,
+    FailureAction,
+    RestartPolicy,
+    ServiceMode,
+    ServiceSpec,
+    StackSpec,
+    UpdateOrder,
+    UpdatePolicy,
+)
+from controller.records import GLOBAL_MODES
 from tests.sim.control import Control
 from tests.sim.daemon import Moment
 from tests.sim.host import Host
 from tests.sim.stacks import service, stack
-from tests.sim.world import World
+from tests.sim.world import CONVERGE_S, World
 
 #: The length of the troubled part of a run.
 TROUBLE_S = 90
@@ -25,6 +38,8 @@ PAUSE_S = (0.05, 6.0)
 DEATHS_MAX = 6
 #: Of one size for all: what was placed once can then be placed again, in whatever order.
 CPU = 0.25
+#: Services of a stack may wait for each other in so many waves.
+WAVES_MAX = 3
 #: Users who may ask about one stack at the same time.
 REQUESTS_AT_ONCE_MAX = 3
 
@@ -62,7 +77,7 @@ class Chaos:
             weights = [weight for weight, _ in self._deeds]
             rng.choices(self._deeds, weights)[0][1]()
         world.heal_all()
-        world.converge()
+        world.converge(CONVERGE_S * WAVES_MAX)
         world.run(5)
 
     # --- users ---
@@ -77,22 +92,62 @@ class Chaos:
             self.world.deploy(self._stack(name))
 
     def _stack(self, name: str) -> StackSpec:
+        """Up to three services; each may depend on those before it."""
         names = self.rng.sample(("web", "api", "db"), self.rng.randint(1, 3))
-        return stack(name, *(self._service(name, each) for each in sorted(names)))
+        made: list[ServiceSpec] = []
+        for each in sorted(names):
+            made.append(self._with_order(self._service(name, each), made))
+        return stack(name, *made)
+
+    def _with_order(self, spec: ServiceSpec, before: list[ServiceSpec]) -> ServiceSpec:
+        """The service with dependencies on some that came before it."""
+        rng = self.rng
+        needed = [each for each in before if rng.random() < 0.3]
+        return msgspec.structs.replace(
+            spec,
+            depends_on=tuple(
+                Dependency(
+                    service=each.name,
+                    condition=DependencyCondition.COMPLETED
+                    if each.container.image == "job"
+                    else rng.choice((DependencyCondition.STARTED, DependencyCondition.HEALTHY)),
+                    required=rng.random() < 0.7,
+                )
+                for each in needed
+            ),
+        )
+
+    def _policy(self) -> UpdatePolicy:
+        rng = self.rng
+        return UpdatePolicy(
+            parallelism=rng.choice((0, 1, 1, 2)),
+            order=rng.choice(list(UpdateOrder)),
+            monitor_ms=rng.choice((0, 500, 3_000)),
+            max_failure_ratio=rng.choice((0.0, 0.0, 0.5)),
+            failure_action=rng.choice(list(FailureAction)),
+        )
 
     def _service(self, stack_name: str, name: str) -> ServiceSpec:
         rng = self.rng
         fixed_port = rng.random() < 0.25
         port = 8000 + 10 * "abc".index(stack_name[0]) + len(name) if fixed_port else 0
         replicas = rng.randint(1, max(1, len(self.world.hosts) - 1)) if fixed_port else rng.randint(0, 4)
-        image = "ghost" if rng.random() < 0.04 else rng.choice(("app", "app", "app", "slow"))
+        image = rng.choices(("app", "slow", "ghost", "crash", "sick", "job"), (60, 18, 4, 10, 4, 8))[0]
+        mode = ServiceMode.GLOBAL if rng.random() < 0.12 else ServiceMode.REPLICATED
+        if image == "ghost":
+            mode = ServiceMode.REPLICATED
+        elif image == "job":
+            mode = rng.choice((ServiceMode.REPLICATED_JOB, ServiceMode.GLOBAL_JOB))
         return service(
             name,
             max(1, replicas) if image == "ghost" else replicas,  # nobody is asked about no tasks
             image,
             cpu=CPU,
-            port=port,
-            health=rng.random() < 0.3,
+            port=0 if image == "job" or mode in GLOBAL_MODES else port,
+            health=image == "sick" or rng.random() < 0.3,
+            mode=mode,
+            update=self._policy(),
+            rollback=self._policy(),
             network=f"{stack_name}_default" if rng.random() < 0.5 else "",
             version=rng.choice(("", "v1", "v2")),
             restart=RestartPolicy(delay_ms=rng.choice((0, 0, 500))),
@@ -101,7 +156,8 @@ class Chaos:
     def _scale(self) -> None:
         name = self._free_stack()
         wanted = self.world.intents.allowed(name)[0] if name else {}
-        free = [full for full, spec in sorted(wanted.items()) if not spec.container.ports]
+        scalable = [(full, spec) for full, spec in sorted(wanted.items()) if spec.mode not in GLOBAL_MODES]
+        free = [full for full, spec in scalable if not spec.container.ports]
         if free:
             self.world.scale(self.rng.choice(free), self.rng.randint(0, 5))
 

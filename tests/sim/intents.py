@@ -62,10 +62,11 @@ class Intents:
             self.may_be[stack] = self.allowed(stack)
         self._asked.clear()
 
-    def found(self, stack: str, wanted: Wanted) -> None:
+    def found(self, stack: str, readings: list[Wanted]) -> None:
         """What was in doubt is known now."""
-        if stack not in self.waiting() and wanted in self._may_be(stack):
-            self.may_be[stack] = [wanted]
+        known = [wanted for wanted in self._may_be(stack) if wanted in readings]
+        if stack not in self.waiting() and known:
+            self.may_be[stack] = known
 
     def allowed(self, stack: str) -> list[Wanted]:
         """All that a stack may be now: any of the requests that wait may be committed, in any order."""
@@ -79,8 +80,9 @@ class Intents:
         return self.may_be.get(stack, [{}])
 
 
-def in_records(records: Iterable[Record]) -> dict[str, Wanted]:
-    """The stacks as the records have them."""
+def in_records(records: Iterable[Record]) -> dict[str, list[Wanted]]:
+    """The stacks as the records can be read. Where a policy went back from what a user asked for, either
+    version may be what was asked for last: who asks for what runs already changes nothing."""
     services = []
     specs: dict[tuple[str, int], ServiceSpec] = {}
     for record in records:
@@ -88,11 +90,14 @@ def in_records(records: Iterable[Record]) -> dict[str, Wanted]:
             services.append(record)
         elif isinstance(record, ServiceVersion):
             specs[record.service_id, record.version] = record.spec
-    stacks: dict[str, Wanted] = {}
+    stacks: dict[str, list[Wanted]] = {}
     for service in services:
-        spec = specs[service.id, service.version]
-        assert spec.replicas == service.replicas, f"{service} and its spec differ"
-        stacks.setdefault(service.stack, {})[service.name] = _essence(spec)
+        essences = [
+            msgspec.structs.replace(_essence(specs[service.id, version]), replicas=service.replicas)
+            for version in sorted({service.version, service.asked_version})
+        ]
+        readings = stacks.get(service.stack, [{}])
+        stacks[service.stack] = [{**each, service.name: spec} for each in readings for spec in essences]
     return stacks
 
 

@@ -2,7 +2,9 @@
 
 from tests.sim.invariants.base import Invariant, Part
 from tests.sim.invariants.capacity_kept import CapacityKept
+from tests.sim.invariants.dependencies_first import DependenciesFirst
 from tests.sim.invariants.intents_kept import IntentsKept
+from tests.sim.invariants.jobs_run_once import JobsRunOnce
 from tests.sim.invariants.lookup_tells_truth import LookupTellsTruth
 from tests.sim.invariants.newest_controller_obeyed import NewestControllerObeyed
 from tests.sim.invariants.one_copy_per_slot import OneCopyPerSlot
@@ -17,6 +19,8 @@ ALL: tuple[type[Invariant], ...] = (
     OneNodePerTask,
     StatesGoForward,
     OneCopyPerSlot,
+    DependenciesFirst,
+    JobsRunOnce,
     NewestControllerObeyed,
     SaidIsDurable,
     PortsUnique,

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from agent import events as ev
-from bayplan.model import NodeStatus
-from controller.core import placing
+from bayplan.model import DependencyCondition, NodeStatus
+from controller.core import dependencies, placing, rolling
 from controller.decide import registry
+from controller.decide.rollout import HALTED
+from controller.records import RolloutState, Service, Task
 from controller.state import State
-from tests.sim.invariants.base import View
+from tests.sim.invariants.base import View, is_running
+
+#: Images whose containers do not last.
+FAILING_IMAGES = frozenset({"crash", "sick", "ghost"})
 
 
 def missing(world: View) -> list[str]:
@@ -33,35 +38,81 @@ def missing(world: View) -> list[str]:
 
 
 def _service(world: View, service_id: str) -> list[str]:
-    state, hosts = world.state, world.hosts_by_id
+    """Cases: as wanted; on its way for ever, because what it shall run fails or has no room; halted or
+    held, where each slot runs some version."""
+    state = world.state
     service = state.services[service_id]
-    slots = [
-        task.slot
-        for task in state.tasks_of(service_id)
-        if task.wanted
-        and task.node_id
-        and task.version == service.version
-        and (box := hosts[task.node_id].engine.boxes.get(task.id)) is not None
-        and box.phase is ev.Phase.RUNNING
-    ]
+    held = dependencies.hindrance(state, service)
+    spec = rolling.spec_in_force(state, service, held=bool(held))
+    wanted = set(placing.slots_of(state, spec, service.replicas).wanted)
+    tasks = [task for task in state.tasks_of(service_id) if task.wanted]
+    running = [task for task in tasks if _runs(world, task)]
+    good = _at_version(world, service)
     left = []
-    waiting = _waiting_for_room(state, service_id)
-    if sorted(slots + waiting) != list(range(1, service.replicas + 1)):
-        left.append(f"{service.name} runs in slots {sorted(slots)} of {service.replicas}")
-    shown = len(registry.ready(state.exposure(service_id).instances))
-    if shown != service.replicas - len(waiting):
-        left.append(f"the registry shows {shown} of {service.replicas} of {service.name}")
+    if held and _in_vain(world, service):
+        left.append(f"{service.name} waits for {held}, in vain")
+    if held or (service.rollout and service.rollout.state in HALTED):
+        good |= {task.slot for task in running}
+    excused = _waiting_for_room(state, service_id) | _failing(state, service, wanted)
+    missing_slots = wanted - good - excused
+    if missing_slots and not (held and not service.settled):
+        left.append(f"{service.name} does not run as it shall in slots {sorted(missing_slots)}")
+    if strangers := {task.slot for task in running} - wanted:
+        left.append(f"{service.name} runs in slots {sorted(strangers)} of {sorted(wanted)}")
+    if excused:
+        return left
+    shown = {each.id for each in registry.ready(state.exposure(service_id).instances)}
+    if shown != {task.id for task in running}:
+        left.append(f"the registry shows {sorted(shown)} of {service.name}, {running} run")
+    if service.rollout and service.rollout.state in (RolloutState.ROLLING, RolloutState.ROLLING_BACK):
+        left.append(f"{service.name} is still {service.rollout.state}")
     return left
 
 
-def _waiting_for_room(state: State, service_id: str) -> list[int]:
-    """Slots that wait because no node has the CPU: a deploy may have been let in while they backed off."""
+def _runs(world: View, task: Task) -> bool:
+    host = world.hosts_by_id.get(task.node_id)
+    return host is not None and is_running(host.engine.boxes.get(task.id))
+
+
+def _at_version(world: View, service: Service) -> set[int]:
+    """Slots that run the current version, or have completed it."""
+    tasks = [task for task in world.state.tasks_of(service.id) if task.wanted]
+    current = [task for task in tasks if task.version == service.version]
+    return {task.slot for task in current if task.completed or _runs(world, task)}
+
+
+def _in_vain(world: View, service: Service) -> bool:
+    """Whether a service waits, and all that it needs is there."""
+    state = world.state
+    for each in state.spec_of(service).depends_on:
+        needed = state.service_named(f"{service.stack}_{each.service}")
+        if needed is None:
+            return not each.required
+        wanted = set(placing.slots_of(state, state.spec_of(needed), needed.replicas).wanted)
+        met = _at_version(world, needed)
+        if each.condition is DependencyCondition.COMPLETED:
+            tasks = state.tasks_of(needed.id)
+            met = {task.slot for task in tasks if task.completed and task.version == needed.version}
+        if wanted - met or (_failing(state, needed, wanted) and wanted):
+            return False
+    return True
+
+
+def _failing(state: State, service: Service, slots: set[int]) -> set[int]:
+    """Slots whose newest task, or the one to be made, cannot come up or ends by itself."""
+    newest = {task.slot: task.version for task in state.tasks_of(service.id)}
+    return {
+        slot
+        for slot in slots
+        if state.specs[service.id, newest.get(slot, service.version)].container.image in FAILING_IMAGES
+    }
+
+
+def _waiting_for_room(state: State, service_id: str) -> set[int]:
+    """Slots that wait because no node has the CPU or the port: a deploy may have been let in while they
+    backed off, and a successor that starts first needs more room than there may be."""
     waiting = [task for task in state.tasks_of(service_id) if task.wanted and not task.node_id]
-    if not waiting:
-        return []
-    most_free = max(each.free.cpu_millis for each in placing.candidates(state))
-    needed = state.spec_of(state.services[service_id]).reservations.cpu_millis
-    return [task.slot for task in waiting if most_free < needed]
+    return {task.slot for task in waiting if task.id in state.pending_reasons}
 
 
 def _host(world: View, name: str) -> list[str]:

@@ -15,9 +15,10 @@ class IntentsKept:
     def check(self, world: View) -> str:
         records = in_records(world.control.records.values())
         for stack in world.intents.may_be.keys() | records.keys():
-            found = records.get(stack, {})
-            if found not in world.intents.allowed(stack):
-                shown = {name: (spec.replicas, spec.container) for name, spec in found.items()}
+            found = records.get(stack, [{}])
+            allowed = world.intents.allowed(stack)
+            if not any(reading in allowed for reading in found):
+                shown = {name: (spec.replicas, spec.container) for name, spec in found[0].items()}
                 return f"stack {stack} is {shown}, which nobody was promised"
             world.intents.found(stack, found)
         return ""
