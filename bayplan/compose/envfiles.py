@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import posixpath
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from bayplan.compose import typed
 from bayplan.compose.dotenv import ENV_FILE_BYTES_MAX, parse_env, parse_raw_env
 from bayplan.compose.fields import Placed
 from bayplan.compose.nodes import Source
-from bayplan.compose.project import PathKind
+from bayplan.compose.project import PathKind, locate
 from bayplan.compose.report import invalid, shown
 from bayplan.compose.scope import Project
 
@@ -72,11 +71,7 @@ def _env_file(project: Project, file: Placed[typed.EnvFile], earlier: Variables)
 
 
 def _within(project: Project, key: str, file: Placed[str]) -> Path:
-    path = PurePosixPath(posixpath.normpath(project.folder / file.value))
-    if not path.is_relative_to(project.folder):
-        hint = "files that a compose file names must be in its folder or below"
-        raise invalid(file.place, f"{key} {shown(file.value)} is outside the project folder", hint=hint)
-    return Path(path)
+    return locate(project.folder, project.folder, file.value, key, file.place)
 
 
 def _check_number(project: Project, service: typed.Service, key: str, number: int) -> None:

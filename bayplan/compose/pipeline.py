@@ -7,7 +7,7 @@ Files that the compose files name come from the project folder, whatever stands 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from bayplan.compose import profiles as profile
 from bayplan.compose import schema, typed
@@ -50,7 +50,7 @@ def load(
     project: ProjectFiles = NO_FILES,
     profiles: Sequence[str] = (),
     looked_for: str = "",
-    shown_dir: str | None = None,
+    shown_dir: str = "",
     build: bool = False,
 ) -> Loaded:
     """The stack that compose files describe, the later merged over the earlier.
@@ -58,7 +58,7 @@ def load(
     An empty `stack_name` lets COMPOSE_PROJECT_NAME count, then the files' `name`. `project_dir` is
     absolute; relative paths start there, and what the files name must lie there. Without `profiles`,
     COMPOSE_PROFILES enables them. `looked_for` is a sentence on the env file, for the error about a missing
-    variable; `shown_dir` is how places show the project folder, by default as the first file's folder.
+    variable; `shown_dir` is how places show the project folder, by default not at all.
     With `build` a service that has `build` and no image gets the image `<stack>-<service>:latest`, which
     whoever asked for it builds from `Loaded.builds`; otherwise that is an error.
     Raises ProblemError with one problem for each error, all INVALID and with file:line.
@@ -67,8 +67,6 @@ def load(
     usable = {name: value for name, value in environment.items() if _is_text(name + value)}
     if stack_name:
         usable[_PROJECT_NAME] = stack_name
-    if shown_dir is None:
-        shown_dir = str(PurePosixPath(files[0].path).parent) if files else ""
     opening = Opening(project, project_dir, shown_dir, report)
     try:
         tree = _tree(files, usable, looked_for, project_dir, opening)

@@ -87,6 +87,6 @@ def locate(project_dir: Path, base: Path, written: str, what: str, place: str) -
             place,
             f"{what} {shown(written)} is outside the project folder",
             f"the project folder is {project_dir}",
-            hint="move it there, or name a wider folder with --project-directory",
+            hint="move it there, or widen it with --project-directory: relative paths start there",
         )
     return path

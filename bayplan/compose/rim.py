@@ -28,7 +28,7 @@ class Disk(ProjectFiles):
     """The files of a project folder on the disk. What a symbolic link leads out of it is not read."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder.resolve()
+        self._folder = os.path.realpath(folder)
 
     def kind(self, path: Path) -> PathKind:
         try:
@@ -61,7 +61,7 @@ class Disk(ProjectFiles):
         return FileStat(status.st_size, bool(status.st_mode & stat.S_IXUSR))
 
     def _check_inside(self, path: Path) -> None:
-        if not path.resolve().is_relative_to(self._folder):
+        if not Path(os.path.realpath(path)).is_relative_to(self._folder):
             raise PermissionError(errno.EPERM, "a symbolic link leads out of the project folder", str(path))
 
 
@@ -94,7 +94,7 @@ def read(
         project=Disk(folder),
         profiles=profiles,
         looked_for=looked_for,
-        shown_dir=None if project_directory is None else str(project_directory),
+        shown_dir=str(project_directory or os.path.dirname(paths[0])) if paths else "",
         build=build,
     )
     return replace(loaded, warnings=(*report.warnings, *loaded.warnings))

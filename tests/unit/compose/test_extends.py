@@ -121,7 +121,7 @@ def test_what_says_nothing_extends_nothing() -> None:
             [
                 "error: a.yml:3: the extended file '../x.yml' is outside the project folder",
                 "  the project folder is /srv/app",
-                "hint: move it there, or name a wider folder with --project-directory",
+                "hint: move it there, or widen it with --project-directory: relative paths start there",
             ],
         ),
         (

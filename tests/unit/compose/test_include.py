@@ -183,7 +183,7 @@ def test_a_circle_is_refused_with_its_path() -> None:
             [
                 "error: a.yml:2: the included file '../b.yml' is outside the project folder",
                 "  the project folder is /srv/app",
-                "hint: move it there, or name a wider folder with --project-directory",
+                "hint: move it there, or widen it with --project-directory: relative paths start there",
             ],
         ),
         (
@@ -191,7 +191,7 @@ def test_a_circle_is_refused_with_its_path() -> None:
             [
                 "error: a.yml:3: the env file '/etc/passwd' is outside the project folder",
                 "  the project folder is /srv/app",
-                "hint: move it there, or name a wider folder with --project-directory",
+                "hint: move it there, or widen it with --project-directory: relative paths start there",
             ],
         ),
         (

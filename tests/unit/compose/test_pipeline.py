@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bayplan.compose import Loaded, Source, load
 from bayplan.compose.project import Sent
@@ -126,6 +130,65 @@ def test_a_missing_variable_tells_where_the_env_file_was_looked_for() -> None:
     ]
 
 
+FRONT = (
+    """
+include: [{path: sub/db.yml, env_file: sub/x.env}]
+services:
+  web: {image: 'a:${T:-1}', extends: {file: sub/base.yml, service: base}, ports: ['1:1', {target: 2}]}
+  low: {extends: web, profiles: [p], depends_on: [web], build: .}
+""",
+    """
+services:
+  web: {ports: !override ['3:3'], environment: [A=1], networks: [n], volumes: !reset [], dns: 1.1.1.1}
+networks: {n: {labels: [a=b]}}
+""",
+)
+BESIDE = {
+    "sub/db.yml": "services: {db: {image: db, env_file: [x.env], volumes: ['./d:/d']}}\nvolumes: {v: }",
+    "sub/base.yml": "services: {base: {environment: {A: 0}, volumes: ['../v:/v'], logging: {driver: d}}}",
+    "sub/x.env": "A=${T:-1}",
+}
+PIECES = [
+    "!reset ",
+    "!override ",
+    "{",
+    "}",
+    "[",
+    "]",
+    ": ",
+    "~",
+    "'",
+    "a",
+    "extends: web",
+    "include",
+    "..",
+    "\n",
+    ", ",
+]
+damages = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 260), st.integers(0, 8), st.sampled_from(PIECES)), max_size=5
+)
+
+
+@given(damages)
+@settings(max_examples=300, deadline=None)
+def test_damaged_files_are_one_stack_or_errors_with_their_places(
+    damage: list[tuple[int, int, int, str]],
+) -> None:
+    texts = [*FRONT, BESIDE["sub/db.yml"], BESIDE["sub/base.yml"]]
+    for which, at, removed, put_in in damage:
+        texts[which] = texts[which][:at] + put_in + texts[which][at + removed :]
+    beside = BESIDE | {"sub/db.yml": texts[2], "sub/base.yml": texts[3]}
+    try:
+        loaded(*texts[:2], files=beside, profiles=("p",))
+    except ProblemError as error:
+        for problem in error.problems:
+            assert (
+                problem.place.startswith(("a.yml", "b.yml", "sub/"))
+                or problem.summary == "and further errors"
+            )
+
+
 SERVICE = """  s{i}:
     image: registry:5000/team/web:${{TAG:-1.0}}
     command: ["serve", "--port", "80"]
@@ -138,12 +201,22 @@ SERVICE = """  s{i}:
 """
 
 
-def test_a_hundred_services_take_under_a_hundred_milliseconds() -> None:
+#: How much longer a load takes than the bare events of its YAML, which the C parser gives: 4 to 9 measured.
+COST_MAX = 15
+
+
+def test_a_hundred_services_cost_little_more_than_their_yaml() -> None:
     body = "".join(SERVICE.format(i=i, port=10_000 + i) for i in range(100))
     text = f"services:\n{body}volumes: {{data: }}\n"
-    spent: list[float] = []
+    events = spent(lambda: sum(1 for _ in yaml.parse(text, Loader=yaml.CSafeLoader)))
+    assert spent(lambda: loaded(text)) < COST_MAX * events
+
+
+def spent(work: Callable[[], object]) -> float:
+    """The least CPU time of some runs, in seconds."""
+    times: list[float] = []
     for _ in range(7):
         began = time.process_time()
-        loaded(text)
-        spent.append(time.process_time() - began)
-    assert min(spent) < 0.1
+        work()
+        times.append(time.process_time() - began)
+    return min(times)

@@ -138,7 +138,7 @@ from tests.unit.compose.world import loaded, nested, refusal, service, service_r
         (
             "env_file: ../x.env",
             "env_file '../x.env' is outside the project folder",
-            "move it there, or name a wider folder with --project-directory: relative paths start there",
+            "move it there, or widen it with --project-directory: relative paths start there",
         ),
         (
             "deploy: {placement: {constraints: [node.idd==a]}}",
