@@ -15,7 +15,7 @@ from bayplan.model import FileKind, StackSpec
 
 @command(
     "config",
-    "Print what compose files say once everything is resolved; no controller is needed.",
+    "Print what compose files say once all is resolved; needs no controller.",
     "bayplan stack config -c docker-compose.yml shop",
     "bayplan stack config -c docker-compose.yml -c production.yml --profile debug shop",
     "bayplan stack config -c docker-compose.yml --strict shop >/dev/null && echo good",

@@ -61,7 +61,7 @@ def compose_options(required: bool = True) -> Callable[[F], F]:
 
 def _options(required: bool) -> Sequence[Callable[[Any], Any]]:
     return (
-        click.option("--build", is_flag=True, help="A deploy first builds the images of `build`, here."),
+        click.option("--build", is_flag=True, help="Images of `build` count as built; deploy builds them."),
         click.option("--strict", is_flag=True, help="Warnings are errors."),
         click.option("--project-directory", metavar="DIR", help="Where relative paths start."),
         click.option("--profile", "profiles", multiple=True, metavar="NAME", help="Enable a profile."),

@@ -48,7 +48,7 @@ def history(stack: str, layout: Layout) -> None:
 
 @command(
     "diff",
-    "Show in which fields revisions of a stack differ, or the cluster and compose files.",
+    "Show in which fields revisions differ, or the cluster and compose files.",
     "bayplan stack diff shop",
     "bayplan stack diff shop 3 5",
     "bayplan stack diff -c docker-compose.yml shop",

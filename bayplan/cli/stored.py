@@ -88,12 +88,12 @@ def _ls(kind: FileKind) -> Command:
 
 
 def _inspect(kind: FileKind) -> Command:
-    shown = "all but the content" if kind is FileKind.SECRET else "everything, the content in base64"
+    shown = "all of secrets but their content" if kind is FileKind.SECRET else "everything about configs"
     field = "ID" if kind is FileKind.SECRET else "Spec.Data"
 
     @command(
         "inspect",
-        f"Show of {kind}s {shown}, as JSON with Docker's keys.",
+        f"Show {shown}, as JSON with Docker's keys.",
         f"bayplan {kind} inspect {_NAME[kind]}",
         f"bayplan {kind} inspect --pretty {_NAME[kind]}",
         f"bayplan {kind} inspect --format '{{{{.{field}}}}}' {_NAME[kind]}",
@@ -138,7 +138,7 @@ def _rm(kind: FileKind) -> Command:
 def _update(kind: FileKind) -> Command:
     @command(
         "update",
-        f"Give a {kind} new content: the services that mount it get new tasks, one after the other.",
+        f"Give a {kind} new content, and the services that mount it new tasks.",
         f"bayplan {kind} update {_NAME[kind]} ./{_NAME[kind]}",
         f"pass show {_NAME[kind]} | bayplan {kind} update {_NAME[kind]} -",
         f"bayplan {kind} update --dry-run {_NAME[kind]} ./{_NAME[kind]}",
