@@ -5,17 +5,25 @@ Reads what is written; whether the content can be had is `files`' to find out.
 
 from __future__ import annotations
 
+import re
+
 from bayplan.compose import typed
 from bayplan.compose.decoders import external
 from bayplan.compose.fields import Decoder, Field, Keys, Placed, each, labels, refused, struct, text, via, yes
 from bayplan.compose.mounts import file_mode
-from bayplan.compose.names import parse_name
 from bayplan.compose.nodes import Map, is_null
-from bayplan.compose.report import shown
+from bayplan.compose.report import FormError, shown
+from bayplan.limits import NAME_CHARS_MAX
 
 #: Highest number of a user or group; the one above it means "no change" to the kernel.
 OWNER_MAX = 2**32 - 2
+#: Longest full name: that of a stack, a line between, and one of as many characters.
+FULL_NAME_CHARS_MAX = 2 * NAME_CHARS_MAX + 1
 
+_FULL_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{FULL_NAME_CHARS_MAX - 1}}}")
+_NAME_HINT = (
+    f"letters, digits, '.', '-' and '_', a letter or digit first, at most {FULL_NAME_CHARS_MAX} in all"
+)
 _ORIGINS = ("file", "content", "environment", "external")
 
 
@@ -59,6 +67,13 @@ def _origin(keys: Keys, what: str) -> Decoder[typed.Content]:
     return read
 
 
+def _full_name(written: str) -> str:
+    """The name of a config or secret in the cluster. Raises FormError."""
+    if _FULL_NAME.fullmatch(written) is None:
+        raise FormError(f"{shown(written)} is not a name", f"write {_NAME_HINT}")
+    return written
+
+
 FILE_USE: Keys = {
     "source": yes(text),
     "target": yes(text, "a relative one is below `/run/secrets` for a secret, below `/` for a config"),
@@ -71,7 +86,7 @@ CONFIG: Keys = {
     "content": yes(text),
     "environment": yes(text, "the content of that variable"),
     "external": yes(external, "made with `bayplan config create` or `bayplan secret create`"),
-    "name": yes(via(parse_name), "the full name, instead of `<stack>_<key>`"),
+    "name": yes(via(_full_name), "the full name, instead of `<stack>_<key>`"),
     "labels": yes(labels),
     "template_driver": refused("the content is taken as it is", "write out what the template would give"),
 }

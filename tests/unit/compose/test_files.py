@@ -160,16 +160,6 @@ def test_a_decimal_mode_is_warned_of() -> None:
             ],
         ),
         (
-            "configs: [a]",
-            "configs: {a: {file: ../b.txt}}",
-            [
-                "error: compose.yml:5: configs.a: the file '../b.txt' is outside the project folder",
-                "  the project folder is /srv/app",
-                "hint: move it there, or name a wider folder with --project-directory: relative paths "
-                "start there",
-            ],
-        ),
-        (
             "secrets: [a]",
             "secrets: {a: {environment: NONE}}",
             [
@@ -217,6 +207,13 @@ def test_a_decimal_mode_is_warned_of() -> None:
 )
 def test_a_mistake_with_a_file_says_what_to_do(uses: str, declares: str, lines: list[str]) -> None:
     assert mistake(uses, declares, {"folder/x": "x", "large": "x" * 600 * 1024}) == lines
+
+
+def test_a_file_outside_the_project_is_not_read() -> None:
+    error, folder, hint = mistake("configs: [a]", "configs: {a: {file: ../b.txt}}")
+    assert error == "error: compose.yml:5: configs.a: the file '../b.txt' is outside the project folder"
+    assert folder == "  the project folder is /srv/app"
+    assert "--project-directory" in hint
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import yaml
 
+from bayplan.compose import Source, load
 from bayplan.model import (
     ContainerSpec,
     FileKind,
@@ -23,7 +24,7 @@ from bayplan.model import (
 )
 from bayplan.render.compose_yaml import CONTENT_CHARS_MAX, CONTENTS_CHARS_MAX, render
 from tests.unit.compose.stacks import comparable
-from tests.unit.compose.world import loaded
+from tests.unit.compose.world import FOLDER, loaded
 
 replace = msgspec.structs.replace
 
@@ -207,6 +208,16 @@ def test_out_of_the_cluster_every_file_is_external() -> None:
         "c": {"name": "shop_c", "external": True}
     }
     assert yaml.safe_load(render(stack))["configs"] == {"c": {"content": ""}}
+
+
+def test_the_longest_names_come_back() -> None:
+    stack = "s" * 63
+    text = (
+        f"services: {{web: {{image: a, secrets: [{'k' * 63}]}}}}\nsecrets: {{{'k' * 63}: {{content: x}}}}\n"
+    )
+    found = load(stack, [Source("a.yml", text.encode())], {}, FOLDER).stack
+    again = load(stack, [Source("b.yml", render(found).encode())], {}, FOLDER).stack
+    assert again.files[0].name == f"{stack}_{'k' * 63}"
 
 
 # Every field of the model, one by one: another value is printed otherwise.
