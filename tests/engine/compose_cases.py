@@ -40,10 +40,8 @@ PROCESS = Case(
         init: true
         stop_signal: SIGINT
         stop_grace_period: 1500ms
-        logging: {driver: json-file, options: {max-size: 1m}}
+        logging: {driver: local, options: {max-size: 1m}}
         oom_score_adj: 77
-        pull_policy: never
-        platform: linux/amd64
     """,
     {
         "services.*.image": (shown("Config", "Image"), "bayplan/demo:1"),
@@ -65,11 +63,9 @@ PROCESS = Case(
         "services.*.init": (inside(f"{_PROCESS_1} | head -n 1"), "/sbin/docker-init"),
         "services.*.stop_signal": (shown("Config", "StopSignal"), "SIGINT"),
         "services.*.stop_grace_period": (shown("Config", "StopTimeout"), 2),
-        "services.*.logging": (shown("HostConfig", "LogConfig", "Config", "max-file"), "3"),
-        "services.*.logging.driver": (shown("HostConfig", "LogConfig", "Type"), "json-file"),
+        "services.*.logging.driver": (shown("HostConfig", "LogConfig", "Type"), "local"),
         "services.*.logging.options": (shown("HostConfig", "LogConfig", "Config", "max-size"), "1m"),
         "services.*.oom_score_adj": (inside("cat /proc/1/oom_score_adj"), "77"),
-        "services.*.platform": (shown("Platform"), "linux"),
     },
     {"web.env": "SIZE=large\nQUOTED='as it is'\n", "web.labels": "cost=centre-7\n"},
 )
@@ -187,11 +183,12 @@ SECURITY = Case(
         security_opt: ["no-new-privileges:true", "seccomp:unconfined"]
         sysctls: {{net.core.somaxconn: 321}}
         devices: ["/dev/loop7:/dev/disk:r", {{source: /dev/loop6, target: /dev/tape, permissions: w}}]
-        device_cgroup_rules: ["c 10:200 rw"]
+        device_cgroup_rules: ["c 13:5 rw"]
         userns_mode: host
         ipc: shareable
         isolation: default
-        runtime: runc
+        runtime: io.containerd.runc.v2
+        cgroup: private
     """,
     {
         "services.*.cap_drop": (inside("grep CapBnd /proc/1/status | cut -f2"), "0000000000001000"),
@@ -212,13 +209,14 @@ SECURITY = Case(
             "b 7:6 w",
         ),
         "services.*.device_cgroup_rules": (
-            inside("grep -c 'c 10:200 rw' /sys/fs/cgroup/devices/devices.list"),
+            inside("grep -c 'c 13:5 rw' /sys/fs/cgroup/devices/devices.list"),
             "1",
         ),
         "services.*.userns_mode": (shown("HostConfig", "UsernsMode"), "host"),
         "services.*.ipc": (shown("HostConfig", "IpcMode"), "shareable"),
         "services.*.isolation": (shown("HostConfig", "Isolation"), "default"),
-        "services.*.runtime": (shown("HostConfig", "Runtime"), "runc"),
+        "services.*.runtime": (shown("HostConfig", "Runtime"), "io.containerd.runc.v2"),
+        "services.*.cgroup": (as_on_the_host("cgroup"), False),
     },
 )
 
@@ -232,13 +230,11 @@ HOST = Case(
         network_mode: host
         pid: host
         uts: host
-        cgroup: host
     """,
     {
         "services.*.network_mode": (as_on_the_host("net"), True),
         "services.*.pid": (as_on_the_host("pid"), True),
         "services.*.uts": (as_on_the_host("uts"), True),
-        "services.*.cgroup": (as_on_the_host("cgroup"), True),
     },
 )
 

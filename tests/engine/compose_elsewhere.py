@@ -15,6 +15,7 @@ ELSEWHERE: Mapping[str, str] = {
     "services.*.extends": f"{_LOADER}/test_extends.py",
     "services.*.profiles": f"{_LOADER}/test_extends.py",
     "services.*.build": f"{_LOADER}/test_keys.py",
+    "services.*.platform": "tests/engine/test_networks_and_images.py",
     "services.*.pull_policy": "tests/engine/test_networks_and_images.py",
     "services.*.post_start": "tests/engine/test_hooks.py",
     "services.*.pre_stop": "tests/engine/test_hooks.py",

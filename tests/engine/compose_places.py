@@ -64,7 +64,10 @@ STORAGE = Case(
         "volumes.*.driver": (volume("tuned-volume", "Driver"), "local"),
         "volumes.*.driver_opts": (mount_options("/tuned", "size"), "size=256k"),
         "volumes.*.name": (volume("tuned-volume", "Options", "type"), "tmpfs"),
-        "volumes.*.external": (volume("outer-volume", "Labels"), None),
+        "volumes.*.external": (
+            inside("grep -o 'outer-volume/_data /outer' /proc/self/mountinfo"),
+            "outer-volume/_data /outer",
+        ),
     },
 )
 
@@ -163,7 +166,7 @@ NETWORKS = Case(
         "networks.*.labels": (network("shop_front", "Labels", "team"), "a"),
         "networks.*.internal": (network("the-back", "Internal"), True),
         "networks.*.name": (network("the-back", "Name"), "the-back"),
-        "networks.*.external": (network("outer-network", "Labels"), {}),
+        "networks.*.external": (shown("NetworkSettings", "Networks", "outer-network", "Aliases", 0), "web"),
         "networks.*.enable_ipv4": (_pool("Subnet"), "10.77.0.0/24"),
         "networks.*.ipam.driver": (network("shop_front", "IPAM", "Driver"), "default"),
         "networks.*.ipam.options": (network("shop_front", "IPAM", "Options"), {"rack": "b"}),

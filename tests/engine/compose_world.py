@@ -25,11 +25,12 @@ SLEEP = "[sh, -c, \"trap 'exit 0' TERM INT; sleep 1000 & wait\"]"
 
 
 class Seen:
-    """A container that runs."""
+    """A container that runs. What was looked at once is remembered: each look costs a process."""
 
     def __init__(self, host: Host, name: str) -> None:
         self.host = host
         self.name = name
+        self._printed: dict[tuple[str, ...], str] = {}
 
     @cached_property
     def shown(self) -> dict[str, Any]:
@@ -38,12 +39,17 @@ class Seen:
 
     def inside(self, line: str) -> str:
         """What a shell line prints inside."""
-        return self.host.docker("exec", self.name, "sh", "-c", line)
+        return self._docker("exec", self.name, "sh", "-c", line)
 
     def thing(self, kind: str, name: str) -> dict[str, Any]:
         """What `docker network inspect` or `docker volume inspect` shows."""
-        found: list[dict[str, Any]] = json.loads(self.host.docker(kind, "inspect", name))
+        found: list[dict[str, Any]] = json.loads(self._docker(kind, "inspect", name))
         return found[0]
+
+    def _docker(self, *arguments: str) -> str:
+        if arguments not in self._printed:
+            self._printed[arguments] = self.host.docker(*arguments)
+        return self._printed[arguments]
 
 
 Look = Callable[[Seen], object]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.events import FaultKind
-from agent.labels import container_name
+from agent.labels import LABEL_NODE, container_name
 from agent.runtime.base import EngineError
 from agent.runtime.docker import DockerEngine
 from bayplan.compose.fields import Support
@@ -17,9 +17,16 @@ from bayplan.compose.schema import TABLES
 from tests.engine import compose_cases, compose_places
 from tests.engine.compose_cases import UNSEEN
 from tests.engine.compose_elsewhere import ELSEWHERE
-from tests.engine.compose_world import NODE, SLEEP, TASK_ID, Case, Seen, container_spec, start
-from tests.real.testbed import REPO, Host
+from tests.engine.compose_world import NODE, SLEEP, TASK_ID, Case, Look, Seen, container_spec, start
+from tests.real.testbed import REPO, Host, TestbedError
 
+BARE = Case(
+    "bare",
+    f"""
+    services: {{web: {{image: "bayplan/demo:1", command: {SLEEP}}}}}
+    """,
+    {},
+)
 PRIVILEGED = Case(
     "privileged",
     f"""
@@ -56,6 +63,9 @@ async def engine(host: Host) -> AsyncIterator[DockerEngine]:
             await engine.remove(container)
         for network in await engine.list_networks():
             await engine.remove_network(network)
+        volumes = host.docker("volume", "ls", "-q", "--filter", f"label={LABEL_NODE}={NODE.node_id}")
+        if volumes:
+            host.docker("volume", "rm", *volumes.split())
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -72,11 +82,33 @@ async def test_a_container_shows_each_key_of_its_file(
     seen = Seen(host, container_name(TASK_ID))
     wrong = []
     for key, (look, expected) in case.proofs.items():
-        found = look(seen)
-        found = found.strip() if isinstance(found, str) else found
+        found = _found(look, seen)
         if found != expected:
             wrong.append(f"{key}: {found!r} instead of {expected!r}")
     assert not wrong, "\n".join(wrong)
+
+
+async def test_a_container_without_the_keys_shows_none_of_it(
+    engine: DockerEngine, host: Host, environment: dict[str, str]
+) -> None:
+    seen = await start(engine, host, container_spec(BARE, environment))
+    shown = {
+        key
+        for case in CASES
+        if not case.refusal
+        for key, (look, expected) in case.proofs.items()
+        if _found(look, seen) == expected
+    }
+    assert shown == {"services.*.image", "(no pids_limit)"}
+
+
+def _found(look: Look, seen: Seen) -> object:
+    """What a look shows; the error of one that cannot be had."""
+    try:
+        found = look(seen)
+    except (TestbedError, KeyError, IndexError, TypeError) as error:
+        return error
+    return found.strip() if isinstance(found, str) else found
 
 
 async def test_a_privileged_container_gets_every_capability_or_none_is_started(
