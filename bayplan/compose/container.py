@@ -50,7 +50,7 @@ def _program(project: Project, service: typed.Service, image: str) -> ContainerS
         stdin_open=service.stdin_open,
         stop_signal=service.stop_signal,
         stop_grace_ms=_STOP_GRACE_MS if grace_ms is None else grace_ms,
-        health_check=_health_check(check) if check is not None and not disabled else None,
+        health_check=None if check is None or disabled else _health_check(check),
         health_check_disabled=disabled,
         post_start=_hooks(project, service.post_start),
         pre_stop=_hooks(project, service.pre_stop),
@@ -123,7 +123,10 @@ def _with_rights(project: Project, service: typed.Service, spec: ContainerSpec) 
     )
 
 
-def _health_check(check: typed.HealthCheck) -> HealthCheck:
+def _health_check(check: typed.HealthCheck) -> HealthCheck | None:
+    """What was written; None for a check that says nothing, which leaves the image's own as it is."""
+    if not set(check.places) - {"disable"}:
+        return None
     usual = HealthCheck(test=check.test)
     # 0 means "the default", as for the engine.
     return HealthCheck(

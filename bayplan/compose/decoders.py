@@ -48,7 +48,8 @@ _SIGNAL = re.compile(
 _CAPABILITY = re.compile(r"[A-Z][A-Z_]*")
 _HOST = re.compile(r"(?P<name>[^:=\s]+)[:=](?P<address>\S+)")
 _PLACEHOLDER = re.compile(r"\{\{-?\s*([^{}]*?\.(?:Node|Service|Task)\b[^{}]*?)\s*-?\}\}")
-_PLACEHOLDERS = frozenset(
+#: What the node fills in, between double braces.
+PLACEHOLDERS = frozenset(
     {
         ".Node.Hostname",
         ".Node.ID",
@@ -102,8 +103,8 @@ def environment(field: Field) -> dict[str, str | None]:
 
 def _known_placeholders(field: Field, written: str) -> str:
     for placeholder in _PLACEHOLDER.findall(written):
-        if placeholder not in _PLACEHOLDERS:
-            names = ", ".join(f"{{{{{name}}}}}" for name in sorted(_PLACEHOLDERS))
+        if placeholder not in PLACEHOLDERS:
+            names = ", ".join(f"{{{{{name}}}}}" for name in sorted(PLACEHOLDERS))
             raise field.refuse(
                 f"holds the unknown placeholder {shown(placeholder)}", hint=f"write one of {names}"
             )

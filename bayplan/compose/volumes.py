@@ -90,7 +90,7 @@ def _resolved(project: Project, placed: Placed[Mount]) -> Mount:
 def _path(project: Project, placed: Placed[Mount]) -> str:
     source = placed.value.source
     if not source.startswith("~"):
-        return posixpath.normpath(project.folder / source)
+        return posixpath.normpath(posixpath.join(project.folder, source))
     home, rest = project.environment.get("HOME", ""), source[1:]
     if rest[:1] not in ("", "/") or not home:
         hint = "write the whole path"

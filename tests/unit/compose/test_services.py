@@ -205,6 +205,7 @@ def test_a_service_is_in_its_networks_under_its_names(body: str, networks: list[
         ("healthcheck: {interval: 5s}", HealthCheck(test=(), interval_ms=5_000)),
         ("healthcheck: {test: x, interval: 0s, retries: 0}", HealthCheck(test=("CMD-SHELL", "x"))),
         ("", None),
+        ("healthcheck: {disable: false}", None),
     ],
 )
 def test_a_health_check_has_the_specifications_defaults(body: str, check: HealthCheck | None) -> None:
