@@ -139,6 +139,17 @@ def test_a_file_that_left_its_stack_goes_when_nobody_mounts_it(world: World) -> 
     assert world.state.files == {}
 
 
+def test_a_file_that_another_stack_mounts_outlives_its_own(world: World) -> None:
+    world.deploy(shop(b"one"))
+    world.deploy(external(mounting("app"), name="shop_key", stack_name="blog"))
+    world.remove("shop")
+    assert mounted(world, "blog_app") == [b"one"]
+    assert world.state.files["secret/shop_key"].stack == "shop"
+    world.remove("blog")
+    assert world.remove_file("shop_key").problem is None
+    assert kept(world) == []
+
+
 def test_an_external_file_must_be_there(world: World) -> None:
     reply = world.deploy(external())
     assert reply.problem is not None and reply.problem.place == "c.yml:12"
