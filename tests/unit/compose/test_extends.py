@@ -200,6 +200,10 @@ def test_a_chain_has_a_limited_length(downwards: bool) -> None:
     assert f"more than {EXTENDS_DEPTH_MAX} services extend one another" in lines[0]
 
 
+def test_a_very_long_chain_is_refused_too() -> None:
+    assert f"more than {EXTENDS_DEPTH_MAX} services" in refusal(chain(2_000, downwards=True))[0]
+
+
 @pytest.mark.parametrize(
     ("base", "limit"),
     [

@@ -143,6 +143,13 @@ def test_an_override_is_merged_with_later_files() -> None:
     assert of_web(*bodies) == {"ports": ["2:2", "3:3"]}
 
 
+def test_what_was_reset_begins_anew_in_later_files() -> None:
+    bodies = ("{ports: ['1:1']}", "{ports: !reset []}", "{ports: ['3:3']}")
+    assert of_web(*bodies) == {"ports": ["3:3"]}
+    extended = "services: {base: {ports: !reset []}, web: {extends: base, ports: ['3:3']}}"
+    assert web("services: {web: {ports: ['1:1']}}", extended) == {"ports": ["3:3"]}
+
+
 def test_a_whole_service_can_be_reset() -> None:
     assert said("services: {web: {image: a}, db: {image: b}}", "services: {web: !reset null}") == {
         "services": {"db": {"image": "b"}}
@@ -215,9 +222,10 @@ trees = st.recursive(
     lambda inner: st.dictionaries(st.sampled_from(["services", "web"]), inner, max_size=3).map(mapping),
     max_leaves=6,
 )
-services = st.dictionaries(
-    st.sampled_from(["dns", "cap_add", "environment"]), st.one_of(lists, marks), max_size=3
-).map(mapping)
+parts = st.one_of(lists, marks)
+services = st.fixed_dictionaries({"dns": parts, "environment": parts}, optional={"cap_add": parts}).map(
+    mapping
+)
 
 
 @given(trees)
