@@ -24,7 +24,7 @@ def offering(name: str, client: Client, kind: str) -> Iterator[None]:
         yield
     except ProblemError as error:
         near = nearest(name, _known(client, kind)) if error.problem.kind is ProblemKind.NOT_FOUND else None
-        if near is None:
+        if near in (None, name):  # it is there: something else was not found
             raise
         raise ProblemError(msgspec.structs.replace(error.problem, hint=f"did you mean {near}?")) from None
 

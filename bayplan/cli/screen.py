@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Container
 from typing import TYPE_CHECKING, Protocol
 
 from bayplan.cli.output import coloured, note
@@ -58,7 +59,7 @@ class LineScreen:
     def _tell(self, view: StackNow, latest_s: float) -> None:
         for line in new_failures(self._goal, view, self._told):
             self._line(line)
-        for service in _shown(self._goal, view):
+        for service in _shown(self._goal, view, self._said):
             words = summary(service, view)
             if self._said.get(service.name) != words and self._said_s.get(service.name, 0.0) <= latest_s:
                 self._said[service.name] = words
@@ -124,5 +125,11 @@ def new_failures(goal: Goal, view: StackNow, told: set[str]) -> list[str]:
     return lines
 
 
-def _shown(goal: Goal, view: StackNow) -> list[ServiceView]:
-    return [service for service in view.services if service.name in goal.keep or service.name in goal.gone]
+def _shown(goal: Goal, view: StackNow, said: Container[str] = ()) -> list[ServiceView]:
+    """The services that the command is about; those that it leaves alone only if they are not well."""
+    concerned = [each for each in view.services if each.name in goal.keep or each.name in goal.gone]
+    return [
+        each
+        for each in concerned
+        if each.name not in goal.accepted or each.name in said or not is_converged(each, view)
+    ]

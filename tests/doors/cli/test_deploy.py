@@ -245,6 +245,26 @@ def test_it_waits_until_the_old_version_is_gone(world: World, cli: Cli) -> None:
     assert "shop_web 2/2 ready · 2 of the old version" in err
 
 
+def test_services_that_a_deploy_leaves_alone_are_not_told_of(world: World, cli: Cli) -> None:
+    world.shop()
+    world.actions = [
+        ServiceChange(service="shop_api", action=ServiceAction.SAME, version=1),
+        ServiceChange(service="shop_web", action=ServiceAction.SCALE, version=1),
+    ]
+    world.put(service("shop_web", 3, ready=2))
+
+    def scales(world: World) -> None:
+        time.sleep(STEP_S)
+        world.put(service("shop_web", 3))
+        world.changed()
+
+    world.after_deploy = scales
+    code, _out, err = deploy(cli)
+    assert code == 0
+    assert "shop_web 3/3 ready" in err
+    assert "shop_api" not in err
+
+
 def test_ctrl_c_stops_watching_and_says_how_to_come_back(world: World, cli: Cli, tmp_path: Path) -> None:
     creates(world, "shop_api")
     world.put(service("shop_api", 1, ready=0), service("shop_web", 2))

@@ -69,6 +69,7 @@ def test_a_revision_that_is_not_kept_ends_with_1(old: World, cli: Cli) -> None:
     answer = cli("stack", "diff", "shop", "9")
     assert answer.code == 1
     assert "no revision 9 of shop" in answer.err
+    assert "did you mean" not in answer.err
 
 
 def test_the_first_revision_has_none_before_it(world: World, cli: Cli) -> None:
