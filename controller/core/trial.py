@@ -10,19 +10,34 @@ from bayplan.views import ServiceAction
 from controller.core import placing
 from controller.core.turn import Turn
 from controller.decide import deploy, schedule
+from controller.decide.filters import Cause
 from controller.records import Service, Task
 
 _KEEPING = (ServiceAction.SAME, ServiceAction.SCALE)
 
 
+#: Under which key of a service the user wrote what a cause is about.
+_KEY_OF = {
+    Cause.PLATFORM: "platform",
+    Cause.CONSTRAINT: "constraints",
+    Cause.PER_NODE: "max_replicas_per_node",
+    Cause.PORT: "ports",
+    Cause.GENERIC: "resources",
+    Cause.CPU: "resources",
+    Cause.MEMORY: "resources",
+}
+
+
 class TrialTask(NamedTuple):
-    """A new task; `node_id` is empty when it fits nowhere, `reasons` then say why."""
+    """A new task; `node_id` is empty when it fits nowhere, `reasons` then say why, and `key` which key of
+    the service is most to blame."""
 
     name: str
     service: str
     spec: ServiceSpec
     node_id: str
     reasons: tuple[str, ...]
+    key: str = "service"
 
 
 def place(turn: Turn, changes: tuple[deploy.Change, ...]) -> tuple[TrialTask, ...]:
@@ -65,7 +80,13 @@ def _trial_task(plan: schedule.Plan, service: str, need: schedule.Need) -> Trial
     refusal = plan.refused.get(need.task_id)
     node_id = plan.placed.get(need.task_id, "")
     reasons = refusal.lines if refusal else plan.reasons.get(need.task_id, ())
-    return TrialTask(need.task_id, service, need.spec, node_id, reasons)
+    return TrialTask(need.task_id, service, need.spec, node_id, reasons, _key(refusal))
+
+
+def _key(refusal: schedule.Refusal | None) -> str:
+    causes = refusal.causes if refusal else {}
+    worst = max(causes, key=lambda cause: causes[cause], default=None)
+    return _KEY_OF.get(worst, "service") if worst else "service"
 
 
 def problems(tasks: tuple[TrialTask, ...]) -> tuple[Problem, ...]:
@@ -85,5 +106,5 @@ def _unplaceable(task: TrialTask) -> Problem:
         details=task.reasons,
         hint="nothing was changed; ask for less, or add a node (`bayplan join-token`)",
         why="bayplan node ls",
-        place=places.get("resources", places.get("service", "")),
+        place=places.get(task.key, places.get("service", "")),
     )

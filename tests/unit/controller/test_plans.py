@@ -101,6 +101,15 @@ def test_what_fits_nowhere_is_a_problem_of_the_plan(world: World) -> None:
     assert plan.services[0].tasks[0].node == "n1"
 
 
+def test_what_fits_nowhere_points_at_the_key_that_is_to_blame(world: World) -> None:
+    world.node("n1")
+    places = {"service": "c.yml:1", "ports": "c.yml:5", "constraints": "c.yml:9"}
+    crowded = service("a", ports=[8080], replicas=2, places=places)
+    misplaced = service("b", constraints=("node.hostname == n9",), places=places)
+    plan = world.plan(stack(crowded, misplaced))
+    assert [problem.place for problem in plan.problems] == ["c.yml:5", "c.yml:9"]
+
+
 def test_what_a_node_says_against_it_is_a_problem_of_the_plan(world: World) -> None:
     node = world.node("n1")
     node.faults = (PreflightFault(subject="nosuch:1", reason="image nosuch:1 does not exist"),)
