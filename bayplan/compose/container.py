@@ -15,6 +15,7 @@ from bayplan.compose.scope import Project
 from bayplan.compose.volumes import mounts
 from bayplan.model import ContainerSpec, HealthCheck, Hook, LogConfig, PortSpec, Resources
 
+_OF_IMAGE = HealthCheck(test=(), interval_ms=0, timeout_ms=0, retries=0)
 _STOP_GRACE_MS = ContainerSpec(image="").stop_grace_ms
 
 
@@ -127,8 +128,8 @@ def _health_check(check: typed.HealthCheck) -> HealthCheck | None:
     """What was written; None for a check that says nothing, which leaves the image's own as it is."""
     if not set(check.places) - {"disable"}:
         return None
-    usual = HealthCheck(test=check.test)
-    # 0 means "the default", as for the engine.
+    # 0 means "the default", as for the engine: the specification's, or what the image's own check says.
+    usual = HealthCheck(test=check.test) if check.test else _OF_IMAGE
     return HealthCheck(
         test=check.test,
         interval_ms=check.interval or usual.interval_ms,

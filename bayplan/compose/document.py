@@ -51,8 +51,8 @@ line, and the way out; several errors are reported together.
   the same port are an error.
 - **Constraints**: `node.labels.K`, `node.hostname`, `node.id`, `node.role`, `node.platform.os`,
   `node.platform.arch` with `==` or `!=`.
-- **Placeholders** of Swarm, in environment values, `hostname` and names of volumes, are filled in on the node:
-  {_listed(decoders.PLACEHOLDERS)}.
+- **Placeholders** of Swarm, in environment values, `hostname` and names of volumes, are filled in on the
+  node: {_listed(decoders.PLACEHOLDERS)}.
 - **Order**: `depends_on`, `links` and `volumes_from` say what comes first; a circle is an error.
 
 *yes*: as the specification says. *mapped*: in another way. *warned*: each use is told what happens

@@ -202,13 +202,16 @@ def test_a_service_is_in_its_networks_under_its_names(body: str, networks: list[
                 retries=7,
             ),
         ),
-        ("healthcheck: {interval: 5s}", HealthCheck(test=(), interval_ms=5_000)),
+        (
+            "healthcheck: {interval: 5s}",
+            HealthCheck(test=(), interval_ms=5_000, timeout_ms=0, retries=0),
+        ),
         ("healthcheck: {test: x, interval: 0s, retries: 0}", HealthCheck(test=("CMD-SHELL", "x"))),
         ("", None),
         ("healthcheck: {disable: false}", None),
     ],
 )
-def test_a_health_check_has_the_specifications_defaults(body: str, check: HealthCheck | None) -> None:
+def test_a_health_check_has_usual_values_or_the_images(body: str, check: HealthCheck | None) -> None:
     container = service(body).container
     assert (container.health_check, container.health_check_disabled) == (check, False)
 
