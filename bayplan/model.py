@@ -123,8 +123,8 @@ class NetworkSpec(Model, frozen=True, kw_only=True):
 class NetworkAttachment(Model, frozen=True, kw_only=True):
     """Membership in a network, with the names by which others on it find the container.
 
-    `network` is the engine's name of it. The highest `priority` is joined first and gives the default
-    route; a higher `gateway_priority` wins over that.
+    `network` is the engine's name of it. The highest `priority` is joined first; the default route is
+    that of the highest `gateway_priority`, among equals the engine's choice.
     """
 
     network: str
