@@ -7,7 +7,8 @@ import json
 import pytest
 
 from bayplan.lifecycle import TaskState
-from bayplan.model import Desired, Health, Instance, NodeStatus
+from bayplan.model import Desired, Health, Instance, NodeStatus, Resources, ServiceMode
+from bayplan.views import Origin, Reservation
 from tests.doors.cli.canned_controller import World, node, service, task
 from tests.doors.cli.cli_world import Cli
 
@@ -27,6 +28,38 @@ def test_a_service_that_is_short_of_tasks_says_so_in_a_word(world: World, cli: C
         "shop_api degraded",
         "shop_web down",
     ]
+
+
+def test_jobs_and_services_that_wait_say_so_in_a_word(world: World, cli: Cli) -> None:
+    world.put(
+        service("shop_job", 3, ready=1, mode=ServiceMode.REPLICATED_JOB, completed=2),
+        service("shop_migrate", 1, ready=0, completed=1),
+        service("shop_web", 2, ready=0, waits_for="shop_migrate to complete"),
+        service("shop_all", 2, mode=ServiceMode.GLOBAL, rollout="paused: 1 of 2 failed"),
+    )
+    template = "{{.Name}} {{.Mode}} {{.Replicas}} {{.Health}}"
+    assert cli("service", "ls", "--format", template).out.splitlines() == [
+        "shop_job replicated-job 1/3 (2/3 completed) running",
+        "shop_migrate replicated 0/1 (1/1 completed) complete",
+        "shop_web replicated 0/2 waiting",
+        "shop_all global 2/2 paused",
+    ]
+    assert cli("stack", "ps", "shop").err == "shop_web waits for shop_migrate to complete\n"
+
+
+def test_ps_shows_what_each_task_reserves_and_why_so_much(world: World, cli: Cli) -> None:
+    world.shop()
+    amounts = Resources(cpu_millis=50, memory_bytes=64 * 1024**2)
+    world.put(
+        service(
+            "shop_api",
+            1,
+            reservation=Reservation(resources=amounts, cpu_origin=Origin.DEFAULT, memory_origin=Origin.LIMIT),
+        )
+    )
+    assert cli("service", "ps", "shop_api").out.splitlines()[0].split()[-1] == "RESERVED"
+    shown = cli("stack", "ps", "--format", "{{.Name}} {{.Reserved}}", "shop").out.splitlines()
+    assert shown[0] == "shop_api.1 0.05 CPU (default), 64MiB (limit)"
 
 
 def test_json_is_one_object_a_line_with_dockers_keys(world: World, cli: Cli) -> None:
