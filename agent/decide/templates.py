@@ -1,7 +1,7 @@
 """Placeholders that Swarm files write, such as `{{.Task.Slot}}`, put in for one task.
 
-Swarm knows them in hostnames, environment values and mount sources. Only what speaks of a node, a
-service or a task is ours: other double braces are a program's own and stay as they are.
+Swarm knows them in hostnames, environment values and mount sources. Other double braces are a program's
+own and stay as they are.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from msgspec.structs import replace
 
 from agent.events import NodeRef
 from bayplan.model import Assignment, ContainerSpec
-
-_PLACEHOLDER = re.compile(r"\{\{-?\s*([^{}]*?\.(?:Node|Service|Task)\b[^{}]*?)\s*-?\}\}")
+from bayplan.placeholders import PLACEHOLDER, listed
 
 
 class SpecError(Exception):
@@ -37,7 +36,7 @@ def expand(spec: ContainerSpec, identity: NodeRef, assignment: Assignment) -> Co
     }
 
     def put_in(text: str) -> str:
-        return _PLACEHOLDER.sub(lambda found: _value(found, values), text) if "{{" in text else text
+        return PLACEHOLDER.sub(lambda found: _value(found, values), text) if "{{" in text else text
 
     return replace(
         spec,
@@ -52,6 +51,5 @@ def expand(spec: ContainerSpec, identity: NodeRef, assignment: Assignment) -> Co
 
 def _value(found: re.Match[str], values: dict[str, str]) -> str:
     if found[1] not in values:
-        known = ", ".join(f"{{{{{name}}}}}" for name in values)
-        raise SpecError(f"unknown placeholder {found[0]}: known are {known}")
+        raise SpecError(f"unknown placeholder {found[0]}: known are {listed()}")
     return values[found[1]]

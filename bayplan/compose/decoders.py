@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
+from bayplan import placeholders
 from bayplan.compose import typed
 from bayplan.compose.fields import (
     Decoder,
@@ -35,6 +36,8 @@ from bayplan.units import parse_bytes, parse_cpus, parse_duration_ms, parse_dura
 
 #: Most entries of `services`, `networks` or `volumes`.
 NAMED_MAX = 1_000
+#: Most `links`, or `volumes_from`, of one service.
+LINKS_MAX = 32
 #: Most attempts, retries and the like: what an unsigned 32-bit field holds.
 COUNT_MAX = 2**32 - 1
 #: Least memory limit that an engine takes, in bytes.
@@ -47,21 +50,9 @@ _SIGNAL = re.compile(
 )
 _CAPABILITY = re.compile(r"[A-Z][A-Z_]*")
 _HOST = re.compile(r"(?P<name>[^:=\s]+)[:=](?P<address>\S+)")
-_PLACEHOLDER = re.compile(r"\{\{-?\s*([^{}]*?\.(?:Node|Service|Task)\b[^{}]*?)\s*-?\}\}")
-#: What the node fills in, between double braces.
-PLACEHOLDERS = frozenset(
-    {
-        ".Node.Hostname",
-        ".Node.ID",
-        ".Service.ID",
-        ".Service.Name",
-        ".Task.ID",
-        ".Task.Name",
-        ".Task.Slot",
-    }
-)
 
 S = TypeVar("S", bound=Typed)
+T = TypeVar("T")
 
 size = via(parse_bytes)
 duration = via(parse_duration_ms)
@@ -102,11 +93,11 @@ def environment(field: Field) -> dict[str, str | None]:
 
 
 def _known_placeholders(field: Field, written: str) -> str:
-    for placeholder in _PLACEHOLDER.findall(written):
-        if placeholder not in PLACEHOLDERS:
-            names = ", ".join(f"{{{{{name}}}}}" for name in sorted(PLACEHOLDERS))
+    for placeholder in placeholders.PLACEHOLDER.findall(written):
+        if placeholder not in placeholders.KNOWN:
             raise field.refuse(
-                f"holds the unknown placeholder {shown(placeholder)}", hint=f"write one of {names}"
+                f"holds the unknown placeholder {shown(placeholder)}",
+                hint=f"write one of {placeholders.listed()}",
             )
     return written
 
@@ -334,7 +325,19 @@ def _link(field: Field) -> typed.Link:
     return typed.Link(service=service, alias=alias)
 
 
+def few(decode: Decoder[tuple[T, ...]]) -> Decoder[tuple[T, ...]]:
+    """A list of other services, at most LINKS_MAX."""
+
+    def read(field: Field) -> tuple[T, ...]:
+        found = decode(field)
+        if len(found) > LINKS_MAX:
+            raise field.refuse(f"has more than {LINKS_MAX} entries")
+        return found
+
+    return read
+
+
 #: A service's `links`, with their places.
-links: Decoder[tuple[Placed[typed.Link], ...]] = one_or_each(placed(_link))
+links: Decoder[tuple[Placed[typed.Link], ...]] = few(one_or_each(placed(_link)))
 #: Paths of files as written, with their places.
 paths: Decoder[tuple[Placed[str], ...]] = one_or_each(placed(text))

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bayplan import placeholders
 from bayplan.compose import budget, decoders, interpolate, parse, ports, schema, travel
 from bayplan.compose.fields import Key, Keys
 from bayplan.limits import FILE_BYTES_MAX, STACK_FILES_BYTES_MAX
 from bayplan.units import format_bytes
 
 
-def _listed(placeholders: Iterable[str]) -> str:
-    return ", ".join(f"`{{{{{name}}}}}`" for name in sorted(placeholders))
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{{{{{name}}}}}`" for name in sorted(names))
 
 
 _HEAD = f"""# Compose files
@@ -52,7 +53,7 @@ line, and the way out; several errors are reported together.
 - **Constraints**: `node.labels.K`, `node.hostname`, `node.id`, `node.role`, `node.platform.os`,
   `node.platform.arch` with `==` or `!=`.
 - **Placeholders** of Swarm, in environment values, `hostname` and names of volumes, are filled in on the
-  node: {_listed(decoders.PLACEHOLDERS)}.
+  node: {_listed(placeholders.KNOWN)}.
 - **Order**: `depends_on`, `links` and `volumes_from` say what comes first; a circle is an error.
 
 *yes*: as the specification says. *mapped*: in another way. *warned*: each use is told what happens

@@ -6,6 +6,7 @@ import pytest
 
 from agent.decide.templates import SpecError
 from bayplan.model import Mount, MountKind
+from bayplan.placeholders import KNOWN
 from tests.unit.agent.decide.world import config
 
 
@@ -36,6 +37,12 @@ def test_an_unknown_placeholder_is_refused_with_the_known_ones(written: str) -> 
         f"unknown placeholder {written}: known are {{{{.Node.Hostname}}}}, {{{{.Node.ID}}}}, "
         "{{.Service.ID}}, {{.Service.Name}}, {{.Task.ID}}, {{.Task.Name}}, {{.Task.Slot}}"
     )
+
+
+def test_every_known_placeholder_is_put_in() -> None:
+    made = config(environment=tuple(f"X={{{{{name}}}}}" for name in KNOWN))["Env"]
+    assert len(set(made)) == len(KNOWN) - 1  # a service's id is its name
+    assert not any("{" in value for value in made)
 
 
 def test_a_programs_own_templates_stay_as_they_are() -> None:
