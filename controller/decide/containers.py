@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from bayplan.model import ContainerSpec, MountKind, ServiceSpec
+from bayplan.placeholders import PLACEHOLDER
 from bayplan.units import INT64_MAX
 from controller.decide import files
 
@@ -163,7 +164,8 @@ def _targets(container: ContainerSpec, declared: set[str]) -> Faults:
     for mount in container.mounts:
         if mount.kind is MountKind.BIND and not mount.source.startswith("/"):
             yield "volumes", f"the bind's source {mount.source[:80]!r} is no absolute path"
-        if mount.kind is MountKind.VOLUME and mount.source and not _VOLUME.fullmatch(mount.source):
+        name = PLACEHOLDER.sub("x", mount.source)  # filled in on the node
+        if mount.kind is MountKind.VOLUME and name and not _VOLUME.fullmatch(name):
             yield "volumes", f"{mount.source[:80]!r} is no volume's name"
     for file in container.files:
         if files.key_of(file.kind, file.source) not in declared:

@@ -128,6 +128,7 @@ def test_a_stack_from_any_client_is_checked(wished: StackSpec, said: str) -> Non
         container(memory=MemoryTuning(swap_bytes=-1, oom_score_adjustment=-500)),
         container(ulimits=(Ulimit(name="memlock", soft=-1, hard=-1),)),
         container(mounts=(mount(source="shop_data"), mount(target="/b", kind=MountKind.BIND, source="/b"))),
+        container(mounts=(mount(source="data-{{.Task.Slot}}"),)),
         container(network_mode="host"),
         files(secret(content=b"x" * FILE_BYTES_MAX)),
         files(secret("db_password", external=True)),
