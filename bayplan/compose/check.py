@@ -9,8 +9,6 @@ from bayplan.compose.report import Report, invalid, shown
 from bayplan.model import PortSpec, Protocol
 from bayplan.nearest import did_you_mean
 
-_ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})
-
 
 def check_file(file: typed.File, written: frozenset[str], report: Report) -> None:
     """Puts into the report what does not fit together. `written` has all services' names."""
@@ -40,11 +38,18 @@ def _check_ports(file: typed.File, report: Report) -> None:
 
 
 def _claim(holders: dict[str, tuple[str, str]], name: str, port: Placed[PortSpec], report: Report) -> None:
-    """Notes who holds the port, by address."""
+    """Notes who holds the port, by address: none is all of them, 0.0.0.0 and :: are all of a version."""
     address = port.value.host_ip
-    other = next((holder for held, holder in holders.items() if _clash(address, held)), None)
+    every = "::" if ":" in address else "0.0.0.0"
+    if not address:
+        other = next(iter(holders.values()), None)
+    else:
+        clashing = (address, every, "", *([f"some of {every}"] if address == every else []))
+        other = next((holders[held] for held in clashing if held in holders), None)
     if other is None:
         holders[address] = (name, port.place)
+        if address:
+            holders.setdefault(f"some of {every}", (name, port.place))
         return
     other_name, other_place = other
     whom = "by this service" if other_name == name else f"by services.{other_name}"
@@ -57,10 +62,3 @@ def _claim(holders: dict[str, tuple[str, str]], name: str, port: Placed[PortSpec
             hint="publish another port",
         )
     )
-
-
-def _clash(one: str, other: str) -> bool:
-    """Whether two addresses overlap: none is all, and 0.0.0.0 and :: are all of their version."""
-    if not one or not other or one == other:
-        return True
-    return (":" in one) == (":" in other) and not _ALL_ADDRESSES.isdisjoint((one, other))

@@ -12,7 +12,7 @@ import re
 import msgspec
 
 from bayplan.compose import typed
-from bayplan.compose.decoders import templated
+from bayplan.compose.decoders import few, templated
 from bayplan.compose.fields import (
     Decoder,
     Field,
@@ -291,4 +291,4 @@ def _volumes_from(field: Field) -> typed.Link:
 
 
 #: A service's `volumes_from`: services, with their places.
-volumes_from: Decoder[tuple[Placed[typed.Link], ...]] = one_or_each(placed(_volumes_from))
+volumes_from: Decoder[tuple[Placed[typed.Link], ...]] = few(one_or_each(placed(_volumes_from)))

@@ -130,20 +130,20 @@ def network_spec(network: typed.Network) -> NetworkSpec:
 
 
 def with_links(
-    project: Project, written: Mapping[str, Placed[typed.Service]], services: dict[str, ServiceSpec]
+    project: Project, written: Mapping[str, Placed[typed.Service]], services: Mapping[str, ServiceSpec]
 ) -> dict[str, ServiceSpec]:
     """The services with the aliases that links of others give them. Errors go to the report."""
-    linked = dict(services)
+    given: dict[str, dict[str, list[str]]] = {}  # service -> network -> aliases
     givers: dict[tuple[str, str], str] = {}
     for name in services:
         for link in written[name].value.links:
             with project.report.collect():
-                shared = _shared_networks(name, link, linked)
-                alias = link.value.alias
-                for network in shared if alias and alias != link.value.service else ():
-                    _check_giver(givers, network, link, linked)
-                linked[link.value.service] = _known_as(linked[link.value.service], alias, shared)
-    return linked
+                other, alias = link.value.service, link.value.alias
+                for network in _shared_networks(name, link, services):
+                    if alias and alias != other:
+                        _check_giver(givers, network, link, services)
+                        given.setdefault(other, {}).setdefault(network, []).append(alias)
+    return {name: _known_as(spec, given.get(name, {})) for name, spec in services.items()}
 
 
 def _shared_networks(name: str, link: Placed[typed.Link], services: Mapping[str, ServiceSpec]) -> set[str]:
@@ -183,13 +183,11 @@ def _check_giver(
         )
 
 
-def _known_as(service: ServiceSpec, alias: str, networks: set[str]) -> ServiceSpec:
-    if not alias:
+def _known_as(service: ServiceSpec, given: Mapping[str, list[str]]) -> ServiceSpec:
+    if not given:
         return service
     attachments = tuple(
-        replace(each, aliases=tuple(dict.fromkeys((*each.aliases, alias))))
-        if each.network in networks
-        else each
+        replace(each, aliases=tuple(dict.fromkeys((*each.aliases, *given.get(each.network, ())))))
         for each in service.container.networks
     )
     return replace(service, container=replace(service.container, networks=attachments))

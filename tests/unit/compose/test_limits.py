@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bayplan.compose.budget import TEXT_CHARS_MAX
-from bayplan.compose.decoders import NAMED_MAX
+from bayplan.compose.decoders import LINKS_MAX, NAMED_MAX
 from bayplan.compose.envfiles import ENV_FILES_MAX
 from bayplan.compose.interpolate import VALUE_CHARS_MAX
 from bayplan.compose.ports import PORTS_MAX
@@ -25,6 +25,10 @@ from tests.unit.compose.world import loaded, refusal, service, service_refusal, 
         (f"ports: [1-{PORTS_MAX}, 2000]", f"services.web.ports has more than {PORTS_MAX} ports"),
         (f"ports: ['1-{PORTS_MAX + 1}']", f"are more than the {PORTS_MAX} ports that a service may have"),
         (f"expose: [1-{PORTS_MAX}, 2000]", f"services.web.expose has more than {PORTS_MAX} ports"),
+        (
+            f"links: [{', '.join(['web'] * (LINKS_MAX + 1))}]",
+            f"services.web.links has more than {LINKS_MAX} entries",
+        ),
         (
             f"env_file: [{', '.join(['web.env'] * (ENV_FILES_MAX + 1))}]",
             f"env_file names more than {ENV_FILES_MAX} files",
