@@ -16,6 +16,9 @@ from bayplan.compose.travel import part
 from bayplan.model import FileKind, FileMount, Mount, MountKind, VolumeSpec
 from bayplan.nearest import did_you_mean
 
+#: Most mounts that a service has from others by `volumes_from`: each one brings its own ones too.
+SHARED_MOUNTS_MAX = 100
+
 
 def mounts(
     project: Project, name: str, service: typed.Service
@@ -53,8 +56,13 @@ def _mounts_of_others(project: Project, name: str, taken: set[str]) -> Iterator[
     own = project.services[name].value.volumes_from
     todo = deque((placed.place, placed.value) for placed in own)
     seen = {name}  # a circle is told with the dependencies
-    while todo:
+    most = len(taken) + SHARED_MOUNTS_MAX
+    while todo and not project.report.full:
         place, link = todo.popleft()
+        if len(taken) > most:
+            problem = f"services.{name} has more than {SHARED_MOUNTS_MAX} volumes from other services"
+            project.report.add(invalid(place, problem, hint="name in `volumes` what it needs"))
+            return
         other = project.services.get(link.service)
         if other is None:
             hint = did_you_mean(link.service, project.services, "add that service, or remove it here")

@@ -8,6 +8,7 @@ import pytest
 
 from bayplan.compose import Source, load
 from bayplan.compose.images import Build
+from bayplan.compose.volumes import SHARED_MOUNTS_MAX
 from bayplan.model import (
     Dependency,
     DependencyCondition,
@@ -161,6 +162,17 @@ def test_volumes_from_others_are_the_same_mounts() -> None:
     assert (mounts["/one"].kind, mounts["/one"].read_only) == (MountKind.BIND, False)
     assert (mounts["/two"].source, mounts["/two"].read_only) == ("shop_data", True)
     assert (mounts["/five"].source, mounts["/five"].read_only) == ("/deep", True)
+
+
+def test_volumes_from_others_are_not_without_end() -> None:
+    row = "".join(
+        f"  s{i}: {{image: a, volumes: ['/{i}:/{i}'], volumes_from: [s{i + 1}]}}\n"
+        for i in range(SHARED_MOUNTS_MAX + 2)
+    )
+    problem = f"services.s0 has more than {SHARED_MOUNTS_MAX} volumes from other services"
+    assert any(
+        problem in line for line in refusal(f"services:\n{row}  s{SHARED_MOUNTS_MAX + 2}: {{image: a}}\n")
+    )
 
 
 def test_the_default_network_can_be_described() -> None:
