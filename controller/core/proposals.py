@@ -48,30 +48,29 @@ class Proposal(NamedTuple):
         return actions <= {ServiceAction.SAME}
 
 
+def check_sound(event: Request) -> None:
+    """Raises ProblemError with all that is wrong with a stack as it stands, whatever the cluster is."""
+    found = check.check(event.stack) if isinstance(event, DeployAsked | PlanAsked) else ()
+    if found:
+        raise ProblemError(*found)
+
+
 def propose(turn: Turn, event: Request, images: Mapping[str, str]) -> Proposal:
-    """The proposal of a request; `images` are digests by image name, where nodes have told them.
+    """The proposal of a sound request; `images` are digests by image name, where nodes have told them.
 
     Raises ProblemError when the request makes no sense; what is only not allowed or not there now is
     among the proposal's problems.
     """
     match event:
         case PlanAsked():
-            return _of_stack(turn, _checked(event.stack), event.prune, images)
+            return _of_stack(turn, event.stack, event.prune, images)
         case DeployAsked():
-            stack = _checked(event.stack)
-            history.check_index(turn.state, stack.name, event.check_index)
-            return _of_stack(turn, stack, event.prune, images)
+            history.check_index(turn.state, event.stack.name, event.check_index)
+            return _of_stack(turn, event.stack, event.prune, images)
         case RollbackAsked():
             return _of_rollback(turn, event, images)
         case ScaleAsked():
             return _of_scale(turn, event)
-
-
-def _checked(stack: StackSpec) -> StackSpec:
-    found = check.check(stack)
-    if found:
-        raise ProblemError(*found)
-    return stack
 
 
 def _of_rollback(turn: Turn, event: RollbackAsked, images: Mapping[str, str]) -> Proposal:

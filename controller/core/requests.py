@@ -14,7 +14,7 @@ from bayplan.model import NodeStatus, ServiceSpec
 from bayplan.session import Preflight, PreflightResult
 from bayplan.views import ServiceAction
 from controller.core import placing, planning, stacks, trial
-from controller.core.proposals import Proposal, Request, propose
+from controller.core.proposals import Proposal, Request, check_sound, propose
 from controller.core.trial import TrialTask
 from controller.core.turn import Turn
 from controller.decide import preflight
@@ -54,6 +54,7 @@ class Requests:
     def asked(self, turn: Turn, event: Request) -> None:
         """Tries a request, and asks the nodes that would take its tasks whether they can."""
         try:
+            check_sound(event)
             proposal, tasks = _tried(turn, event, {})
         except ProblemError as error:
             turn.refuse(event.ticket, error)

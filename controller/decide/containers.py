@@ -78,30 +78,27 @@ Faults = Iterator[tuple[str, str]]
 
 def unfit_values(spec: ServiceSpec) -> Faults:
     """Values that no field of their kind may have: numbers out of range, NUL in a text, endless lists."""
-    for field in spec.__struct_fields__:
-        if field == "container":
-            continue
-        for text in _walk(spec, field):
-            yield _KEYS.get(field, field), text
-    for field in spec.container.__struct_fields__:
-        for text in _walk(spec.container, field):
-            yield _KEYS.get(field, field), text
-
-
-def _walk(owner: msgspec.Struct, field: str) -> Iterator[str]:
-    """The faults at and below one field."""
-    yield from _value(getattr(owner, field), type(owner).__name__, field)
+    for owner in (spec, spec.container):
+        kind = type(owner).__name__
+        for field in owner.__struct_fields__:
+            if field == "container" or not (value := getattr(owner, field)):
+                continue  # what is empty or 0 is no fault
+            for text in _value(value, kind, field):
+                yield _KEYS.get(field, field), text
 
 
 def _value(value: Any, owner: str, field: str) -> Iterator[str]:
+    """The faults at and below one field that is not empty."""
     if isinstance(value, msgspec.Struct):
+        kind = type(value).__name__
         for name in value.__struct_fields__:
-            yield from _walk(value, name)
+            if inner := getattr(value, name):
+                yield from _value(inner, kind, name)
     elif isinstance(value, dict | tuple):
         if len(value) > ITEMS_MAX:
             yield f"{field} has {len(value)} items; at most {ITEMS_MAX}"
             return
-        items = [*value, *value.values()] if isinstance(value, dict) else value
+        items = (*value, *value.values()) if isinstance(value, dict) else value
         for item in items:
             yield from _value(item, owner, field)
     elif isinstance(value, str):
