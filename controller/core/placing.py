@@ -12,10 +12,12 @@ from controller.records import GLOBAL_MODES, Node, Task
 from controller.state import State
 
 
-def need(settings: Settings, task_id: str, key: str, spec: ServiceSpec, pinned: str = "") -> schedule.Need:
+def need(
+    settings: Settings, task_id: str, key: str, spec: ServiceSpec, slot: int, pinned: str = "", wave: int = 0
+) -> schedule.Need:
     """What the scheduler is asked about one task; `key` is its service's id (its name, if it is new)."""
     reserved = reserve(spec, settings.default_reservation).resources
-    return schedule.Need(task_id, key, spec, reserved, pinned)
+    return schedule.Need(task_id, key, spec, reserved, pinned, slot, wave)
 
 
 def slots(state: State, spec: ServiceSpec) -> dict[int, str]:

@@ -165,7 +165,7 @@ def _schedule(turn: Turn) -> None:
 def _need(turn: Turn, task: Task) -> schedule.Need:
     spec = turn.state.specs[task.service_id, task.version]
     pinned = placing.bound_to(turn.state, spec, task.slot)
-    return placing.need(turn.settings, task.id, task.service_id, spec, pinned)
+    return placing.need(turn.settings, task.id, task.service_id, spec, task.slot, pinned)
 
 
 def _assign(turn: Turn, node_id: str) -> None:

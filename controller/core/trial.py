@@ -9,7 +9,7 @@ from bayplan.model import ServiceSpec
 from bayplan.views import ServiceAction
 from controller.core import placing
 from controller.core.turn import Turn
-from controller.decide import deploy, schedule
+from controller.decide import deploy, order, schedule
 from controller.decide.filters import Cause
 from controller.records import Service, Task
 
@@ -45,6 +45,7 @@ def place(turn: Turn, changes: tuple[deploy.Change, ...]) -> tuple[TrialTask, ..
     needs: list[tuple[str, schedule.Need]] = []
     # What is on its way out already will have made room: the new tasks wait for it, as pending ones.
     leaving = {task.id for task in turn.state.tasks.values() if not task.wanted}
+    waves = order.waves([change.spec for change in changes if change.spec])
     for change in changes:
         slots = placing.slots(turn.state, change.spec) if change.spec else {}
         staying = _staying(turn, change, slots)
@@ -56,7 +57,8 @@ def place(turn: Turn, changes: tuple[deploy.Change, ...]) -> tuple[TrialTask, ..
         for slot, node_id in slots.items():
             if slot not in staying:
                 task_id = f"{change.name}.{slot}"
-                need = placing.need(turn.settings, task_id, key, change.spec, node_id)
+                wave = waves[change.spec.name]
+                need = placing.need(turn.settings, task_id, key, change.spec, slot, node_id, wave)
                 needs.append((change.name, need))
     plan = schedule.place(
         [need for _, need in needs], placing.candidates(turn.state, without=frozenset(leaving))

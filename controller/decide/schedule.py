@@ -25,13 +25,19 @@ Floats = npt.NDArray[np.float64]
 
 class Need(NamedTuple):
     """A task that waits for a node: its id, its service's id, the spec it runs, what it sets aside,
-    and the id of the node that it is bound to (empty: any)."""
+    and the id of the node that it is bound to (empty: any).
+
+    Its slot and the wave in which its service starts tell the order, which must not hang on ids: a plan
+    made before there are any shall come true.
+    """
 
     task_id: str
     service_id: str
     spec: ServiceSpec
     reserved: Resources
     pinned: str = ""
+    slot: int = 0
+    wave: int = 0
 
 
 class Refusal(NamedTuple):
@@ -65,10 +71,11 @@ def place(needs: Sequence[Need], candidates: Sequence[Candidate]) -> Plan:
     return plan
 
 
-def _largest_first(need: Need) -> tuple[int, int, int, str, str]:
-    wanted = need.reserved
-    fixed_ports = len(port_keys(need.spec.container.ports))
-    return (-wanted.memory_bytes, -wanted.cpu_millis, -fixed_ports, need.service_id, need.task_id)
+def _largest_first(need: Need) -> tuple[int, int, int, int, str, int, str]:
+    """Within a wave."""
+    size, ports = need.reserved, len(port_keys(need.spec.container.ports))
+    largest = (need.wave, -size.memory_bytes, -size.cpu_millis, -ports)
+    return (*largest, need.spec.name, need.slot, need.task_id)
 
 
 class _Table:
