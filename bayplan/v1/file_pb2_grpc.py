@@ -67,7 +67,7 @@ class FileServiceServicer:
     """
 
     def CreateFile(self, request, context):
-        """Makes one. ALREADY_EXISTS if there is one of that name and kind.
+        """Makes one. FAILED_PRECONDITION if there is one of that name and kind.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

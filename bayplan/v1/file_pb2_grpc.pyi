@@ -34,7 +34,7 @@ class FileServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> FileServiceAsyncStub: ...
     CreateFile: _grpc.UnaryUnaryMultiCallable[_file_pb2.CreateFileRequest, _file_pb2.CreateFileResponse]
-    """Makes one. ALREADY_EXISTS if there is one of that name and kind."""
+    """Makes one. FAILED_PRECONDITION if there is one of that name and kind."""
     UpdateFile: _grpc.UnaryUnaryMultiCallable[_file_pb2.UpdateFileRequest, _file_pb2.UpdateFileResponse]
     """Changes the content: the services that mount it are rolled."""
     ListFiles: _grpc.UnaryUnaryMultiCallable[_file_pb2.ListFilesRequest, _file_pb2.ListFilesResponse]
@@ -50,7 +50,7 @@ class FileServiceAsyncStub(FileServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateFile: _aio.UnaryUnaryMultiCallable[_file_pb2.CreateFileRequest, _file_pb2.CreateFileResponse]  # type: ignore[assignment]
-    """Makes one. ALREADY_EXISTS if there is one of that name and kind."""
+    """Makes one. FAILED_PRECONDITION if there is one of that name and kind."""
     UpdateFile: _aio.UnaryUnaryMultiCallable[_file_pb2.UpdateFileRequest, _file_pb2.UpdateFileResponse]  # type: ignore[assignment]
     """Changes the content: the services that mount it are rolled."""
     ListFiles: _aio.UnaryUnaryMultiCallable[_file_pb2.ListFilesRequest, _file_pb2.ListFilesResponse]  # type: ignore[assignment]
@@ -69,7 +69,7 @@ class FileServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _file_pb2.CreateFileRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_file_pb2.CreateFileResponse, _abc.Awaitable[_file_pb2.CreateFileResponse]]:
-        """Makes one. ALREADY_EXISTS if there is one of that name and kind."""
+        """Makes one. FAILED_PRECONDITION if there is one of that name and kind."""
 
     @_abc_1.abstractmethod
     def UpdateFile(
