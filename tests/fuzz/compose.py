@@ -24,7 +24,7 @@ with atheris.instrument_imports(include=["bayplan.compose", "bayplan.units", "ag
 
 from agent.events import NodeRef
 from bayplan.errors import ProblemError
-from bayplan.model import Assignment, Desired, ServiceSpec
+from bayplan.model import Assignment, Desired, ServiceSpec, StackSpec
 
 #: How long to look when nothing else is said, in seconds.
 SECONDS = 60
@@ -50,11 +50,17 @@ NODE = NodeRef(node_id="n1", cluster_id="c1")
 def one(data: bytes) -> None:
     """One input."""
     try:
-        stack = load("fuzz", [Source("compose.yaml", data)], VARIABLES, FOLDER, project=BESIDE).stack
+        stack = _load(data)
     except ProblemError:
         return
     for number, service in enumerate(stack.services, 1):
         _render(service, number)
+
+
+def _load(data: bytes) -> StackSpec:
+    source = Source("compose.yaml", data)
+    loaded = load("fuzz", [source], VARIABLES, FOLDER, project=BESIDE, profiles=("*",), build=True)
+    return loaded.stack
 
 
 def _render(service: ServiceSpec, number: int) -> None:
@@ -79,6 +85,8 @@ def dictionary() -> str:
 
 def main() -> None:
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
+    for seed in SEEDS.glob("*.yml"):
+        _load(seed.read_bytes())  # a seed that is refused would teach nothing
     with tempfile.TemporaryDirectory(prefix="bayplan-fuzz-") as folder:
         words = Path(folder, "words")
         words.write_text(dictionary())
