@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from bayplan import diff
 from bayplan.errors import Problem
 from bayplan.model import ServiceSpec
+from bayplan.units import format_duration_ms
 from bayplan.views import FieldChange, Plan, PlannedTask, Reservation, ServiceAction, ServicePlan
 from controller.core import history, trial
 from controller.core.proposals import Proposal
 from controller.core.trial import TrialTask
 from controller.core.turn import Turn
-from controller.decide import deploy, order, words
+from controller.decide import deploy, order
 from controller.decide.reservations import reserve
 from controller.state import State
 
@@ -51,7 +52,7 @@ def _service(
         fields=_fields(turn.state, change, spec),
         tasks=_tasks(turn.state, tasks),
         wave=waves[spec.name],
-        rolls=words.rolls(spec) if change.action is ServiceAction.UPDATE else "",
+        rolls=_rolls(spec) if change.action is ServiceAction.UPDATE else "",
         reservation=_reservation(turn, spec),
         image_before=change.image_before,
         image_after=change.image_after,
@@ -61,6 +62,14 @@ def _service(
 
 def _reservation(turn: Turn, spec: ServiceSpec) -> Reservation:
     return reserve(spec, turn.settings.default_reservation)
+
+
+def _rolls(spec: ServiceSpec) -> str:
+    """How the tasks of a service are replaced: `2 at a time, stop-first, 10s apart`."""
+    policy = spec.update
+    many = f"{policy.parallelism} at a time" if policy.parallelism else "all at once"
+    apart = f", {format_duration_ms(policy.delay_ms)} apart" if policy.delay_ms else ""
+    return f"{many}, {policy.order.value.replace('_', '-')}{apart}"
 
 
 def _fields(state: State, change: deploy.Change, spec: ServiceSpec) -> tuple[FieldChange, ...]:
@@ -74,17 +83,19 @@ def _fields(state: State, change: deploy.Change, spec: ServiceSpec) -> tuple[Fie
 
 
 def _tasks(state: State, tasks: list[TrialTask]) -> tuple[PlannedTask, ...]:
+    """The tasks, those that fit nowhere first; what is beyond the limit is summed up in a last one."""
     ordered = sorted(tasks, key=lambda task: bool(task.node_id))
     shown = [
-        PlannedTask(
-            name=task.name,
-            node=state.nodes[task.node_id].name if task.node_id else "",
-            reasons=task.reasons,
-        )
+        PlannedTask(name=task.name, node=_node(state, task), reasons=task.reasons)
         for task in ordered[:TASKS_SHOWN_MAX]
     ]
-    if len(ordered) > TASKS_SHOWN_MAX:
-        last = ordered[-1]
-        node = state.nodes[last.node_id].name if last.node_id else ""
-        shown.append(PlannedTask(name=words.more_tasks(len(ordered) - TASKS_SHOWN_MAX), node=node))
+    rest = ordered[TASKS_SHOWN_MAX:]
+    if rest:
+        nodes = {_node(state, task) for task in rest}
+        where = nodes.pop() if len(nodes) == 1 else f"{len(nodes)} nodes"
+        shown.append(PlannedTask(name=f"and {len(rest)} more", node=where))
     return tuple(shown)
+
+
+def _node(state: State, task: TrialTask) -> str:
+    return state.nodes[task.node_id].name if task.node_id else ""

@@ -23,7 +23,7 @@ from controller.events import DeployAsked, PlanAsked, RollbackAsked, ScaleAsked
 from controller.state import State
 
 #: Configs and secrets of the whole cluster.
-FILES_MAX = 10_000
+FILES_MAX = 5_000
 #: Contents of all of them together, old ones that can be had back included, in bytes; they are in memory.
 CONTENTS_BYTES_MAX = 256 * 1024 * 1024
 

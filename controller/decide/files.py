@@ -23,7 +23,7 @@ from controller.records import File
 #: Longest name of a config or secret: a stack's name, `_`, and one of its own.
 NAME_CHARS_MAX = 127
 #: All labels of a config or secret together, in bytes.
-LABELS_BYTES_MAX = 64 * 1024
+LABELS_BYTES_MAX = 2 * 1024
 
 NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{NAME_CHARS_MAX - 1}}}")
 

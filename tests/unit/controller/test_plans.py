@@ -222,6 +222,21 @@ def test_a_plan_of_a_hostile_stack_is_refused_with_all_its_faults(world: World) 
     assert [problem.kind for problem in reply.problems] == [ProblemKind.INVALID] * 3
 
 
+def test_two_stacks_cannot_have_a_service_of_one_name(world: World) -> None:
+    world.node("n1")
+    world.deploy(stack(service("b_c"), name="a"))
+    problem = world.deploy(stack(service("c"), name="a_b")).problem
+    assert problem is not None and "taken by a service of stack a" in problem.summary
+    assert len(world.state.services) == 1
+
+
+def test_a_global_service_has_no_number_to_scale(world: World) -> None:
+    world.node("n1")
+    world.deploy(stack(service(mode=ServiceMode.GLOBAL)))
+    problem = world.scale("shop_web", 3).problem
+    assert problem is not None and "one task on each fit node" in problem.summary
+
+
 # --- what the controller allows ---
 
 
