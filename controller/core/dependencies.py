@@ -47,7 +47,9 @@ def _awaits_end(state: State, dependent_id: str, service: Service) -> bool:
 
 def _released(state: State, service: Service) -> bool:
     """Once it has begun it goes on, and what ran well before need not wait to run again."""
-    return service.version == service.settled or service.version in state.used_versions(service.id)
+    begun = service.rollout is not None and service.rollout.version == service.version
+    settled = service.version == service.settled
+    return begun or settled or service.version in state.used_versions(service.id)
 
 
 def _standings(state: State, name: str) -> list[order.Standing] | None:

@@ -53,6 +53,7 @@ class Chaos:
         self._deeds: list[tuple[int, Callable[[], None]]] = [
             (6, self._deploy),
             (3, self._scale),
+            (2, self._break),
             (2, self._remove),
             (2, self._rush),
             (4, self._cut),
@@ -160,6 +161,23 @@ class Chaos:
         free = [full for full, spec in scalable if not spec.container.ports]
         if free:
             self.world.scale(self.rng.choice(free), self.rng.randint(0, 5))
+
+    def _break(self) -> None:
+        """A version of a service that fails, and shall go back then."""
+        name = self._free_stack()
+        wanted = self.world.intents.allowed(name)[0] if name else {}
+        good = [full for full, spec in sorted(wanted.items()) if spec.container.image in ("app", "slow")]
+        if good:
+            broken = self.rng.choice(good)
+            specs = {**wanted, broken: self._broken(wanted[broken])}
+            self.world.deploy(stack(name, *(spec for _, spec in sorted(specs.items()))))
+
+    def _broken(self, spec: ServiceSpec) -> ServiceSpec:
+        policy = msgspec.structs.replace(
+            self._policy(), failure_action=FailureAction.ROLLBACK, monitor_ms=3_000
+        )
+        container = msgspec.structs.replace(spec.container, image="crash")
+        return msgspec.structs.replace(spec, container=container, update=policy)
 
     def _remove(self) -> None:
         if name := self._free_stack():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from agent import events as ev
-from bayplan.model import DependencyCondition, NodeStatus
+from bayplan.model import DependencyCondition, FailureAction, NodeStatus, ServiceSpec
 from controller.core import dependencies, placing, rolling
 from controller.decide import registry
 from controller.decide.rollout import HALTED
-from controller.records import RolloutState, Service, Task
+from controller.records import JOB_MODES, RolloutState, Service, Task
 from controller.state import State
+from tests.sim.engine import SHORT_LIFE_MS
 from tests.sim.invariants.base import View, is_running
 
 #: Images whose containers do not last.
@@ -59,6 +60,8 @@ def _service(world: View, service_id: str) -> list[str]:
         left.append(f"{service.name} does not run as it shall in slots {sorted(missing_slots)}")
     if strangers := {task.slot for task in running} - wanted:
         left.append(f"{service.name} runs in slots {sorted(strangers)} of {sorted(wanted)}")
+    if _should_be_back(service, spec) and wanted and not held:
+        left.append(f"{service.name} has not gone back from {service.version}, which fails")
     if excused:
         return left
     shown = {each.id for each in registry.ready(state.exposure(service_id).instances)}
@@ -67,6 +70,16 @@ def _service(world: View, service_id: str) -> list[str]:
     if service.rollout and service.rollout.state in (RolloutState.ROLLING, RolloutState.ROLLING_BACK):
         left.append(f"{service.name} is still {service.rollout.state}")
     return left
+
+
+def _should_be_back(service: Service, spec: ServiceSpec) -> bool:
+    """Whether a rollout was to go back when it fails, and halts instead, or goes on with what fails."""
+    rollout, rules = service.rollout, spec.update
+    if rollout is None or rules.failure_action is not FailureAction.ROLLBACK:
+        return False
+    image = spec.container.image
+    fails = image == "sick" or (image == "crash" and rules.monitor_ms > 2 * SHORT_LIFE_MS)
+    return rollout.state is RolloutState.PAUSED or (rollout.state is RolloutState.ROLLING and fails)
 
 
 def _runs(world: View, task: Task) -> bool:
@@ -78,7 +91,9 @@ def _at_version(world: View, service: Service) -> set[int]:
     """Slots that run the current version, or have completed it."""
     tasks = [task for task in world.state.tasks_of(service.id) if task.wanted]
     current = [task for task in tasks if task.version == service.version]
-    return {task.slot for task in current if task.completed or _runs(world, task)}
+    spec = world.state.spec_of(service)
+    ends = spec.mode in JOB_MODES and spec.container.image == "job"
+    return {task.slot for task in current if task.completed or (not ends and _runs(world, task))}
 
 
 def _in_vain(world: View, service: Service) -> bool:

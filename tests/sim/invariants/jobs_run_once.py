@@ -23,9 +23,10 @@ class JobsRunOnce:
             return ""
         state = world.state
         for slot in list(self._done):
-            # What is scaled away and comes back is work that is asked for anew.
+            # What is scaled away and comes back, or went back to, is work that is asked for anew.
             service = state.services.get(slot[0])
-            if service is None or (not _global(world, service) and slot[2] > service.replicas):
+            scaled = service is not None and not _global(world, service) and slot[2] > service.replicas
+            if service is None or scaled or service.version != slot[1]:
                 self._done.discard(slot)
         for task in state.tasks.values():
             slot = (task.service_id, task.version, task.slot)

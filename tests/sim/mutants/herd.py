@@ -2,6 +2,7 @@
 
 from tests.sim.mutants import (
     capacity_overlooked,
+    completion_forgotten,
     ends_overlooked,
     forgotten_on_reconnect,
     heir_before_the_end,
@@ -9,8 +10,10 @@ from tests.sim.mutants import (
     no_epoch_fence,
     no_grace_after_start,
     no_session_fence,
+    order_ignored,
     ports_overlooked,
     replied_before_durable,
+    rollback_ignored,
     said_before_kept,
     states_go_back,
 )
@@ -20,6 +23,7 @@ HERD: tuple[Mutant, ...] = tuple(
     module.MUTANT
     for module in (
         capacity_overlooked,
+        completion_forgotten,
         ends_overlooked,
         forgotten_on_reconnect,
         heir_before_the_end,
@@ -27,8 +31,10 @@ HERD: tuple[Mutant, ...] = tuple(
         no_epoch_fence,
         no_grace_after_start,
         no_session_fence,
+        order_ignored,
         ports_overlooked,
         replied_before_durable,
+        rollback_ignored,
         said_before_kept,
         states_go_back,
     )

@@ -15,6 +15,7 @@ from bayplan.model import (
     ServiceSpec,
     StackSpec,
 )
+from bayplan.session import PreflightResult
 from controller.core import settling
 from controller.records import Service
 from tests.unit.controller.world import CRASHES, ENDS, STARTS, World, service, stack
@@ -150,3 +151,18 @@ def test_a_report_touches_only_those_that_wait() -> None:
     with patch.object(settling.reconcile, "reconcile", watched):
         world.nodes[db.node_id].reports(db.id, TaskState.RUNNING, message="again")
     assert looked_at == ["shop_db"]
+
+
+def test_an_update_that_has_begun_goes_on_when_what_it_needs_fails() -> None:
+    world = World()
+    node = world.node("h1")
+    world.deploy(shop())
+    world.pass_time(10_000)
+    node.obedient = False
+    world.deploy(shop(web="app:2"))
+    node.says(PreflightResult(ticket=node.asked[-1].ticket))
+    (old,) = world.tasks()
+    assert not old.wanted
+    becomes(world, "shop_db", TaskState.FAILED)
+    node.reports(old.id, TaskState.SHUTDOWN)
+    assert [task.version for task in world.wanted()] == [2]

@@ -1,0 +1,10 @@
+"""That a job's task did its work is not kept."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+from controller.core import sessions
+from tests.sim.mutants.base import Mutant
+
+MUTANT = Mutant("completion forgotten", lambda: patch.object(sessions, "_complete", lambda turn, task: None))

@@ -1,0 +1,23 @@
+"""A rollout that was to go back when it fails only halts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from unittest.mock import patch
+
+import msgspec
+
+from bayplan.model import FailureAction, ServiceSpec
+from controller.decide import rollout
+from controller.records import Service
+from tests.sim.mutants.base import Mutant
+
+_real = rollout._acted
+
+
+def _acted(service: Service, spec: ServiceSpec, rows: Sequence[rollout.Seen], total: int) -> Service:
+    policy = msgspec.structs.replace(spec.update, failure_action=FailureAction.PAUSE)
+    return _real(service, msgspec.structs.replace(spec, update=policy), rows, total)
+
+
+MUTANT = Mutant("rollback ignored", lambda: patch.object(rollout, "_acted", _acted))
