@@ -182,7 +182,7 @@ class _Table:
         self.tasks[row] += 1
         self.ports[row] |= port_keys(need.spec.container.ports)
         for kind, count in need.spec.generic.items():
-            self.generic[row][kind] -= count
+            self.generic[row][kind] = self.generic[row].get(kind, 0) - count
 
     def explain(self, need: Need, causes: list[Cause | None]) -> Refusal:
         """Why no node can take it: what it needs, nodes by cause, and what is nearest."""

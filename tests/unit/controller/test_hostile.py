@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import HealthCheck as Check
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from bayplan import wire
@@ -159,6 +159,13 @@ def allowing() -> Settings:
     return Settings(allowed=frozenset(Privilege), file_key=b"k")
 
 
+#: Found by this test: nothing of a good that the node does not have.
+NOTHING_OF_A_GOOD = msgspec.structs.replace(
+    GOOD, services=(msgspec.structs.replace(GOOD.services[1], generic={"gpu": 0}),)
+)
+
+
+@example(stack=NOTHING_OF_A_GOOD)
 @settings(max_examples=200, deadline=None, suppress_health_check=[Check.too_slow, Check.filter_too_much])
 @given(stack=st.one_of(spoilt_stacks(), spoilt_stacks(), spoilt_stacks(), hostile(StackSpec)))
 def test_no_stack_breaks_the_controller(stack: StackSpec, allowing: Settings) -> None:
