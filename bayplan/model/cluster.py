@@ -1,0 +1,128 @@
+"""What agents are told and what they see: assignments, task status, nodes, instances, output."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from bayplan.lifecycle import TaskState
+from bayplan.model.base import BoundPort, Model, Resources
+from bayplan.model.container import ContainerSpec
+from bayplan.model.service import RestartCondition
+
+
+class Health(StrEnum):
+    NONE = "none"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+class TaskStatus(Model, frozen=True, kw_only=True):
+    """What the agent sees of a task; the agent that runs it is the only writer."""
+
+    task_id: str
+    state: TaskState
+    health: Health = Health.NONE
+    message: str = ""
+    exit_code: int | None = None
+    container_id: str = ""
+    address: str = ""
+    ports: tuple[BoundPort, ...] = ()
+    probe_output: str = ""
+    since_ms: int = 0
+    restarts: int = 0
+
+
+class Desired(StrEnum):
+    RUN = "run"
+    STOP = "stop"
+
+
+class Assignment(Model, frozen=True, kw_only=True):
+    """One task that a node shall have; `spec_id` names its container spec in the same message."""
+
+    task_id: str
+    service: str
+    stack: str
+    slot: int
+    version: int
+    desired: Desired
+    spec_id: str
+    restart: RestartCondition = RestartCondition.ANY
+
+
+class Assignments(Model, frozen=True, kw_only=True, tag=True):
+    """The whole desired set of a node; what is not in it shall be stopped and removed."""
+
+    revision: int
+    tasks: tuple[Assignment, ...] = ()
+    specs: dict[str, ContainerSpec] = {}
+
+
+class Inventory(Model, frozen=True, kw_only=True):
+    """What a machine is and has, by its own agent."""
+
+    hostname: str = ""
+    capacity: Resources = Resources()
+    generic: dict[str, int] = {}
+    engine_version: str = ""
+    agent_version: str = ""
+    os: str = ""
+    arch: str = ""
+
+
+class NodeStatus(StrEnum):
+    UNKNOWN = "unknown"
+    READY = "ready"
+    SUSPECT = "suspect"
+    DOWN = "down"
+
+
+class Availability(StrEnum):
+    ACTIVE = "active"
+    PAUSE = "pause"
+    DRAIN = "drain"
+
+
+class PortCheck(Model, frozen=True, kw_only=True):
+    """A port of the node that must be free before a deploy."""
+
+    port: int
+    protocol: str = "tcp"
+    host_ip: str = ""
+
+
+class PreflightFault(Model, frozen=True, kw_only=True):
+    """One thing that a node cannot do: an image, `8080/tcp`, or a path, and why."""
+
+    subject: str
+    reason: str
+
+
+class Instance(Model, frozen=True, kw_only=True):
+    """One row of the registry, derived from a task, its health and its node's lease."""
+
+    id: str
+    address: str
+    port: int
+    node: str
+    health: Health
+    ready: bool
+    slot: int
+    version: int
+    ports: tuple[BoundPort, ...] = ()
+    reason: str = ""
+
+
+class LogStream(StrEnum):
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+class LogLine(Model, frozen=True, kw_only=True):
+    """One line of a container's output; `time_ns` is Unix time by the node's clock."""
+
+    time_ns: int
+    stream: LogStream
+    text: bytes
+    task_id: str

@@ -1,0 +1,126 @@
+"""What users ask for: services with their policies, and the stacks that they make."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from bayplan.model.base import Model, Resources
+from bayplan.model.container import ContainerSpec, FileKind
+
+
+class RestartCondition(StrEnum):
+    ANY = "any"
+    ON_FAILURE = "on_failure"
+    NONE = "none"
+
+
+class RestartPolicy(Model, frozen=True, kw_only=True):
+    """How ended tasks are replaced. `delay_ms` 0: at once, then after 1 s, doubling up to 5 minutes;
+    another number is the first delay already."""
+
+    condition: RestartCondition = RestartCondition.ANY
+    delay_ms: int = 0
+    max_attempts: int = 0
+    window_ms: int = 0
+
+
+class UpdateOrder(StrEnum):
+    STOP_FIRST = "stop_first"
+    START_FIRST = "start_first"
+
+
+class FailureAction(StrEnum):
+    PAUSE = "pause"
+    CONTINUE = "continue"
+    ROLLBACK = "rollback"
+
+
+class UpdatePolicy(Model, frozen=True, kw_only=True):
+    """How a new version takes the place of the old: `parallelism` slots at once, 0 is all.
+
+    A new task that fails within `monitor_ms` of its start is a failure of the rollout; more than
+    `max_failure_ratio` (0 to 1) of the slots failing brings the `failure_action`. Defaults: Docker's.
+    """
+
+    parallelism: int = 1
+    delay_ms: int = 0
+    order: UpdateOrder = UpdateOrder.STOP_FIRST
+    monitor_ms: int = 5_000
+    max_failure_ratio: float = 0.0
+    failure_action: FailureAction = FailureAction.PAUSE
+
+
+class ServiceMode(StrEnum):
+    """Replicated: so many tasks. Global: one on each fit node. A job's tasks shall end with success."""
+
+    REPLICATED = "replicated"
+    GLOBAL = "global"
+    REPLICATED_JOB = "replicated_job"
+    GLOBAL_JOB = "global_job"
+
+
+class DependencyCondition(StrEnum):
+    STARTED = "started"
+    HEALTHY = "healthy"
+    COMPLETED = "completed"
+
+
+class Dependency(Model, frozen=True, kw_only=True):
+    """Another service of the stack that comes first. `service` is its short name.
+
+    `restart`: a new version of it makes a new version of this one. Not `required`: what is absent or
+    has failed is not waited for.
+    """
+
+    service: str
+    condition: DependencyCondition = DependencyCondition.STARTED
+    restart: bool = False
+    required: bool = False
+
+
+class ServiceSpec(Model, frozen=True, kw_only=True):
+    """A service as the user wants it. `places` maps a field to the file:line where it was written.
+
+    `reservations` are what was asked for by name: where an amount is 0 the controller derives it.
+    `generic` are countable goods of a node (`gpu`: 2). `preferences` are node attributes over whose
+    values tasks are spread.
+    """
+
+    name: str
+    container: ContainerSpec
+    mode: ServiceMode = ServiceMode.REPLICATED
+    replicas: int = 1
+    reservations: Resources = Resources()
+    generic: dict[str, int] = {}
+    constraints: tuple[str, ...] = ()
+    preferences: tuple[str, ...] = ()
+    max_replicas_per_node: int = 0
+    restart: RestartPolicy = RestartPolicy()
+    update: UpdatePolicy = UpdatePolicy()
+    rollback: UpdatePolicy = UpdatePolicy()
+    endpoint_mode: str = ""
+    depends_on: tuple[Dependency, ...] = ()
+    labels: dict[str, str] = {}
+    places: dict[str, str] = {}
+
+
+class StackFile(Model, frozen=True, kw_only=True):
+    """A config or secret that a stack brings, or (`external`) that the cluster must have already."""
+
+    kind: FileKind
+    name: str
+    content: bytes = b""
+    external: bool = False
+    labels: dict[str, str] = {}
+    place: str = ""
+
+    def __repr__(self) -> str:
+        return f"<StackFile {self.kind.value} {self.name}{' external' if self.external else ''}>"
+
+
+class StackSpec(Model, frozen=True, kw_only=True):
+    """What compose files make. `files` have full names."""
+
+    name: str
+    services: tuple[ServiceSpec, ...] = ()
+    files: tuple[StackFile, ...] = ()
