@@ -15,8 +15,9 @@ from controller.state import State
 def service_view(state: State, service: Service) -> ServiceView:
     """One service with its numbers."""
     spec = state.spec_of(service)
-    mine = [task for task in state.tasks_of(service.id) if task.wanted]
-    tasks = [task for task in mine if not state.is_down(task.node_id)]
+    mine = [task for task in state.tasks_of(service.id) if not task.removing]
+    completed = {task.slot for task in mine if task.completed and task.version == service.version}
+    tasks = [task for task in mine if task.wanted and not state.is_down(task.node_id)]
     slots = placing.slots_of(state, spec, service.replicas).wanted
     ready = {each.id for each in registry.ready(state.exposure(service.id).instances)}
     return ServiceView(
@@ -34,7 +35,7 @@ def service_view(state: State, service: Service) -> ServiceView:
         removed=service.removed,
         revision=state.exposure(service.id).revision,
         updated_ms=service.updated_ms,
-        completed=sum(task.completed and task.version == service.version for task in mine),
+        completed=len(completed),
         waits_for=dependencies.hindrance(state, service),
         rollout=rolling.told(state, service),
         reservation=reserve(spec, state.default_reservation),

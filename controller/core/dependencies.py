@@ -62,7 +62,7 @@ def _standings(state: State, name: str) -> list[order.Standing] | None:
     tasks = {
         task.slot: task
         for task in state.tasks_of(service.id)
-        if task.wanted and task.version == service.version
+        if (task.wanted or task.completed) and task.version == service.version
     }
     slots = placing.slots_of(state, spec, service.replicas).wanted
     return [_standing(state, tasks[slot], policy) if slot in tasks else order.Standing() for slot in slots]

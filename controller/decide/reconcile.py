@@ -193,8 +193,10 @@ class _Slot(NamedTuple):
         )
 
     def _fill(self, others: list[Row]) -> Decision:
-        """A new task, once the one before has left its node and the delay has passed."""
-        if any(row.occupies for row in others) or not self.version:
+        """A new task, once the one before has left its node and the delay has passed; none where the work
+        of this version was done before it was left, and is gone back to."""
+        done = any(row.task.completed and row.task.version == self.version for row in self.rows)
+        if done or any(row.occupies for row in others) or not self.version:
             return Decision()
         if self.now_ms < self.past.not_before_ms:
             return Decision(wake_ms=self.past.not_before_ms)

@@ -89,7 +89,7 @@ def _runs(world: View, task: Task) -> bool:
 
 def _at_version(world: View, service: Service) -> set[int]:
     """Slots that run the current version, or have completed it."""
-    tasks = [task for task in world.state.tasks_of(service.id) if task.wanted]
+    tasks = [task for task in world.state.tasks_of(service.id) if task.wanted or task.completed]
     current = [task for task in tasks if task.version == service.version]
     spec = world.state.spec_of(service)
     ends = spec.mode in JOB_MODES and spec.container.image == "job"

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bayplan.lifecycle import TaskState
-from bayplan.model import Availability, ServiceMode
+from bayplan.model import Availability, FailureAction, ServiceMode, UpdatePolicy
 from controller.records import Put
 from tests.unit.controller.world import CRASHES, ENDS, World, service, stack
 
@@ -143,3 +143,15 @@ def test_a_new_version_of_a_job_runs_again() -> None:
     world.pass_time(10_000)
     assert (world.view().completed, world.view().version) == (3, 2)
     assert {task.version for task in world.wanted()} == {2}
+
+
+def test_a_rollback_to_a_job_that_was_done_does_not_do_it_again() -> None:
+    world = World()
+    world.node("h1")
+    world.fates |= {"app:1": ENDS, "app:2": CRASHES}
+    world.deploy(everywhere(mode=ServiceMode.REPLICATED_JOB))
+    back = UpdatePolicy(failure_action=FailureAction.ROLLBACK)
+    world.deploy(everywhere("app:2", mode=ServiceMode.REPLICATED, update=back))
+    world.pass_time(10_000)
+    assert (world.view().version, world.view().completed) == (1, 1)
+    assert len([task for task in world.tasks() if task.version == 1]) == 1
