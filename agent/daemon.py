@@ -16,6 +16,7 @@ from pathlib import Path
 
 import structlog
 
+from agent import commands as do
 from agent import events as ev
 from agent import identity
 from agent.core import AgentCore
@@ -149,13 +150,13 @@ class Agent:
         """Tell the controller that this end is an orderly one."""
         await self._door.say_goodbye(reason)
 
-    def _perform(self, command: ev.Command) -> None:
+    def _perform(self, command: do.Command) -> None:
         match command:
-            case ev.Say() | ev.CloseLink():
+            case do.Say() | do.CloseLink():
                 self._door.perform(command)
-            case ev.PushLogs() | ev.StopLogs():
+            case do.PushLogs() | do.StopLogs():
                 self._logs.perform(command)
-            case ev.WriteFile() | ev.RemoveFile():
+            case do.WriteFile() | do.RemoveFile():
                 self._files.perform(command)
             case _:
                 self._hands.perform(command)

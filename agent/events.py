@@ -1,36 +1,20 @@
-"""What can happen to an agent (events), what it keeps (changes) and what it does (commands).
-
-Events are past tense, commands imperative. A command for a task or an image has exactly ONE
-outcome event, also when it fails; at most one command of a task is in flight, but that a stop may
-overtake RunHooks:
-
-    CreateContainer -> ContainerCreated | CommandFailed      PullImage      -> ImagePulled | PullFailed
-    StartContainer  -> ContainerStarted | CommandFailed      RemoveNetwork  -> NetworkRemoved | NetworkKept
-    StopContainer   -> ContainerStopped | CommandFailed      CheckPreflight -> PreflightChecked
-    RemoveContainer -> ContainerRemoved | CommandFailed      Say(Report)    -> Said | LinkClosed
-    RunHooks        -> HooksDone | HooksFailed               CloseLink      -> LinkClosed
-    WriteFile       -> FileWritten | FileNotWritten          RemoveFile     -> FileRemoved
-    other Say, PushLogs, StopLogs -> none
-"""
+"""What can happen to an agent (events, past tense), what it keeps (changes), and the values in both."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
 
 from bayplan.model import (
     Assignments,
     BoundPort,
-    ContainerSpec,
     FileKind,
     FileMount,
     Health,
-    Hook,
     Inventory,
     Model,
     TaskStatus,
 )
-from bayplan.session import AgentSays, ControllerSays, LogPull, Preflight, PreflightResult
+from bayplan.session import ControllerSays, PreflightResult
 
 #: What a config or secret may have of a mode: no set-user-ID, no set-group-ID, no sticky bit.
 FILE_MODE_BITS = 0o777
@@ -353,133 +337,3 @@ class KeepHooked(Model, frozen=True, kw_only=True, tag=True):
 
 
 Change = KeepAssignments | KeepEnds | KeepHooked
-
-# --- commands: the engine ----------------------------------------------------------------------------
-
-
-class CreateContainer(Model, frozen=True, kw_only=True, tag=True):
-    """Make the container `bp-<task_id>` from `config` (the engine's create request), not started.
-
-    The networks of `spec` are made first where they are missing, labelled with `stack` and the node.
-    Its files, which the node holds, are mounted beside what `config` says.
-    """
-
-    task_id: str
-    stack: str
-    spec: ContainerSpec
-    config: dict[str, Any]
-
-
-class StartContainer(Model, frozen=True, kw_only=True, tag=True):
-    """Start a container that was created or has exited."""
-
-    task_id: str
-    container_id: str
-
-
-class RunHooks(Model, frozen=True, kw_only=True, tag=True):
-    """Run the post_start hooks in order, up to the first that fails. Outcomes repeat `started_ms`."""
-
-    task_id: str
-    container_id: str
-    started_ms: int
-    hooks: tuple[Hook, ...]
-
-
-class StopContainer(Model, frozen=True, kw_only=True, tag=True):
-    """Run the pre_stop hooks in order, for no longer than the grace; whatever became of them, send the
-    stop signal then, and SIGKILL after the grace."""
-
-    task_id: str
-    container_id: str
-    grace_ms: int
-    pre_stop: tuple[Hook, ...] = ()
-
-
-class RemoveContainer(Model, frozen=True, kw_only=True, tag=True):
-    """Remove the container and its anonymous volumes."""
-
-    task_id: str
-    container_id: str
-
-
-class PullImage(Model, frozen=True, kw_only=True, tag=True):
-    """Bring the image onto this node, or its newest version; an empty platform is the node's own."""
-
-    image: str
-    platform: str = ""
-
-
-class RemoveNetwork(Model, frozen=True, kw_only=True, tag=True):
-    """Remove a network of ours that no task uses any more."""
-
-    network: str
-
-
-class WriteFile(Model, frozen=True, kw_only=True, tag=True):
-    """Write a file whole, with its owner and mode; one that is there already stays as it is."""
-
-    file: StoredFile
-    content: bytes
-
-    def __repr__(self) -> str:
-        return f"WriteFile({self.file}, {len(self.content)} bytes)"
-
-
-class RemoveFile(Model, frozen=True, kw_only=True, tag=True):
-    """Remove a file that no task mounts any more."""
-
-    file: StoredFile
-
-
-class CheckPreflight(Model, frozen=True, kw_only=True, tag=True):
-    """Find out whether this node could start something; the answer goes to `link`."""
-
-    link: int
-    preflight: Preflight
-
-
-class PushLogs(Model, frozen=True, kw_only=True, tag=True):
-    """Push the output of tasks to the controller."""
-
-    pull: LogPull
-
-
-class StopLogs(Model, frozen=True, kw_only=True, tag=True):
-    """End a PushLogs; an unknown request is no error."""
-
-    request_id: str
-
-
-# --- commands: the session ---------------------------------------------------------------------------
-
-
-class Say(Model, frozen=True, kw_only=True, tag=True):
-    """Send a message over a link; a link that is over makes it void."""
-
-    link: int
-    message: AgentSays
-
-
-class CloseLink(Model, frozen=True, kw_only=True, tag=True):
-    """End a link; the door tries again after its back-off."""
-
-    link: int
-    reason: str
-
-
-EngineCommand = (
-    CreateContainer
-    | StartContainer
-    | RunHooks
-    | StopContainer
-    | RemoveContainer
-    | PullImage
-    | RemoveNetwork
-    | CheckPreflight
-    | PushLogs
-    | StopLogs
-)
-FileCommand = WriteFile | RemoveFile
-SessionCommand = Say | CloseLink
-Command = EngineCommand | FileCommand | SessionCommand

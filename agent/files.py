@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from agent import commands as do
 from agent import events as ev
 from agent.decide.files import file_fault, waits_message
 from agent.decide.status import moved
@@ -63,7 +64,7 @@ def ask(turn: Turn) -> None:
     due = sorted(digest for digest in missing if files.asked.get(digest, 0) <= turn.now.mono_ms)
     if due:
         files.asked.update(dict.fromkeys(due, turn.now.mono_ms + FILES_ASK_AGAIN_MS))
-        turn.commands.append(ev.Say(link=session.link, message=FilesWanted(digests=tuple(due))))
+        turn.commands.append(do.Say(link=session.link, message=FilesWanted(digests=tuple(due))))
 
 
 def came(turn: Turn, contents: Mapping[str, bytes]) -> None:
@@ -80,7 +81,7 @@ def came(turn: Turn, contents: Mapping[str, bytes]) -> None:
             _refuse(turn, file, f"this node holds {FILES_HELD_MAX} configs and secrets already")
         else:
             files.writing.add(file)
-            turn.commands.append(ev.WriteFile(file=file, content=content))
+            turn.commands.append(do.WriteFile(file=file, content=content))
 
 
 def written(turn: Turn, file: ev.StoredFile) -> None:
@@ -114,7 +115,7 @@ def collect(turn: Turn) -> None:
     for file in sorted(files.held - used):
         files.held.discard(file)
         files.leaving.add(file)
-        turn.commands.append(ev.RemoveFile(file=file))
+        turn.commands.append(do.RemoveFile(file=file))
 
 
 def _lacking(turn: Turn) -> list[tuple[Task, FileMount]]:

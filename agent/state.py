@@ -9,7 +9,8 @@ from collections import Counter
 from enum import StrEnum
 from typing import NamedTuple
 
-from agent.events import Change, Command, Container, NodeRef, Phase, StoredFile
+from agent.commands import Command
+from agent.events import Change, Container, NodeRef, Phase, StoredFile
 from agent.labels import PREDEFINED_NETWORKS
 from bayplan.lifecycle import ENDED, TaskState
 from bayplan.model import (

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from agent import commands as do
 from agent import events as ev
 from agent import files
 from agent.decide.speech import hello, next_report, report_at
@@ -30,7 +31,7 @@ def greet(turn: Turn) -> None:
         return
     session.greeted = True
     turn.state.outbox.clear()
-    turn.commands.append(ev.Say(link=session.link, message=hello(turn.state, turn.now)))
+    turn.commands.append(do.Say(link=session.link, message=hello(turn.state, turn.now)))
 
 
 def link_closed(turn: Turn, link: int) -> None:
@@ -59,11 +60,11 @@ def heard(turn: Turn, event: ev.Heard) -> None:
         case Files(contents=contents):
             files.came(turn, contents)
         case Preflight():
-            turn.commands.append(ev.CheckPreflight(link=link, preflight=message))
+            turn.commands.append(do.CheckPreflight(link=link, preflight=message))
         case LogPull():
-            turn.commands.append(ev.PushLogs(pull=message))
+            turn.commands.append(do.PushLogs(pull=message))
         case LogStop(request_id=request_id):
-            turn.commands.append(ev.StopLogs(request_id=request_id))
+            turn.commands.append(do.StopLogs(request_id=request_id))
         case Welcome() | Dismissal():  # the door ends a dismissed link
             pass
         case _:
@@ -73,7 +74,7 @@ def heard(turn: Turn, event: ev.Heard) -> None:
 def answer(turn: Turn, link: int, result: PreflightResult) -> None:
     """Pass a preflight's result on to who asked, if it is still there."""
     if _in_session(turn, link):
-        turn.commands.append(ev.Say(link=link, message=result))
+        turn.commands.append(do.Say(link=link, message=result))
 
 
 def said(turn: Turn, link: int) -> None:
@@ -92,7 +93,7 @@ def report(turn: Turn) -> None:
     outbox.changed.difference_update(status.task_id for status in message.tasks)
     outbox.gone.difference_update(message.gone)
     outbox.ack_due, outbox.in_flight, outbox.last_sent_at = False, True, turn.now.mono_ms
-    turn.commands.append(ev.Say(link=state.session.link, message=message))
+    turn.commands.append(do.Say(link=state.session.link, message=message))
 
 
 def _in_session(turn: Turn, link: int) -> bool:
@@ -104,7 +105,7 @@ def _welcomed(turn: Turn, message: Welcome) -> None:
     state, session = turn.state, turn.state.session
     if message.epoch < state.epoch:
         reason = f"the controller's epoch {message.epoch} is older than {state.epoch}, which was obeyed"
-        turn.commands.append(ev.CloseLink(link=session.link, reason=reason))
+        turn.commands.append(do.CloseLink(link=session.link, reason=reason))
         return
     session.welcomed, session.alone_since = True, None
     if message.epoch > state.epoch:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from agent import commands as do
 from agent import events as ev
 from agent import files
 from agent.decide.container import create_config
@@ -98,7 +99,7 @@ def _create(turn: Turn, task: Task) -> None:
         reject(turn, task, str(error))
         return
     state.networks.update(dict.fromkeys(sorted(task.networks()), 0))
-    command = ev.CreateContainer(task_id=task.id, stack=task.assignment.stack, spec=task.spec, config=config)
+    command = do.CreateContainer(task_id=task.id, stack=task.assignment.stack, spec=task.spec, config=config)
     status = moved(task.status, TaskState.PREPARING, turn.now.wall_ms)
     _issue(turn, replace(task, status=status), Work.CREATE, command)
 
@@ -120,18 +121,18 @@ def _handle(turn: Turn, task: Task, decision: Decision) -> None:
         status = task.status
         if again:  # it stays "running", but nobody shall be sent to it before it is there again
             status = replace(status, restarts=status.restarts + 1, health=Health.STARTING)
-        _issue(turn, replace(task, status=status), Work.START, ev.StartContainer(**ids))
+        _issue(turn, replace(task, status=status), Work.START, do.StartContainer(**ids))
     elif decision.act is Act.HOOKS:
         assert task.spec is not None
-        run = ev.RunHooks(**ids, started_ms=container.changed_ms, hooks=task.spec.post_start)
+        run = do.RunHooks(**ids, started_ms=container.changed_ms, hooks=task.spec.post_start)
         _issue(turn, task, Work.HOOKS, run)
     elif decision.act is Act.STOP:
         hooks = task.spec.pre_stop if task.spec else ()
-        stop = ev.StopContainer(**ids, grace_ms=container.stop_grace_ms, pre_stop=hooks)
+        stop = do.StopContainer(**ids, grace_ms=container.stop_grace_ms, pre_stop=hooks)
         _issue(turn, _ending(turn, task, container, decision.ending), Work.STOP, stop)
     else:
         assert decision.act is Act.REMOVE
-        _issue(turn, task, Work.REMOVE, ev.RemoveContainer(**ids))
+        _issue(turn, task, Work.REMOVE, do.RemoveContainer(**ids))
 
 
 def _ending(turn: Turn, task: Task, container: ev.Container, ending: TaskState | None) -> Task:
@@ -144,7 +145,7 @@ def _ending(turn: Turn, task: Task, container: ev.Container, ending: TaskState |
     return replace(task, ending=ending, status=status)
 
 
-def _issue(turn: Turn, task: Task, work: Work, command: ev.Command) -> None:
+def _issue(turn: Turn, task: Task, work: Work, command: do.Command) -> None:
     turn.state.put(replace(task, work=work))
     turn.state.due.discard(task.id)
     turn.commands.append(command)
@@ -160,7 +161,7 @@ def _pull(turn: Turn) -> None:
             del pulls[wanted]
         elif in_flight < PULLS_IN_FLIGHT_MAX and pull.retry_at <= turn.now.mono_ms:
             pulls[wanted] = replace(pull, in_flight=True)
-            turn.commands.append(ev.PullImage(image=wanted.image, platform=wanted.platform))
+            turn.commands.append(do.PullImage(image=wanted.image, platform=wanted.platform))
             in_flight += 1
 
 
@@ -176,4 +177,4 @@ def _remove_networks(turn: Turn) -> None:
         if network not in used and at <= turn.now.mono_ms:
             del state.networks[network]
             state.networks_leaving.add(network)
-            turn.commands.append(ev.RemoveNetwork(network=network))
+            turn.commands.append(do.RemoveNetwork(network=network))

@@ -14,7 +14,8 @@ from typing import TypeAlias
 
 import structlog
 
-from agent.events import CloseLink, Heard, LinkClosed, LinkOpened, Said, Say, SessionEvent
+from agent.commands import CloseLink, Say
+from agent.events import Heard, LinkClosed, LinkOpened, Said, SessionEvent
 from bayplan.session import (
     AgentSays,
     ControllerSays,

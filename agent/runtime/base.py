@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
-from agent.events import Container, CreateContainer, Fault
+from agent.commands import CreateContainer
+from agent.events import Container, Fault
 from bayplan.model import Hook, Inventory, LogStream
 
 

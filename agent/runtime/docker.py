@@ -16,7 +16,8 @@ import msgspec
 import structlog
 from aiodocker import Docker
 
-from agent.events import Container, CreateContainer, FaultKind, NodeRef, Phase
+from agent.commands import CreateContainer
+from agent.events import Container, FaultKind, NodeRef, Phase
 from agent.labels import LABEL_NODE, LABEL_TASK, container_name
 from agent.runtime.abilities import EngineVersion, lacking, request_for, shortfall, version_of
 from agent.runtime.base import EngineError, EngineEventSeen, LogQuery

@@ -18,16 +18,8 @@ from typing import Any
 
 import structlog
 
-from agent.events import (
-    FileCommand,
-    FileEvent,
-    FileNotWritten,
-    FileRemoved,
-    FilesListed,
-    FileWritten,
-    StoredFile,
-    WriteFile,
-)
+from agent.commands import FileCommand, WriteFile
+from agent.events import FileEvent, FileNotWritten, FileRemoved, FilesListed, FileWritten, StoredFile
 from bayplan.files import make_secret_folder, write_whole
 from bayplan.model import FileKind, FileMount
 

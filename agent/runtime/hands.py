@@ -11,6 +11,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from agent import commands as do
 from agent import events as ev
 from agent.runtime import hooks
 from agent.runtime.base import Engine, EngineError
@@ -21,8 +22,8 @@ from agent.runtime.watch import Watcher
 #: Preflights under way at once; others wait.
 PREFLIGHTS_IN_FLIGHT_MAX = 4
 
-_ContainerCommand = ev.CreateContainer | ev.StartContainer | ev.StopContainer | ev.RemoveContainer
-_Command = _ContainerCommand | ev.RunHooks | ev.PullImage | ev.RemoveNetwork | ev.CheckPreflight
+_ContainerCommand = do.CreateContainer | do.StartContainer | do.StopContainer | do.RemoveContainer
+_Command = _ContainerCommand | do.RunHooks | do.PullImage | do.RemoveNetwork | do.CheckPreflight
 
 
 class Hands:
@@ -50,13 +51,13 @@ class Hands:
 
     async def _perform(self, command: _Command) -> None:
         match command:
-            case ev.RunHooks():
+            case do.RunHooks():
                 self._post(await self._run_hooks(command))
-            case ev.PullImage():
+            case do.PullImage():
                 self._post(await self._pull(command))
-            case ev.RemoveNetwork(network=network):
+            case do.RemoveNetwork(network=network):
                 self._post(await self._remove_network(network))
-            case ev.CheckPreflight(link=link, preflight=preflight):
+            case do.CheckPreflight(link=link, preflight=preflight):
                 async with self._preflights:
                     result = await check(self._engine, preflight)
                 self._post(ev.PreflightChecked(link=link, result=result))
@@ -72,30 +73,30 @@ class Hands:
     async def _outcome(self, command: _ContainerCommand) -> ev.Event:
         engine, watcher = self._engine, self._watcher
         match command:
-            case ev.CreateContainer(task_id=task_id):
+            case do.CreateContainer(task_id=task_id):
                 await self._check_files(command)
                 with watcher.own(task_id):
                     container = await engine.create(self._with_files(command))
                     watcher.touch(container.container_id)
                 return ev.ContainerCreated(container=container)
-            case ev.StartContainer(task_id=task_id, container_id=container_id):
+            case do.StartContainer(task_id=task_id, container_id=container_id):
                 with watcher.own(task_id):
                     await engine.start(container_id)
                     watcher.touch(container_id)
                     return ev.ContainerStarted(container=await watcher.view(container_id))
-            case ev.StopContainer(container_id=container_id, grace_ms=grace_ms):
+            case do.StopContainer(container_id=container_id, grace_ms=grace_ms):
                 note = await hooks.pre_stop(engine, container_id, command.pre_stop, grace_ms / 1000)
                 await engine.stop(container_id, grace_ms)
                 watcher.touch(container_id)
                 return ev.ContainerStopped(container=await watcher.view(container_id), note=note)
-            case ev.RemoveContainer(task_id=task_id, container_id=container_id):
+            case do.RemoveContainer(task_id=task_id, container_id=container_id):
                 await engine.remove(container_id)
                 watcher.forget(container_id)
                 return ev.ContainerRemoved(task_id=task_id)
             case _:
                 assert_never(command)
 
-    async def _check_files(self, command: ev.CreateContainer) -> None:
+    async def _check_files(self, command: do.CreateContainer) -> None:
         """Raise EngineError when somebody took files of it away; what is left is posted, so that they
         are asked for again."""
         if command.spec.files and not await asyncio.to_thread(self._store.holds, command.spec.files):
@@ -103,7 +104,7 @@ class Hands:
             reason = "configs or secrets of it have vanished from this node"
             raise EngineError(ev.Fault(kind=ev.FaultKind.UNANSWERED, reason=reason))
 
-    def _with_files(self, command: ev.CreateContainer) -> ev.CreateContainer:
+    def _with_files(self, command: do.CreateContainer) -> do.CreateContainer:
         """The request with the mounts of its files: only the store knows where they lie."""
         if not command.spec.files:
             return command
@@ -111,7 +112,7 @@ class Hands:
         mounts = [*host.get("Mounts", ()), *self._store.mounts(command.spec.files)]
         return replace(command, config=command.config | {"HostConfig": host | {"Mounts": mounts}})
 
-    async def _run_hooks(self, command: ev.RunHooks) -> ev.Event:
+    async def _run_hooks(self, command: do.RunHooks) -> ev.Event:
         """Run hooks; when one fails the container is looked at first, for it may have ended meanwhile."""
         try:
             try:
@@ -125,7 +126,7 @@ class Hands:
             return ev.HooksFailed(task_id=command.task_id, fault=error.fault)
         return ev.HooksDone(task_id=command.task_id, started_ms=command.started_ms)
 
-    async def _pull(self, command: ev.PullImage) -> ev.Event:
+    async def _pull(self, command: do.PullImage) -> ev.Event:
         image, platform = command.image, command.platform
         try:
             await self._engine.pull(image, platform)

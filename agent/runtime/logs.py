@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from agent.events import FaultKind, PushLogs, StopLogs
+from agent.commands import PushLogs, StopLogs
+from agent.events import FaultKind
 from agent.labels import container_name
 from agent.runtime.base import Engine, EngineError, LogQuery
 from agent.runtime.views import time_ns

@@ -13,9 +13,10 @@ import grpc.aio
 import pytest
 from msgspec.structs import replace
 
+from agent.commands import CloseLink, Say
 from agent.doors.controller import GrpcController
 from agent.doors.session import SessionDoor
-from agent.events import CloseLink, Heard, LinkClosed, LinkOpened, Said, Say, SessionEvent
+from agent.events import Heard, LinkClosed, LinkOpened, Said, SessionEvent
 from bayplan.model import Assignments, Inventory, LogLine, LogStream
 from bayplan.session import Dismissal, Goodbye, Heartbeat, Hello, Report, Welcome
 from bayplan.tls import server_credentials, server_options

@@ -9,8 +9,9 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any, NamedTuple
 
+from agent.commands import CreateContainer
 from agent.decide.container import create_config
-from agent.events import CreateContainer, NodeRef
+from agent.events import NodeRef
 from agent.runtime.docker import DockerEngine
 from bayplan.compose import Source, load
 from bayplan.compose.project import Sent

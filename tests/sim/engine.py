@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+from agent import commands as do
 from agent import events as ev
 from bayplan.model import BoundPort, ContainerSpec, Health, Inventory, PreflightFault, Resources
 from bayplan.session import PreflightResult
@@ -71,7 +72,7 @@ class Box:
 
 
 Answer = Callable[[ev.Event], None]
-_CONTAINER_COMMANDS = (ev.CreateContainer, ev.StartContainer, ev.StopContainer, ev.RemoveContainer)
+_CONTAINER_COMMANDS = (do.CreateContainer, do.StartContainer, do.StopContainer, do.RemoveContainer)
 
 
 class Engine:
@@ -122,13 +123,13 @@ class Engine:
     def perform(self, command: Any, answer: Answer) -> None:
         """Carry a command out; exactly one answer, unless the caller is gone by then."""
         match command:
-            case ev.PullImage(image=image):
+            case do.PullImage(image=image):
                 self._call((150, 900), lambda done: done(self._pull(image)), _failure(command), answer)
-            case ev.RemoveNetwork(network=network):
+            case do.RemoveNetwork(network=network):
                 self._call(
                     (5, 60), lambda done: done(self._remove_network(network)), _failure(command), answer
                 )
-            case ev.CheckPreflight(link=link, preflight=asked):
+            case do.CheckPreflight(link=link, preflight=asked):
                 self._after(
                     (10, 300), lambda: answer(ev.PreflightChecked(link=link, result=self._check(asked)))
                 )
@@ -158,20 +159,20 @@ class Engine:
 
     def _handle(self, command: Any, done: Answer) -> None:
         match command:
-            case ev.CreateContainer():
+            case do.CreateContainer():
                 done(self._create(command))
-            case ev.StartContainer(task_id=task_id):
+            case do.StartContainer(task_id=task_id):
                 done(self._start(task_id))
-            case ev.StopContainer(task_id=task_id, grace_ms=grace_ms):
+            case do.StopContainer(task_id=task_id, grace_ms=grace_ms):
                 self._stop(task_id, grace_ms, done)
-            case ev.RemoveContainer(task_id=task_id):
+            case do.RemoveContainer(task_id=task_id):
                 done(self._remove(task_id))
-            case ev.RunHooks():
+            case do.RunHooks():
                 done(self._run_hooks(command))
             case _:
                 assert_never(command)
 
-    def _create(self, command: ev.CreateContainer) -> ev.Event:
+    def _create(self, command: do.CreateContainer) -> ev.Event:
         known = self.boxes.get(command.task_id)
         if known is not None:
             return ev.ContainerCreated(container=known.view())
@@ -231,7 +232,7 @@ class Engine:
             box.health = verdict
             self.seen("health_status", box)
 
-    def _run_hooks(self, command: ev.RunHooks) -> ev.Event:
+    def _run_hooks(self, command: do.RunHooks) -> ev.Event:
         """Hooks succeed where the container still runs."""
         box = self.boxes.get(command.task_id)
         if box is None or box.phase is not ev.Phase.RUNNING:
@@ -306,11 +307,11 @@ def _failure(command: Any) -> Callable[[ev.Fault], ev.Event]:
 
     def failed(fault: ev.Fault) -> ev.Event:
         match command:
-            case ev.PullImage(image=image):
+            case do.PullImage(image=image):
                 return ev.PullFailed(image=image, fault=fault)
-            case ev.RemoveNetwork(network=network):
+            case do.RemoveNetwork(network=network):
                 return ev.NetworkKept(network=network, reason=fault.reason)
-            case ev.RunHooks():
+            case do.RunHooks():
                 return _hooks_failed(command, fault)
             case _:
                 return ev.CommandFailed(task_id=command.task_id, fault=fault)
@@ -318,7 +319,7 @@ def _failure(command: Any) -> Callable[[ev.Fault], ev.Event]:
     return failed
 
 
-def _hooks_failed(command: ev.RunHooks, fault: ev.Fault) -> ev.Event:
+def _hooks_failed(command: do.RunHooks, fault: ev.Fault) -> ev.Event:
     return ev.HooksFailed(task_id=command.task_id, fault=fault)
 
 

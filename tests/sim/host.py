@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from agent import commands as do
 from agent import events as ev
 from agent.core import AgentCore
 from agent.doors.session import (
@@ -258,24 +259,24 @@ class Host:
 
     # --- commands ---
 
-    def _perform(self, command: ev.Command) -> None:
+    def _perform(self, command: do.Command) -> None:
         match command:
-            case ev.Say() | ev.CloseLink():
+            case do.Say() | do.CloseLink():
                 self._perform_session(command)
-            case ev.PushLogs() | ev.StopLogs():
+            case do.PushLogs() | do.StopLogs():
                 pass
-            case ev.WriteFile() | ev.RemoveFile():
+            case do.WriteFile() | do.RemoveFile():
                 self._perform_file(command)
             case _:
                 self._perform_engine(command)
 
-    def _perform_file(self, command: ev.WriteFile | ev.RemoveFile) -> None:
+    def _perform_file(self, command: do.WriteFile | do.RemoveFile) -> None:
         daemon = self.daemon
 
         def act() -> None:
             if daemon is None or daemon is not self.daemon:
                 return
-            if isinstance(command, ev.WriteFile):
+            if isinstance(command, do.WriteFile):
                 self.files.add(command.file)
                 daemon.post(ev.FileWritten(file=command.file))
             else:
@@ -284,10 +285,10 @@ class Host:
 
         self._clock.after(self._rng.randint(*FILE_MS), act)
 
-    def _perform_engine(self, command: ev.Command) -> None:
+    def _perform_engine(self, command: do.Command) -> None:
         daemon = self.daemon
         assert daemon is not None
-        owned = command.task_id if isinstance(command, ev.CreateContainer | ev.StartContainer) else ""
+        owned = command.task_id if isinstance(command, do.CreateContainer | do.StartContainer) else ""
         if owned:
             self._own[owned] = self._own.get(owned, 0) + 1
 
@@ -331,11 +332,11 @@ class Host:
         if not session.beating:
             self.end_session(session, "no Welcome in time")
 
-    def _perform_session(self, command: ev.Say | ev.CloseLink) -> None:
+    def _perform_session(self, command: do.Say | do.CloseLink) -> None:
         session = self.session
         if session is None or session.number != command.link or session.connection is None:
             return
-        if isinstance(command, ev.CloseLink):
+        if isinstance(command, do.CloseLink):
             self.end_session(session, command.reason)
             return
         session.connection.send(0, command.message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import patch
 
-from agent.events import Say
+from agent.commands import Say
 from tests.sim.daemon import Daemon
 from tests.sim.mutants.base import Mutant
 

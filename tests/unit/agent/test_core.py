@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from agent import commands as do
 from agent import events as ev
 from agent.decide.converge import RECONNECT_GRACE_MS, RESTART_DELAY_MS_MAX
 from agent.work import PULLS_IN_FLIGHT_MAX, STARTS_IN_FLIGHT_PER_CORE
@@ -39,7 +40,7 @@ def test_a_task_absent_from_the_set_is_stopped_and_removed() -> None:
     world.wait(100)
     assert set(world.engine) == {"t2"}
     assert world.gone == {"t1"}
-    assert [command.task_id for command in world.done(ev.StopContainer)] == ["t1"]
+    assert [command.task_id for command in world.done(do.StopContainer)] == ["t1"]
 
 
 def test_a_task_to_be_stopped_keeps_its_container() -> None:
@@ -61,10 +62,10 @@ def test_a_task_to_be_stopped_before_it_ran_ends_without_a_container() -> None:
 def test_being_told_the_same_set_twice_changes_nothing() -> None:
     world = ready()
     world.run("t1")
-    before = len(world.done(ev.CreateContainer)), len(world.changes)
+    before = len(world.done(do.CreateContainer)), len(world.changes)
     world.revision -= 1
     world.run("t1")
-    assert (len(world.done(ev.CreateContainer)), len(world.changes)) == before
+    assert (len(world.done(do.CreateContainer)), len(world.changes)) == before
 
 
 def test_an_exit_is_reported_by_its_code() -> None:
@@ -95,7 +96,7 @@ def test_a_container_that_someone_removes_fails_its_task() -> None:
     world.post(ev.ContainerDestroyed(task_id="t1", container_id="c-t1"))
     assert world.state("t1") is TaskState.FAILED
     assert world.told["t1"].message == "its container was removed by someone else"
-    assert len(world.done(ev.CreateContainer)) == 1
+    assert len(world.done(do.CreateContainer)) == 1
 
 
 def test_a_task_without_its_spec_is_rejected() -> None:
@@ -122,7 +123,7 @@ def test_an_unhealthy_task_is_stopped_before_it_is_said_to_have_failed() -> None
     world.auto = False
     world.health("t1", Health.UNHEALTHY, "connection refused\nsecond line")
     assert world.state("t1") is TaskState.STOPPING  # its port is not free yet
-    world.obey(world.done(ev.StopContainer)[0])
+    world.obey(world.done(do.StopContainer)[0])
     assert world.state("t1") is TaskState.FAILED
     assert world.told["t1"].message == "unhealthy: connection refused"
     assert world.told["t1"].probe_output == "connection refused\nsecond line"
@@ -147,7 +148,7 @@ def test_a_missing_image_is_pulled_once_for_all_that_wait() -> None:
     world.run("t1", "t2")
     for task_id in ("t1", "t2"):
         world.fail(task_id, ev.FaultKind.NO_IMAGE)
-    assert [command.image for command in world.done(ev.PullImage)] == ["web:1"]
+    assert [command.image for command in world.done(do.PullImage)] == ["web:1"]
     assert world.state("t2") is TaskState.PREPARING
     assert world.told["t2"].message == "pulling web:1"
     world.auto = True
@@ -185,8 +186,8 @@ def test_a_slow_pull_holds_up_nobody_else() -> None:
     world.hear(Assignments(revision=1, tasks=(*slow, assignment("z")), specs=specs))
     for found in slow:
         world.fail(found.task_id, ev.FaultKind.NO_IMAGE)
-    assert len(world.done(ev.PullImage)) == PULLS_IN_FLIGHT_MAX
-    assert [command.task_id for command in world.done(ev.CreateContainer)][-1] == "z"
+    assert len(world.done(do.PullImage)) == PULLS_IN_FLIGHT_MAX
+    assert [command.task_id for command in world.done(do.CreateContainer)][-1] == "z"
 
 
 def test_a_task_that_is_withdrawn_waits_for_no_image() -> None:
@@ -203,7 +204,7 @@ def test_what_the_engine_refuses_is_rejected_with_its_reason(step: str) -> None:
     world = ready(auto=False)
     world.run("t1")
     if step == "start":
-        world.obey(world.done(ev.CreateContainer)[0])
+        world.obey(world.done(do.CreateContainer)[0])
     world.fail("t1", ev.FaultKind.REFUSED, "port is already allocated")
     assert world.state("t1") is TaskState.REJECTED
     assert world.told["t1"].message == "port is already allocated"
@@ -216,8 +217,8 @@ def test_an_unanswered_command_is_tried_again_ever_more_slowly() -> None:
     for _ in range(5):
         tries.append(world.mono_ms)
         world.fail("t1", ev.FaultKind.UNANSWERED)
-        issued = len(world.done(ev.CreateContainer))
-        while len(world.done(ev.CreateContainer)) == issued:
+        issued = len(world.done(do.CreateContainer))
+        while len(world.done(do.CreateContainer)) == issued:
             world.wait(50)
     waits = [later - earlier for earlier, later in pairwise(tries)]
     assert waits == sorted(waits) and waits[-1] >= 8 * waits[0]
@@ -230,10 +231,10 @@ def test_no_more_starts_are_in_flight_than_the_cores_can_take() -> None:
     world = ready(auto=False, cores=2)
     world.run(*(f"t{number:02}" for number in range(20)))
     limit = 2 * STARTS_IN_FLIGHT_PER_CORE
-    assert [command.task_id for command in world.done(ev.CreateContainer)] == ["t00", "t01", "t02", "t03"]
-    for command in list(world.done(ev.CreateContainer)):
+    assert [command.task_id for command in world.done(do.CreateContainer)] == ["t00", "t01", "t02", "t03"]
+    for command in list(world.done(do.CreateContainer)):
         world.obey(command)
-    in_flight = len(world.done(ev.CreateContainer)) + len(world.done(ev.StartContainer)) - limit
+    in_flight = len(world.done(do.CreateContainer)) + len(world.done(do.StartContainer)) - limit
     assert in_flight == limit
 
 
@@ -252,9 +253,9 @@ def test_every_task_gets_its_turn() -> None:
 def test_hello_waits_until_the_engine_has_answered() -> None:
     world = World()
     world.open_link()
-    assert world.done(ev.Say) == []
+    assert world.done(do.Say) == []
     world.list_engine(container("t1"))
-    hello = world.done(ev.Say)[0].message
+    hello = world.done(do.Say)[0].message
     assert isinstance(hello, Hello)
     assert [(status.task_id, status.state) for status in hello.tasks] == [("t1", TaskState.RUNNING)]
 
@@ -264,7 +265,7 @@ def test_hello_carries_epoch_revision_and_all_tasks() -> None:
     world = World(remembered=journal, auto=False)
     world.list_engine(container("t1"))
     world.open_link()
-    hello = world.done(ev.Say)[0].message
+    hello = world.done(do.Say)[0].message
     assert isinstance(hello, Hello)
     assert (hello.epoch, hello.revision, hello.boot_id) == (3, 9, "b1")
     assert [status.task_id for status in hello.tasks] == ["t1", "t2"]
@@ -279,7 +280,7 @@ def test_a_lower_epoch_is_not_obeyed() -> None:
     world.connect(epoch=4)
     world.run()
     assert world.alive() == {"t1"}
-    assert world.done(ev.CloseLink)[0].reason.startswith("the controller's epoch 4 is older than 5")
+    assert world.done(do.CloseLink)[0].reason.startswith("the controller's epoch 4 is older than 5")
 
 
 def test_a_higher_epoch_begins_anew_and_is_remembered() -> None:
@@ -331,7 +332,7 @@ def test_the_set_is_kept_before_it_is_acted_on_or_acknowledged() -> None:
     assert [type(change) for change in step.changes] == [ev.KeepAssignments]
     world._take(step)
     world.wait(100)
-    report = next(say.message for say in world.done(ev.Say) if isinstance(say.message, Report))
+    report = next(say.message for say in world.done(do.Say) if isinstance(say.message, Report))
     assert report.revision == 7
 
 
@@ -341,18 +342,18 @@ def test_a_set_that_changes_no_task_is_acknowledged_too() -> None:
     world.wait(1_000)
     world.run("t1")
     world.wait(100)
-    report = world.done(ev.Say)[-1].message
+    report = world.done(do.Say)[-1].message
     assert report == Report(revision=world.revision)
 
 
 def test_many_changes_at_once_are_one_report_and_the_first_goes_at_once() -> None:
     world = ready(cores=50)
     world.wait(1_000)
-    before = len(world.done(ev.Say))
+    before = len(world.done(do.Say))
     world.run(*(f"t{number:02}" for number in range(50)))
-    assert len(world.done(ev.Say)) - before == 1
+    assert len(world.done(do.Say)) - before == 1
     world.wait(50)
-    assert len(world.done(ev.Say)) - before == 2
+    assert len(world.done(do.Say)) - before == 2
     assert {status.state for status in world.told.values()} == {TaskState.RUNNING}
 
 
@@ -361,14 +362,14 @@ def test_no_report_goes_while_one_is_in_flight() -> None:
     world.wait(1_000)
     world.link_takes = False
     world.run("t1")
-    told = len(world.done(ev.Say))
-    world.obey(world.done(ev.CreateContainer)[0])
-    world.obey(world.done(ev.StartContainer)[0])
+    told = len(world.done(do.Say))
+    world.obey(world.done(do.CreateContainer)[0])
+    world.obey(world.done(do.StartContainer)[0])
     world.wait(1_000)
-    assert len(world.done(ev.Say)) == told
+    assert len(world.done(do.Say)) == told
     world.post(ev.Said(link=1))
     world.wait(50)
-    assert len(world.done(ev.Say)) == told + 1
+    assert len(world.done(do.Say)) == told + 1
 
 
 def test_questions_of_the_controller_are_passed_on_and_answered() -> None:
@@ -376,10 +377,10 @@ def test_questions_of_the_controller_are_passed_on_and_answered() -> None:
     world.hear(Preflight(ticket="p"))
     world.hear(LogPull(request_id="r", task_ids=("t1",)))
     world.hear(LogStop(request_id="r"))
-    assert len(world.done(ev.CheckPreflight)) == len(world.done(ev.PushLogs)) == 1
-    assert world.done(ev.StopLogs) == [ev.StopLogs(request_id="r")]
+    assert len(world.done(do.CheckPreflight)) == len(world.done(do.PushLogs)) == 1
+    assert world.done(do.StopLogs) == [do.StopLogs(request_id="r")]
     world.post(ev.PreflightChecked(link=1, result=PreflightResult(ticket="p")))
-    assert world.done(ev.Say)[-1].message == PreflightResult(ticket="p")
+    assert world.done(do.Say)[-1].message == PreflightResult(ticket="p")
 
 
 # --- without a controller -------------------------------------------------------------------------------
@@ -507,10 +508,10 @@ def test_a_container_that_ends_as_it_is_restarted_counts_as_a_quick_exit() -> No
     world.die("t1", 1)
     for _ in range(6):  # no exit is ever posted on its own: the start's outcome shows it
         world.wait(600_000)
-        starts = len(world.done(ev.StartContainer))
+        starts = len(world.done(do.StartContainer))
         world.post(ev.ContainerStarted(container=world.engine["t1"]))
     world.wait(30_000)
-    assert len(world.done(ev.StartContainer)) == starts
+    assert len(world.done(do.StartContainer)) == starts
 
 
 # --- adoption and the engine's absence ------------------------------------------------------------------
@@ -521,7 +522,7 @@ def test_a_restarted_agent_adopts_what_runs() -> None:
     world.list_engine(container("t1"))
     world.connect()
     assert world.told["t1"].state is TaskState.RUNNING
-    assert world.done(ev.CreateContainer) == world.done(ev.StartContainer) == []
+    assert world.done(do.CreateContainer) == world.done(do.StartContainer) == []
 
 
 def test_an_unknown_container_is_kept_until_a_whole_set_of_the_epoch_arrives() -> None:
@@ -553,7 +554,7 @@ def test_nothing_is_asked_of_an_engine_that_is_away() -> None:
     issued = len(world.commands)
     world.run("t1", "t2")
     world.wait(60_000)
-    assert [type(command) for command in world.commands[issued:]] == [ev.Say] * (len(world.commands) - issued)
+    assert [type(command) for command in world.commands[issued:]] == [do.Say] * (len(world.commands) - issued)
     world.list_engine()
     assert world.alive() == {"t1", "t2"}
 
@@ -568,7 +569,7 @@ def test_what_ended_while_the_engine_was_away_is_seen_by_comparing() -> None:
     assert world.state("dead") is TaskState.FAILED
     assert world.state("removed") is TaskState.FAILED
     assert world.state("lives") is TaskState.RUNNING
-    assert len(world.done(ev.StartContainer)) == 3
+    assert len(world.done(do.StartContainer)) == 3
 
 
 def test_an_exit_of_a_container_that_the_task_no_longer_has_is_ignored() -> None:
@@ -581,7 +582,7 @@ def test_an_exit_of_a_container_that_the_task_no_longer_has_is_ignored() -> None
 def test_a_container_that_ends_while_it_is_started_is_one_end() -> None:
     world = ready(auto=False)
     world.run("t1")
-    world.obey(world.done(ev.CreateContainer)[0])
+    world.obey(world.done(do.CreateContainer)[0])
     world.engine["t1"] = container("t1", ev.Phase.EXITED, exit_code=4)
     world.post(ev.ContainerExited(task_id="t1", container_id="c-t1", exit_code=4))
     world.post(ev.ContainerStarted(container=world.engine["t1"]))
@@ -597,9 +598,9 @@ def test_a_network_goes_with_its_last_user() -> None:
     world = ready()
     world.run("t1", "t2", spec=spec)
     world.run("t2", spec=spec)
-    assert world.done(ev.RemoveNetwork) == []
+    assert world.done(do.RemoveNetwork) == []
     world.run()
-    assert [command.network for command in world.done(ev.RemoveNetwork)] == ["shop_default"]
+    assert [command.network for command in world.done(do.RemoveNetwork)] == ["shop_default"]
     assert world.engine == {}
 
 
@@ -609,12 +610,12 @@ def test_a_new_user_waits_until_the_network_is_gone() -> None:
     world.run("t1", spec=spec)
     world.auto = False
     world.run()
-    world.obey(world.done(ev.StopContainer)[0])
-    world.obey(world.done(ev.RemoveContainer)[0])
+    world.obey(world.done(do.StopContainer)[0])
+    world.obey(world.done(do.RemoveContainer)[0])
     world.run("t2", spec=spec)
-    assert len(world.done(ev.CreateContainer)) == 1
+    assert len(world.done(do.CreateContainer)) == 1
     world.post(ev.NetworkRemoved(network="shop_default"))
-    assert [command.task_id for command in world.done(ev.CreateContainer)] == ["t1", "t2"]
+    assert [command.task_id for command in world.done(do.CreateContainer)] == ["t1", "t2"]
 
 
 def test_a_network_that_someone_else_uses_is_tried_again_later() -> None:
@@ -624,9 +625,9 @@ def test_a_network_that_someone_else_uses_is_tried_again_later() -> None:
     world.run()
     world.post(ev.NetworkKept(network="shop_default", reason="has active endpoints"))
     world.wait(9_000)
-    assert len(world.done(ev.RemoveNetwork)) == 1
+    assert len(world.done(do.RemoveNetwork)) == 1
     world.wait(2_000)
-    assert len(world.done(ev.RemoveNetwork)) == 2
+    assert len(world.done(do.RemoveNetwork)) == 2
 
 
 def test_networks_are_kept_until_a_whole_set_arrives() -> None:
@@ -634,7 +635,7 @@ def test_networks_are_kept_until_a_whole_set_arrives() -> None:
     world.list_engine(networks=("shop_default",))
     world.connect()
     world.wait(60_000)
-    assert world.done(ev.RemoveNetwork) == []
+    assert world.done(do.RemoveNetwork) == []
 
 
 def test_networks_that_every_engine_has_are_left_alone() -> None:
@@ -642,7 +643,7 @@ def test_networks_that_every_engine_has_are_left_alone() -> None:
     world = ready()
     world.run("t1", spec=spec)
     world.run()
-    assert world.done(ev.RemoveNetwork) == []
+    assert world.done(do.RemoveNetwork) == []
 
 
 def test_removal_follows_the_stop_without_a_wait() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from agent import commands as do
 from agent import events as ev
 from agent import files
 from agent.decide.converge import RECONNECT_GRACE_MS
@@ -65,7 +66,7 @@ def test_one_content_is_a_file_for_each_owner_and_asked_for_once() -> None:
     assert world.alive() == {"t1", "t2"}
     assert world.asked == [("d1",)]
     assert sorted((file.uid, file.gid, file.mode) for file in world.disk) == [(0, 0, 0o444), (33, 33, 0o400)]
-    assert len(world.done(ev.WriteFile)) == 2
+    assert len(world.done(do.WriteFile)) == 2
 
 
 def test_a_content_that_does_not_come_is_asked_for_again_after_a_while() -> None:
@@ -110,7 +111,7 @@ def test_contents_that_are_held_are_neither_asked_for_nor_written_again() -> Non
     world.connect()
     world.run("t1", spec=mounting(CONFIG))
     assert world.alive() == {"t1"}
-    assert (world.asked, world.done(ev.WriteFile)) == ([], [])
+    assert (world.asked, world.done(do.WriteFile)) == ([], [])
 
 
 def test_a_content_that_comes_while_it_is_written_is_not_written_twice() -> None:
@@ -120,7 +121,7 @@ def test_a_content_that_comes_while_it_is_written_is_not_written_twice() -> None
     world.give("d1")
     world.give("d1")
     world.wait(3 * FILES_ASK_AGAIN_MS)
-    assert len(world.done(ev.WriteFile)) == 1
+    assert len(world.done(do.WriteFile)) == 1
     assert world.asked == [("d1",)]
 
 
@@ -241,10 +242,10 @@ def test_nothing_is_collected_before_the_controller_has_named_the_tasks() -> Non
     world.post(ev.FilesListed(files=stored(CONFIG)))
     world.list_engine()
     world.open_link()
-    assert world.done(ev.RemoveFile) == []
+    assert world.done(do.RemoveFile) == []
     world.connect()
     world.run()
-    assert [command.file for command in world.done(ev.RemoveFile)] == list(stored(CONFIG))
+    assert [command.file for command in world.done(do.RemoveFile)] == list(stored(CONFIG))
 
 
 def test_a_content_whose_task_left_while_it_was_written_goes_too() -> None:
@@ -254,8 +255,8 @@ def test_a_content_whose_task_left_while_it_was_written_goes_too() -> None:
     world.give("d1")
     world.run()
     world.auto = True
-    world.obey(world.done(ev.WriteFile)[0])
-    assert len(world.done(ev.RemoveFile)) == 1
+    world.obey(world.done(do.WriteFile)[0])
+    assert len(world.done(do.RemoveFile)) == 1
     assert world.disk == set()
 
 
@@ -269,10 +270,10 @@ def test_a_content_that_was_listed_on_its_way_out_is_not_held() -> None:
         world.die(task_id, 0)
         world.post(ev.ContainerStopped(container=world.engine[task_id]))
         world.post(ev.ContainerRemoved(task_id=task_id))
-    (removal,) = world.done(ev.RemoveFile)
+    (removal,) = world.done(do.RemoveFile)
     world.run("t3", spec=mounting(CONFIG))
     world.post(ev.FilesListed(files=stored(CONFIG)))
-    assert [command.task_id for command in world.done(ev.CreateContainer)] == ["t1", "t2"]
+    assert [command.task_id for command in world.done(do.CreateContainer)] == ["t1", "t2"]
     world.auto = True
     world.obey(removal)
     assert world.alive() == {"t3"}
@@ -285,13 +286,13 @@ def test_a_content_wanted_again_while_it_goes_is_asked_for_once_it_is_gone() -> 
     world.run("t1", spec=mounting(CONFIG))
     world.auto = False
     world.run()
-    for kind in (ev.StopContainer, ev.RemoveContainer):
+    for kind in (do.StopContainer, do.RemoveContainer):
         world.obey(world.done(kind)[-1])
     world.run("t2", spec=mounting(CONFIG))
     world.wait(3 * FILES_ASK_AGAIN_MS)
     assert world.asked == [("d1",)]
     world.auto = True
-    world.obey(world.done(ev.RemoveFile)[-1])
+    world.obey(world.done(do.RemoveFile)[-1])
     assert world.alive() == {"t2"}
     assert world.asked == [("d1",)] * 2
 

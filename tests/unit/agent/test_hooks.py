@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from agent import commands as do
 from agent import events as ev
 from bayplan.lifecycle import TaskState
 from bayplan.model import ContainerSpec, Desired, Health, Hook
@@ -18,7 +19,7 @@ def starting(spec: ContainerSpec = HOOKED) -> World:
     """A task whose hooks run and do not end by themselves."""
     world = ready(auto=False)
     world.run("t1", spec=spec)
-    for kind in (ev.CreateContainer, ev.StartContainer):
+    for kind in (do.CreateContainer, do.StartContainer):
         world.obey(world.done(kind)[-1])
     return world
 
@@ -45,12 +46,12 @@ def test_a_task_is_starting_until_its_hooks_are_done() -> None:
     world = starting()
     assert world.state("t1") is TaskState.STARTING
     assert world.told["t1"].message == "its post_start hooks run"
-    (run,) = world.done(ev.RunHooks)
+    (run,) = world.done(do.RunHooks)
     assert run.hooks == (MIGRATE,)
     world.obey(run)
     assert world.state("t1") is TaskState.RUNNING
     assert (world.told["t1"].message, world.told["t1"].health) == ("", Health.NONE)
-    assert len(world.done(ev.RunHooks)) == 1
+    assert len(world.done(do.RunHooks)) == 1
 
 
 def test_a_healthy_container_whose_hooks_run_is_not_ready_yet() -> None:
@@ -58,7 +59,7 @@ def test_a_healthy_container_whose_hooks_run_is_not_ready_yet() -> None:
     world.health("t1", Health.HEALTHY)
     assert world.state("t1") is TaskState.STARTING
     assert world.told["t1"].health is Health.STARTING
-    world.obey(world.done(ev.RunHooks)[0])
+    world.obey(world.done(do.RunHooks)[0])
     assert world.state("t1") is TaskState.RUNNING
     assert world.told["t1"].health is Health.HEALTHY
 
@@ -67,7 +68,7 @@ def test_a_hook_that_fails_fails_its_task_once_the_container_is_stopped() -> Non
     world = starting()
     fail_hooks(world, ev.FaultKind.REFUSED, "post_start hook `migrate` failed with exit code 3: no table")
     assert world.state("t1") is TaskState.STOPPING
-    world.obey(world.done(ev.StopContainer)[0])
+    world.obey(world.done(do.StopContainer)[0])
     assert world.state("t1") is TaskState.FAILED
     assert world.told["t1"].message == "post_start hook `migrate` failed with exit code 3: no table"
 
@@ -77,8 +78,8 @@ def test_hooks_that_the_engine_did_not_answer_for_run_again() -> None:
     fail_hooks(world, ev.FaultKind.UNANSWERED)
     assert world.state("t1") is TaskState.STARTING
     world.wait(1_000)
-    assert len(world.done(ev.RunHooks)) == 2
-    assert world.done(ev.StopContainer) == []
+    assert len(world.done(do.RunHooks)) == 2
+    assert world.done(do.StopContainer) == []
 
 
 def test_a_process_that_ends_while_its_hooks_run_has_ended_by_itself() -> None:
@@ -92,14 +93,14 @@ def test_a_process_that_ends_while_its_hooks_run_has_ended_by_itself() -> None:
 def test_a_stop_does_not_wait_for_hooks_and_their_late_end_means_nothing() -> None:
     world = starting()
     world.run(spec=HOOKED)
-    (stop,) = world.done(ev.StopContainer)
+    (stop,) = world.done(do.StopContainer)
     fail_hooks(world, ev.FaultKind.REFUSED)
     world.obey(stop)
-    world.obey(world.done(ev.RemoveContainer)[0])
-    world.obey(world.done(ev.RunHooks)[0])
+    world.obey(world.done(do.RemoveContainer)[0])
+    world.obey(world.done(do.RunHooks)[0])
     world.wait(100)
     assert world.gone == {"t1"}
-    assert len(world.done(ev.StopContainer)) == 1
+    assert len(world.done(do.StopContainer)) == 1
 
 
 def test_nothing_is_started_in_place_before_the_hooks_of_the_last_run_have_ended() -> None:
@@ -107,10 +108,10 @@ def test_nothing_is_started_in_place_before_the_hooks_of_the_last_run_have_ended
     world.cut()
     world.die("t1", 1)
     world.wait(60_000)
-    assert len(world.done(ev.StartContainer)) == 1
+    assert len(world.done(do.StartContainer)) == 1
     fail_hooks(world, ev.FaultKind.REFUSED)
     world.wait(60_000)
-    assert len(world.done(ev.StartContainer)) == 2
+    assert len(world.done(do.StartContainer)) == 2
 
 
 def test_a_start_in_place_runs_the_hooks_again() -> None:
@@ -121,7 +122,7 @@ def test_a_start_in_place_runs_the_hooks_again() -> None:
     world.die("t1", 1)
     world.wait(60_000)
     assert world.alive() == {"t1"}
-    assert len(world.done(ev.RunHooks)) == 2
+    assert len(world.done(do.RunHooks)) == 2
 
 
 # --- a restart of the agent -----------------------------------------------------------------------------
@@ -131,14 +132,14 @@ def test_a_restarted_agent_does_not_run_hooks_that_are_done() -> None:
     world = ready()
     world.run("t1", spec=HOOKED)
     later = restarted(world)
-    assert later.done(ev.RunHooks) == []
+    assert later.done(do.RunHooks) == []
     later.connect()
     assert later.told["t1"].state is TaskState.RUNNING
 
 
 def test_a_restarted_agent_runs_hooks_of_which_it_does_not_know_that_they_are_done() -> None:
     later = restarted(starting())
-    assert len(later.done(ev.RunHooks)) == 1
+    assert len(later.done(do.RunHooks)) == 1
     later.connect()
     assert later.state("t1") is TaskState.RUNNING
 
@@ -146,7 +147,7 @@ def test_a_restarted_agent_runs_hooks_of_which_it_does_not_know_that_they_are_do
 def test_that_hooks_are_done_is_kept_before_it_is_told() -> None:
     world = starting()
     before = len(world.changes)
-    world.obey(world.done(ev.RunHooks)[0])
+    world.obey(world.done(do.RunHooks)[0])
     assert world.changes[before:] == [ev.KeepHooked(hooked={"t1": 1_000})]
 
 
@@ -157,7 +158,7 @@ def test_a_stop_of_ours_runs_the_pre_stop_hooks() -> None:
     world = ready()
     world.run("t1", spec=HOOKED)
     world.run(spec=HOOKED)
-    assert [command.pre_stop for command in world.done(ev.StopContainer)] == [(GOODBYE,)]
+    assert [command.pre_stop for command in world.done(do.StopContainer)] == [(GOODBYE,)]
 
 
 def test_a_process_that_ends_by_itself_has_no_pre_stop() -> None:
@@ -165,13 +166,13 @@ def test_a_process_that_ends_by_itself_has_no_pre_stop() -> None:
     world.run("t1", spec=HOOKED)
     world.die("t1", 1)
     assert world.state("t1") is TaskState.FAILED
-    assert world.done(ev.StopContainer) == []
+    assert world.done(do.StopContainer) == []
 
 
 def test_what_a_pre_stop_hook_had_to_say_stays_with_the_task() -> None:
     world = ready(auto=False)
     world.run("t1", spec=HOOKED)
-    for kind in (ev.CreateContainer, ev.StartContainer, ev.RunHooks):
+    for kind in (do.CreateContainer, do.StartContainer, do.RunHooks):
         world.obey(world.done(kind)[-1])
     world.assign(assignment("t1", Desired.STOP), spec=HOOKED)
     world.engine["t1"] = container("t1", ev.Phase.EXITED, exit_code=0)

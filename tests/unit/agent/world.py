@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from agent import commands as do
 from agent import events as ev
 from agent.core import AgentCore
 from bayplan.lifecycle import TaskState, may_follow
@@ -51,7 +52,7 @@ class World:
         self.auto = auto
         self.link_takes = True
         self.mono_ms = 1_000
-        self.commands: list[ev.Command] = []
+        self.commands: list[do.Command] = []
         self.changes: list[ev.Change] = []
         self.told: dict[str, TaskStatus] = {}
         self.gone: set[str] = set()
@@ -89,12 +90,12 @@ class World:
         self.changes += step.changes
         for command in step.commands:
             self.commands.append(command)
-            if isinstance(command, ev.Say):
+            if isinstance(command, do.Say):
                 self._listen(command)
             elif self.auto:
                 self.obey(command)
 
-    def _listen(self, say: ev.Say) -> None:
+    def _listen(self, say: do.Say) -> None:
         message = say.message
         if isinstance(message, Hello):
             self.told = {status.task_id: status for status in message.tasks}
@@ -113,37 +114,37 @@ class World:
 
     # --- the engine ---------------------------------------------------------------------------------
 
-    def obey(self, command: ev.Command) -> None:
+    def obey(self, command: do.Command) -> None:
         """Do at once what a real engine does after a while."""
         match command:
-            case ev.CreateContainer(task_id=task_id, spec=spec):
+            case do.CreateContainer(task_id=task_id, spec=spec):
                 networks = tuple(attachment.network for attachment in spec.networks)
                 made = container(task_id, ev.Phase.CREATED, networks=networks)
                 self.engine[task_id] = made
                 self.post(ev.ContainerCreated(container=made))
-            case ev.StartContainer(task_id=task_id):
+            case do.StartContainer(task_id=task_id):
                 checked = self.core.state.tasks[task_id].spec is CHECKED
                 health = Health.STARTING if checked else Health.NONE
                 made = replace(self.engine[task_id], phase=ev.Phase.RUNNING, health=health, exit_code=None)
                 self.engine[task_id] = made = replace(made, changed_ms=self.mono_ms)
                 self.post(ev.ContainerStarted(container=made))
-            case ev.StopContainer(task_id=task_id):
+            case do.StopContainer(task_id=task_id):
                 self.die(task_id, 0)
                 self.post(ev.ContainerStopped(container=self.engine[task_id]))
-            case ev.RemoveContainer(task_id=task_id):
+            case do.RemoveContainer(task_id=task_id):
                 del self.engine[task_id]
                 self.post(ev.ContainerRemoved(task_id=task_id))
-            case ev.RunHooks(task_id=task_id, started_ms=started_ms):
+            case do.RunHooks(task_id=task_id, started_ms=started_ms):
                 self.post(ev.HooksDone(task_id=task_id, started_ms=started_ms))
-            case ev.WriteFile(file=file):
+            case do.WriteFile(file=file):
                 self.disk.add(file)
                 self.post(ev.FileWritten(file=file))
-            case ev.RemoveFile(file=file):
+            case do.RemoveFile(file=file):
                 self.disk.discard(file)
                 self.post(ev.FileRemoved(file=file))
-            case ev.PullImage(image=image):
+            case do.PullImage(image=image):
                 self.post(ev.ImagePulled(image=image))
-            case ev.RemoveNetwork(network=network):
+            case do.RemoveNetwork(network=network):
                 self.post(ev.NetworkRemoved(network=network))
 
     def fail(self, task_id: str, kind: ev.FaultKind, reason: str = "no") -> None:

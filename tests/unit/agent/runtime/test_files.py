@@ -13,14 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.events import (
-    FileNotWritten,
-    FileRemoved,
-    FileWritten,
-    RemoveFile,
-    StoredFile,
-    WriteFile,
-)
+from agent.commands import RemoveFile, WriteFile
+from agent.events import FileNotWritten, FileRemoved, FileWritten, StoredFile
 from agent.runtime.files import FileHands, FileStore, file_system
 from bayplan.model import FileKind, FileMount
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from agent.events import PushLogs, StopLogs
+from agent.commands import PushLogs, StopLogs
 from agent.runtime.logs import LINE_BYTES_MAX, Batch, LineSplitter, LogPushes
 from agent.runtime.views import time_ns
 from bayplan.model import LogStream
