@@ -115,7 +115,7 @@ SERVICE: Keys = {
     ),
     "labels": yes(labels, "labels of the container"),
     "label_file": yes(read.paths, "read when the file is loaded, within the project folder"),
-    "annotations": yes(labels),
+    "annotations": yes(labels, "by engines from 24.0 on; older ones are given none"),
     "container_name": mapped(via(parse_alias), "to an alias in its networks", "becomes a network alias"),
     "hostname": yes(read.templated),
     "domainname": yes(text),

@@ -143,6 +143,8 @@ def _ship(
     mounts = [_config(files, item, what, placed.place) for item in items]
     kind = "as a config" if len(items) == 1 else f"as {len(items)} configs"
     files.report.warn(placed.place, f"services.{service} ships {source} {kind}; read-only in the container")
+    if placed.value.propagation:
+        files.report.warn(placed.place, f"services.{service}: what travels has no propagation of mounts")
     return mounts
 
 

@@ -178,3 +178,9 @@ def test_a_shipped_file_and_a_config_cannot_have_one_target() -> None:
     configs: {a: {content: y}}
     """
     assert refusal(text, {"x": "1"})[0] == "error: compose.yml:4: services.web mounts '/x' twice"
+
+
+def test_propagation_of_a_bind_that_travels_is_told_to_have_no_effect() -> None:
+    volume = "{type: bind, source: ./a, target: /a, bind: {propagation: rshared}}"
+    warnings = loaded(wrapped(f"volumes: [{volume}]"), {"a": ""}).warnings
+    assert any("no propagation" in warning for warning in warnings)
