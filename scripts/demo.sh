@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 
 RUN=/run/bayplan-demo      # sockets, process ids, logs
 DATA=/var/lib/bayplan-demo # the daemons' data
+SECRETS=/dev/shm/bayplan-demo # the agent's secrets: in memory, which /run is not in every container
 NODE=demo-node
 STACK=hello
 CONTROL=127.0.0.1:7443 BOOTSTRAP=127.0.0.1:7444 HTTP=127.0.0.1:7480
@@ -86,7 +87,7 @@ up() {
     local socket=${DOCKER_HOST#unix://}
     bayplan-agent join --token "$(bayplan join-token -q)" --name "$NODE" --advertise-addr 127.0.0.1 \
         --docker-socket "$socket" --data-dir "$DATA/agent" "$BOOTSTRAP"
-    start agent bayplan-agent run --data-dir "$DATA/agent" --docker-socket "$socket"
+    start agent bayplan-agent run --data-dir "$DATA/agent" --run-dir "$SECRETS" --docker-socket "$socket"
     wait_for agent "the node does not get ready" node_is_ready
 
     step "stack $STACK"
@@ -139,7 +140,7 @@ end() {
         docker ps --all --quiet "${filter[@]}" | xargs -r docker rm --force --volumes >/dev/null
         docker network ls --quiet "${filter[@]}" | xargs -r docker network rm >/dev/null
     fi
-    rm -rf "$DATA/controller" "$DATA/agent" "$RUN"/*.log "$RUN"/*.pid "$RUN"/*.sock
+    rm -rf "$DATA/controller" "$DATA/agent" "$SECRETS" "$RUN"/*.log "$RUN"/*.pid "$RUN"/*.sock
 }
 
 down() {
@@ -149,7 +150,7 @@ down() {
     end
     docker image rm bayplan/demo:1 >/dev/null 2>&1 || true
     scripts/engine.sh stop
-    rm -rf "$RUN" "$DATA"
+    rm -rf "$RUN" "$DATA" "$SECRETS"
     echo "the demo is gone" >&2
 }
 
