@@ -75,14 +75,15 @@ def advance(
     `rows` are all of the service's tasks, oldest first within a slot; `slots` those that shall be filled.
     A change of the version in the answer is a rollback, to be asked about again.
     """
-    if service.rollout is None and service.settled == service.version:
+    rests = service.rollout is None or service.rollout.state is RolloutState.ROLLED_BACK
+    if rests and service.settled == service.version:
         return Progress(service)
     newest = newest_wanted(rows, slots)
     if spec.mode in JOB_MODES:
         return Progress(_settled(service))
     service = _begun(service, rows, newest, slots)
     if service.rollout is not None:
-        if service.rollout.state in HALTED | {RolloutState.ROLLED_BACK}:
+        if service.rollout.state in HALTED:
             return Progress(service)
         service = _counted(service, spec, rows, slots, now_ms)
         service = _acted(service, spec, rows, len(slots))

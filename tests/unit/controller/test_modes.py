@@ -154,4 +154,5 @@ def test_a_rollback_to_a_job_that_was_done_does_not_do_it_again() -> None:
     world.deploy(everywhere("app:2", mode=ServiceMode.REPLICATED, update=back))
     world.pass_time(10_000)
     assert (world.view().version, world.view().completed) == (1, 1)
+    assert world.view().rollout == "rolled back to version 1: 1 of 1 failed: exit code 1"
     assert len([task for task in world.tasks() if task.version == 1]) == 1
