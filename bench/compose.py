@@ -20,59 +20,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import yaml
 from rich.console import Console
 from rich.table import Table
 
-from bayplan.compose.images import Build
-from bayplan.compose.nodes import Source
-from bayplan.compose.pipeline import load
-from bayplan.compose.project import FileStat, PathKind, ProjectFiles
-from bayplan.compose.rim import Disk
-from bayplan.errors import Problem, ProblemError
-from bayplan.model import StackSpec
+from bayplan.errors import Problem
 from bench.common import progress
+from bench.compose_load import Circumstances, Outcome, Yaml, best, outcome
 
-#: Values for variables without a default, by what their names say; the first match counts.
-SUPPLIED = (
-    (r"PORT", "18080"), (r"REPLICAS|COUNT|WORKERS|SCALE", "1"), (r"MEM|SIZE", "512m"), (r"CPU", "1"),
-    (r"TIMEOUT|INTERVAL|PERIOD", "10s"), (r"UID|GID|PUID|PGID", "1000"), (r"VERSION|TAG|RELEASE", "1"),
-    (r"IMAGE", "example/image:1"), (r"DIR|PATH|ROOT|FOLDER|LOCATION|DATA|VOLUME", "./data"),
-    (r"MAIL", "someone@example.org"), (r"URL", "http://example.org"), (r"IP$|^IP_|SUBNET", "10.0.0.1"),
-    (r"HOST|DOMAIN|ADDR|SERVER", "example.org"), (r"^HOME$", "/root"),
-)  # fmt: skip
 #: Longest wait for `docker stack config`, in seconds.
 DOCKER_S = 20.0
 #: Files that are looked at; a larger folder is cut, and said to be.
 FILES_MAX = 5_000
 
-_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)(?![A-Za-z0-9_]*:?[-+])")
 Path_ = tuple[str | int, ...]
 
 
-class Supplying(Disk):
-    """The disk, with an empty file wherever one is read that the folder lacks."""
-
-    def kind(self, path: Path) -> PathKind:
-        found = super().kind(path)
-        return PathKind.FILE if found is PathKind.MISSING else found
-
-    def read(self, path: Path, bytes_max: int) -> bytes:
-        return super().read(path, bytes_max) if path.exists() else b""
-
-    def stat(self, path: Path) -> FileStat:
-        return super().stat(path) if path.exists() else FileStat(0, executable=False)
-
-
 class Result(NamedTuple):
-    """What became of a file. `silent` are keys that were dropped without a word; `lacking`: it names files
-    that are not there, and was taken with empty ones.
-    """
+    """What became of a file. `silent` are keys that were dropped without a word."""
 
     path: Path
     problems: tuple[Problem, ...]
-    lacking: bool
+    given: Circumstances
     warnings: int
     silent: tuple[str, ...]
     docker: str
@@ -89,92 +58,45 @@ def compose_files(folder: Path) -> list[Path]:
     return [path for path in sorted(found) if re.search(rb"^services:", path.read_bytes(), re.MULTILINE)]
 
 
-def supplied(text: str) -> dict[str, str]:
-    """A value for each variable that the text uses without a default of its own."""
-    return {
-        name: next((value for pattern, value in SUPPLIED if re.search(pattern, name)), "value")
-        for name in _VARIABLE.findall(text)
-    }
-
-
-class Outcome(NamedTuple):
-    """A load: a stack and warnings without their places, or problems."""
-
-    stack: StackSpec | None
-    builds: tuple[Build, ...]
-    warnings: frozenset[str]
-    problems: tuple[Problem, ...]
-
-
-def outcome(text: bytes, path: Path, project: ProjectFiles | None = None) -> Outcome:
-    """Loads a text as if it stood at `path`; images that would be built count as named."""
-    variables = {"HOME": "/root", **supplied(text.decode(errors="replace"))}
-    folder = path.parent.absolute()
-    files = [*_bases(text, path), Source(str(path), text)]
-    try:
-        loaded = load(
-            "bench", files, variables, folder,
-            project=project or Disk(folder), build=True, profiles=("*",),
-        )  # fmt: skip
-    except ProblemError as error:
-        return Outcome(None, (), frozenset(), error.problems)
-    warnings = frozenset(re.sub(r"^\S+:\d+: ", "", warning) for warning in loaded.warnings)
-    return Outcome(_placeless(loaded.stack), loaded.builds, warnings, ())
-
-
-def _bases(text: bytes, path: Path) -> list[Source]:
-    """What a file that only changes others is merged onto: `compose.yml` of `compose.dev.yml`."""
-    if re.search(rb"^\s+(image|build|extends):|[{,] *(image|build|extends):|^include:", text, re.MULTILINE):
-        return []
-    base = path.with_name(f"{path.name.split('.')[0]}{path.suffix}")
-    return [Source(str(base), base.read_bytes())] if base != path and base.is_file() else []
-
-
-def _placeless(stack: StackSpec) -> StackSpec:
-    replace = msgspec.structs.replace
-    services = tuple(replace(service, places={}) for service in stack.services)
-    return replace(stack, services=services, files=tuple(replace(file, place="") for file in stack.files))
-
-
-def silent_keys(text: bytes, path: Path) -> Iterator[str]:
+def silent_keys(text: bytes, given: Circumstances) -> Iterator[str]:
     """Keys whose value makes no difference: neither its removal nor any other value that is accepted.
 
     A value that is the default anyway is told from a dropped one by the other values.
     """
-    tree = yaml.safe_load(text)
-    whole = outcome(_dump(tree), path)
-    for keys, value in _leaves(tree):
+    tree = yaml.load(text, Yaml)
+    whole = outcome(_dump(tree), given)
+    for keys in _leaves(tree):
         # Not the user's own keys; not the version, which means nothing; and every profile is enabled here.
         if keys == ("version",) or keys[-1] == "profiles" or any(str(key).startswith("x-") for key in keys):
             continue
-        if outcome(_dump(_without(tree, keys)), path) != whole:
+        if outcome(_dump(_without(tree, keys)), given) != whole:
             continue
-        others = (_with(tree, keys, other) for other in _others(value))
-        if not any(_differs(outcome(_dump(each), path), whole) for each in others):
+        others = (_with(tree, keys, other) for other in _others())
+        if not any(_differs(outcome(_dump(each), given), whole) for each in others):
             yield ".".join(map(str, keys))
 
 
 def _differs(other: Outcome, whole: Outcome) -> bool:
-    return other.stack is not None and other != whole
+    return bool(other.stacks) and other != whole
 
 
-def _others(value: Any) -> tuple[Any, ...]:
+def _others() -> tuple[Any, ...]:
     """Values of which one should be accepted and mean something else."""
     words = (
         "another", "no", "on-failure", "host", "global", "replicated-job", "dnsrr", "start-first", "rollback",
         "none", "local", "service_healthy", "udp", "tcp", "7s", "64m", "/another", "node.role", "0.25",
-        "rprivate", "always",
+        "rprivate", "always", "true", "false",
     )  # fmt: skip
-    return (not value if isinstance(value, bool) else True, False, 7, 8080, *words, ["another"], {"A": "b"})
+    return (7, 8080, *words, ["another"], {"A": "b"})
 
 
-def _leaves(node: Any, above: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
-    """Every key that has no keys below it, with its value."""
+def _leaves(node: Any, above: Path_ = ()) -> Iterator[Path_]:
+    """Every key that has no keys below it."""
     for key, value in node.items() if isinstance(node, dict) else ():
         if isinstance(value, dict) and value:
             yield from _leaves(value, (*above, key))
         else:
-            yield (*above, key), value
+            yield (*above, key)
 
 
 def _without(tree: Any, keys: Path_) -> Any:
@@ -206,13 +128,13 @@ def _dump(tree: Any) -> bytes:
     return yaml.dump(tree, Dumper=_Dumper, sort_keys=False).encode()
 
 
-def docker_says(path: Path) -> str:
+def docker_says(given: Circumstances) -> str:
     """`yes`, or the first line of the reason, or `-` where there is no docker CLI that can tell."""
     if shutil.which("docker") is None:
         return "-"
-    environment = {"PATH": os.environ["PATH"], "HOME": "/root", **supplied(path.read_text(errors="replace"))}
+    environment = {"PATH": os.environ["PATH"], **given.variables}
     done = subprocess.run(
-        ["docker", "stack", "config", "-c", str(path)],
+        ["docker", "stack", "config", "-c", str(given.path)],
         capture_output=True, text=True, env=environment, timeout=DOCKER_S, check=False,
     )  # fmt: skip
     if "unknown command" in done.stderr or "is not a docker command" in done.stderr:
@@ -222,14 +144,23 @@ def docker_says(path: Path) -> str:
 
 def examine(path: Path, keys: bool) -> Result:
     text = path.read_bytes()
+    given, found = best(text, path)
     began = time.process_time()
-    found = outcome(text, path)
+    outcome(text, given)
     ms = (time.process_time() - began) * 1000
-    lacking = bool(found.problems) and all("does not exist" in each.summary for each in found.problems)
-    if lacking:
-        found = outcome(text, path, Supplying(path.parent.absolute()))
-    silent = tuple(silent_keys(text, path)) if keys and found.stack is not None and not lacking else ()
-    return Result(path, found.problems, lacking, len(found.warnings), silent, docker_says(path), ms)
+    silent = tuple(silent_keys(text, given)) if keys and found.stacks and not given.lacking else ()
+    return Result(path, found.problems, given, len(found.warnings), silent, docker_says(given), ms)
+
+
+def _accepted(given: Circumstances) -> str:
+    """How a file was taken that has no errors."""
+    how = [
+        *(["with empty files for those it lacks"] if given.lacking else []),
+        *([f"over {given.base.name}"] if given.base else []),
+        *(["profile by profile"] if len(given.profiles) > 1 else []),
+        *([f"but not with the profile {', '.join(given.refused)}"] if given.refused else []),
+    ]
+    return ", ".join(["yes", *how])
 
 
 def report(results: list[Result], folder: Path) -> dict[str, Any]:
@@ -238,8 +169,7 @@ def report(results: list[Result], folder: Path) -> dict[str, Any]:
         "file", "bayplan", "warnings", "dropped", "docker stack config", "ms", title="bench.compose"
     )
     for each in results:
-        yes = "yes, with empty files for those it lacks" if each.lacking else "yes"
-        ours = yes if each.accepted else each.problems[0].summary
+        ours = _accepted(each.given) if each.accepted else each.problems[0].summary
         dropped = ", ".join(each.silent) or "-"
         name = str(each.path.relative_to(folder))
         table.add_row(name, ours, str(each.warnings), dropped, each.docker, f"{each.ms:.1f}")
