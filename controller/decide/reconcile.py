@@ -238,8 +238,10 @@ class _Slot(NamedTuple):
         return Decision(drop=(heir.task.id,)) | self._keep_or_replace(elders[-1])
 
     def _tidy(self) -> Decision:
-        """Old history goes: beyond HISTORY_PER_SLOT, and whatever was on a node that is down."""
-        past = [row for row in self.rows if not row.task.wanted]
+        """Old history goes: beyond HISTORY_PER_SLOT, and whatever was on a node that is down; but not what
+        tells that the work of this version is done."""
+        done = [row for row in self.rows if row.task.completed and row.task.version == self.version]
+        past = [row for row in self.rows if not row.task.wanted and row not in done]
         drop = tuple(row.task.id for row in past if row.node_down or not row.task.node_id)
         kept = [row for row in past if row.ended and not row.task.removing and row.task.id not in drop]
         surplus = kept[: max(0, len(kept) - HISTORY_PER_SLOT)]
