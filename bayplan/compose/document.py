@@ -54,9 +54,9 @@ line, and the way out; several errors are reported together.
   `node.platform.arch` with `==` or `!=`.
 - **Placeholders** of Swarm, in environment values, `hostname` and names of volumes, are filled in on the
   node: {_listed(placeholders.KNOWN)}.
-- **Networks and volumes** are made on a node where they are missing. A named volume is never removed with its
-  stack, and keeps the options it was made with; a network whose definition changed is made anew on a node once
-  nobody there is on it.
+- **Networks and volumes** are made on a node where they are missing. A named volume is never removed with
+  its stack, and keeps the options it was made with; a network whose definition changed is made anew on a node
+  once nobody there is on it.
 - **Older engines**: what a node's engine cannot do is refused there with the version that could, but for
   `annotations` and `healthcheck.start_interval`.
 - **Order**: `depends_on`, `links` and `volumes_from` say what comes first; a circle is an error.

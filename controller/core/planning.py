@@ -13,7 +13,7 @@ from controller.core import history, trial
 from controller.core.proposals import Proposal
 from controller.core.trial import TrialTask
 from controller.core.turn import Turn
-from controller.decide import deploy, order
+from controller.decide import deploy
 from controller.decide.reservations import reserve
 from controller.state import State
 
@@ -25,8 +25,7 @@ FIELDS_SHOWN_MAX = 100
 
 def plan(turn: Turn, proposal: Proposal, tasks: tuple[TrialTask, ...], faults: tuple[Problem, ...]) -> Plan:
     """The plan. `faults` are what nodes said against it."""
-    specs = [change.spec for change in proposal.changes if change.spec is not None]
-    waves = order.waves(specs)
+    waves = trial.waves(proposal.changes)
     by_service: dict[str, list[TrialTask]] = {}
     for task in tasks:
         by_service.setdefault(task.service, []).append(task)
@@ -51,7 +50,7 @@ def _service(
         change=change.shown(),
         fields=_fields(turn.state, change, spec),
         tasks=_tasks(turn.state, tasks),
-        wave=waves[spec.name],
+        wave=waves.get(spec.name, 1),
         rolls=_rolls(spec) if change.action is ServiceAction.UPDATE else "",
         reservation=_reservation(turn, spec),
         image_before=change.image_before,

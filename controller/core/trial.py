@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from bayplan.errors import Problem, ProblemKind
@@ -45,7 +46,7 @@ def place(turn: Turn, changes: tuple[deploy.Change, ...]) -> tuple[TrialTask, ..
     needs: list[tuple[str, schedule.Need]] = []
     # What is on its way out already will have made room: the new tasks wait for it, as pending ones.
     leaving = {task.id for task in turn.state.tasks.values() if not task.wanted}
-    waves = order.waves([change.spec for change in changes if change.spec])
+    in_waves = waves(changes)
     for change in changes:
         slots = placing.slots(turn.state, change.spec) if change.spec else {}
         staying = _staying(turn, change, slots)
@@ -57,13 +58,19 @@ def place(turn: Turn, changes: tuple[deploy.Change, ...]) -> tuple[TrialTask, ..
         for slot, node_id in slots.items():
             if slot not in staying:
                 task_id = f"{change.name}.{slot}"
-                wave = waves[change.spec.name]
+                wave = in_waves.get(change.spec.name, 1)
                 need = placing.need(turn.settings, task_id, key, change.spec, slot, node_id, wave)
                 needs.append((change.name, need))
     plan = schedule.place(
         [need for _, need in needs], placing.candidates(turn.state, without=frozenset(leaving))
     )
     return tuple(_trial_task(plan, service, need) for service, need in needs)
+
+
+def waves(changes: Sequence[deploy.Change]) -> dict[str, int]:
+    """The order of the services that get new tasks, by short name: what stays as it is holds nothing up."""
+    moving = [each.spec for each in changes if each.spec and each.action not in _KEEPING]
+    return order.waves(moving)
 
 
 def _staying(turn: Turn, change: deploy.Change, slots: dict[int, str]) -> dict[int, Task]:

@@ -71,7 +71,12 @@ from bayplan.views import (
 )
 from bayplan.wire import to_pb
 
-NOW_MS = int(time.time() * 1_000)
+
+def now_ms() -> int:
+    """Asked each time: ages that are shown must not depend on how long the tests have run."""
+    return int(time.time() * 1_000)
+
+
 GIB = 1024**3
 
 
@@ -88,9 +93,9 @@ def task(name: str, state: TaskState = TaskState.RUNNING, node: str = "n1", **fi
     status_names = {field.name for field in msgspec.structs.fields(TaskStatus)}
     seen = {key: fields.pop(key) for key in list(fields) if key in status_names}
     id_ = fields.pop("id", f"t{slot}{owner}v{fields.get('version', 1)}xxxxxxxxxx")
-    status = TaskStatus(task_id=id_, state=state, **{"since_ms": NOW_MS - 180_000, **seen})
+    status = TaskStatus(task_id=id_, state=state, **{"since_ms": now_ms() - 180_000, **seen})
     view = {
-        "version": 1, "image": "demo:1", "desired": Desired.RUN, "created_ms": NOW_MS - 200_000,
+        "version": 1, "image": "demo:1", "desired": Desired.RUN, "created_ms": now_ms() - 200_000,
         "node": node, "node_address": "10.0.0.1", **fields,
     }  # fmt: skip
     return TaskView(id=id_, service=owner, slot=int(slot), status=status, **view)
@@ -120,7 +125,7 @@ KINDS = {container_pb2.FILE_KIND_CONFIG: FileKind.CONFIG, container_pb2.FILE_KIN
 def stored(kind: FileKind, name: str, content: bytes = b"content", **fields: Any) -> FileView:
     """A config or secret; the content is kept only where a client may see it."""
     given = {
-        "version": 1, "created_ms": NOW_MS - 7_200_000, "updated_ms": NOW_MS - 180_000,
+        "version": 1, "created_ms": now_ms() - 7_200_000, "updated_ms": now_ms() - 180_000,
         "digest": hashlib.sha256(f"{kind}{name}".encode()).hexdigest(), **fields,
     }  # fmt: skip
     shown = content if kind is FileKind.CONFIG else None
@@ -246,7 +251,7 @@ class Stacks(Door, stack_pb2_grpc.StackServiceServicer):
     def _revision(self, number: int) -> RevisionView:
         return RevisionView(
             revision=number,
-            time_ms=NOW_MS - 60_000 * (10 - number),
+            time_ms=now_ms() - 60_000 * (10 - number),
             cause="deploy",
             services=len(self.world.specs_of_stack[number].services),
             current=number == self.world.revision,
@@ -413,7 +418,7 @@ class Cluster(Door, cluster_pb2_grpc.ClusterServiceServicer):
     def CreateJoinToken(self, request: Any, context: Any) -> Any:
         self.world.asked.append(request)
         return cluster_pb2.CreateJoinTokenResponse(
-            token="BPL1-a-pin-id-secret-check", join_address="10.0.0.1:7444", expires_ms=NOW_MS + 3_600_000
+            token="BPL1-a-pin-id-secret-check", join_address="10.0.0.1:7444", expires_ms=now_ms() + 3_600_000
         )
 
 

@@ -186,6 +186,28 @@ def test_waves_come_from_the_dependencies(world: World) -> None:
     assert {each.change.service: each.wave for each in plan.services} == {"shop_web": 2, "shop_db": 1}
 
 
+def test_what_stays_as_it_is_makes_no_wave(world: World) -> None:
+    world.node("n1")
+
+    def shop(image: str) -> StackSpec:
+        after = {
+            name: (Dependency(service=before, required=True),)
+            for name, before in (("web", "api"), ("api", "db"))
+        }
+        return stack(
+            service("web", image=image, depends_on=after["web"]),
+            service("api", depends_on=after["api"]),
+            service("db", image=image),
+        )
+
+    world.deploy(shop("app:1"))
+    plan = world.plan(shop("app:2"))
+    assert {each.change.service: each.wave for each in plan.services if each.fields} == {
+        "shop_web": 1,
+        "shop_db": 1,
+    }
+
+
 def test_how_it_rolls_is_said_in_words(world: World) -> None:
     world.node("n1")
     policy = UpdatePolicy(parallelism=2, delay_ms=10_000, order=UpdateOrder.START_FIRST)
