@@ -90,7 +90,12 @@ async def run(settings: Settings) -> int:
     journal = Journal(settings.data_dir)
     remembered = await asyncio.to_thread(journal.load)
     member = loaded.membership
-    node = ev.NodeRef(node_id=member.node_id, cluster_id=member.cluster_id, name=member.name)
+    node = ev.NodeRef(
+        node_id=member.node_id,
+        cluster_id=member.cluster_id,
+        name=member.name,
+        architecture=os.uname().machine,
+    )
     boot_id = (await asyncio.to_thread(_BOOT_ID.read_text)).strip()
     core = AgentCore(identity=node, remembered=remembered, boot_id=boot_id, cores=os.cpu_count() or 1)
     _log.info("agent starts", node=member.name, version=__version__, tasks=len(remembered.assignments.tasks))

@@ -70,12 +70,13 @@ class Fault(Model, frozen=True, kw_only=True):
 class NodeRef(Model, frozen=True, kw_only=True):
     """Who this node is, by its certificate. Containers and networks are labelled with it.
 
-    `name` is what `{{.Node.Hostname}}` becomes.
+    `name` is what `{{.Node.Hostname}}` becomes; `architecture`, such as x86_64, is that of the platform.
     """
 
     node_id: str
     cluster_id: str
     name: str = ""
+    architecture: str = ""
 
 
 class StoredFile(Model, frozen=True, kw_only=True, order=True):

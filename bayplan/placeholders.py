@@ -13,6 +13,8 @@ PLACEHOLDER = re.compile(r"\{\{-?\s*([^{}]*?\.(?:Node|Service|Task)\b[^{}]*?)\s*
 KNOWN = (
     ".Node.Hostname",
     ".Node.ID",
+    ".Node.Platform.Architecture",
+    ".Node.Platform.OS",
     ".Service.ID",
     ".Service.Name",
     ".Task.ID",

@@ -28,6 +28,8 @@ def expand(spec: ContainerSpec, identity: NodeRef, assignment: Assignment) -> Co
     values = {
         ".Node.Hostname": identity.name,
         ".Node.ID": identity.node_id,
+        ".Node.Platform.Architecture": identity.architecture,
+        ".Node.Platform.OS": "linux",
         ".Service.ID": assignment.service,
         ".Service.Name": assignment.service,
         ".Task.ID": assignment.task_id,

@@ -15,6 +15,7 @@ from tests.unit.agent.decide.world import config
     [
         ("{{.Node.Hostname}}", "web-1"),
         ("{{ .Node.ID }}", "n1"),
+        ("{{.Node.Platform.OS}}/{{.Node.Platform.Architecture}}", "linux/x86_64"),
         ("{{.Service.Name}}/{{.Service.ID}}", "shop_web/shop_web"),
         ("s{{.Task.Slot}}", "s2"),
         ("{{.Task.Name}}", "shop_web.2.t1"),
@@ -35,6 +36,7 @@ def test_an_unknown_placeholder_is_refused_with_the_known_ones(written: str) -> 
         config(environment=(f"X={written}",))
     assert str(refused.value) == (
         f"unknown placeholder {written}: known are {{{{.Node.Hostname}}}}, {{{{.Node.ID}}}}, "
+        "{{.Node.Platform.Architecture}}, {{.Node.Platform.OS}}, "
         "{{.Service.ID}}, {{.Service.Name}}, {{.Task.ID}}, {{.Task.Name}}, {{.Task.Slot}}"
     )
 

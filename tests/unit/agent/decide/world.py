@@ -8,7 +8,7 @@ from agent.decide.container import create_config
 from agent.events import NodeRef
 from bayplan.model import Assignment, ContainerSpec, Desired
 
-NODE = NodeRef(node_id="n1", cluster_id="c1", name="web-1")
+NODE = NodeRef(node_id="n1", cluster_id="c1", name="web-1", architecture="x86_64")
 TASK = Assignment(
     task_id="t1", service="shop_web", stack="shop", slot=2, version=3, desired=Desired.RUN, spec_id="s"
 )
