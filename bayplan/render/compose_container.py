@@ -267,13 +267,17 @@ def _host(line: str) -> str:
     return f"{name}={address}" if ":" in address else line
 
 
+#: What a check without a test leaves to the image.
+_CHECK_OF_IMAGE = HealthCheck(test=(), interval_ms=0, timeout_ms=0, retries=0)
+
+
 def _health_check(spec: ContainerSpec) -> Entries | None:
     check = spec.health_check
     if spec.health_check_disabled:
         return {"disable": True}
     if check is None:
         return None
-    usual = HealthCheck(test=())
+    usual = HealthCheck(test=check.test) if check.test else _CHECK_OF_IMAGE
     entries = written(
         {
             "test": _test(check.test),
