@@ -17,6 +17,8 @@ ENV_FILES_MAX = 32
 
 Variables = dict[str, str | None]
 
+_HINTS = {"env_file": "make that file, or write it as `- {path: PATH, required: false}`"}
+
 
 def environment(project: Project, service: typed.Service) -> tuple[str, ...]:
     """NAME=value sorted by name, or NAME alone for a variable that nothing gives a value."""
@@ -55,7 +57,10 @@ def read_source(project: Project, key: str, file: Placed[str]) -> Source:
         return Source(file.value, project.files.read(path, ENV_FILE_BYTES_MAX))
     except OSError as error:
         reason = error.strerror or str(error)
-        raise invalid(file.place, f"{key} {shown(file.value)} cannot be read: {reason} ({path})") from error
+        problem = f"{key} {shown(file.value)} cannot be read: {reason}"
+        raise invalid(
+            file.place, problem, f"it was looked for at {path}", hint=_HINTS.get(key, "make that file")
+        ) from error
 
 
 def _env_file(project: Project, file: Placed[typed.EnvFile], earlier: Variables) -> Variables:

@@ -57,7 +57,8 @@ class Field(NamedTuple):
     def items(self) -> Iterator[Field]:
         """The items of a list."""
         if not isinstance(self.node, List):
-            raise self.refuse(f"shall be a list, not {describe(self.node)}")
+            hint = "begin each value with a dash: `- VALUE`" if isinstance(self.node, Scalar) else ""
+            raise self.refuse(f"shall be a list, not {describe(self.node)}", hint=hint)
         for index, item in enumerate(self.node.items):
             yield Field(item, f"{self.path}[{index}]", item.place, self.report)
 
@@ -303,6 +304,9 @@ def pairs(field: Field) -> dict[str, str | None]:
     if isinstance(field.node, List):
         for item in field.items():
             with field.report.collect():
+                if isinstance(item.node, Map):
+                    hint = "write `- NAME=value`, or `NAME: value` without the dash"
+                    raise item.refuse("shall be a single value, not a mapping", hint=hint)
                 name, equals, value = loose_text(item).partition("=")
                 values[_name(item, name)] = value if equals else None
         return values

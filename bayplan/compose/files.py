@@ -164,7 +164,8 @@ class StackFiles:
         kind = self.folder.files.kind(found)
         if kind is not PathKind.FILE:
             problem = "does not exist" if kind is PathKind.MISSING else "is not a regular file"
-            raise invalid(place, f"{what} {problem}", f"it was looked for at {found}")
+            hint = "make that file; its path starts in the project folder"
+            raise invalid(place, f"{what} {problem}", f"it was looked for at {found}", hint=hint)
         return self.folder.read(found, what, place)
 
 

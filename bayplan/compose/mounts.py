@@ -53,6 +53,9 @@ _NO_EFFECT = {
     "U": "only meant for Podman: chown the path on the nodes",
 }
 _PROPAGATIONS = ("private", "rprivate", "rshared", "rslave", "shared", "slave")
+_TMPFS_OPTION = re.compile(
+    "exec|suid|dev|uid|gid|nr_inodes|nr_blocks|mpol|a?sync|dirsync|(no)?(mand|(dir|rel|strict)?atime)"
+)
 _OPTIONS = ("ro", "rw", "nocopy", *_NO_EFFECT, *_PROPAGATIONS)
 
 
@@ -263,7 +266,7 @@ def _tmpfs_mount(field: Field) -> Mount:
                     mount = msgspec.structs.replace(mount, read_only=name == "ro")
                 case "noexec" | "nosuid" | "nodev":
                     pass  # so it is mounted in any case
-                case "exec" | "suid" | "dev" | "uid" | "gid" | "nr_inodes":
+                case _ if _TMPFS_OPTION.fullmatch(name):
                     field.warn(f"has the option {option}, which is not set")
                 case _:
                     raise FormError(f"the option {shown(option)} is not known")

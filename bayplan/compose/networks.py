@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from bayplan.compose import typed
 from bayplan.compose.fields import Placed
-from bayplan.compose.report import invalid, shown
+from bayplan.compose.report import Report, invalid, shown
 from bayplan.compose.scope import Project
 from bayplan.model import NetworkAttachment, NetworkSpec, ServiceSpec
 from bayplan.nearest import did_you_mean
@@ -139,14 +139,16 @@ def with_links(
         for link in written[name].value.links:
             with project.report.collect():
                 other, alias = link.value.service, link.value.alias
-                for network in _shared_networks(name, link, services):
+                for network in _shared_networks(project.report, name, link, services):
                     if alias and alias != other:
                         _check_giver(givers, network, link, services)
                         given.setdefault(other, {}).setdefault(network, []).append(alias)
     return {name: _known_as(spec, given.get(name, {})) for name, spec in services.items()}
 
 
-def _shared_networks(name: str, link: Placed[typed.Link], services: Mapping[str, ServiceSpec]) -> set[str]:
+def _shared_networks(
+    report: Report, name: str, link: Placed[typed.Link], services: Mapping[str, ServiceSpec]
+) -> set[str]:
     other = link.value.service
     if other not in services:
         hint = did_you_mean(other, services, "add that service, or remove the link")
@@ -156,9 +158,8 @@ def _shared_networks(name: str, link: Placed[typed.Link], services: Mapping[str,
         {each.network for each in services[service].container.networks} for service in (name, other)
     )
     if not ours & theirs:
-        hint = "put both in one network"
-        problem = f"services.{name} links to {shown(other)}, and they have no network in common"
-        raise invalid(link.place, problem, hint=hint)
+        problem = f"services.{name} links to {shown(other)} without effect: they have no network in common"
+        report.warn(link.place, problem)
     return ours & theirs
 
 

@@ -24,7 +24,7 @@ DEPTH_MAX = 64
 ALIASES_MAX = 1_000
 
 _TAG = "tag:yaml.org,2002:"
-_SCALAR_TAGS = frozenset(_TAG + name for name in ("null", "bool", "int", "float"))
+_SCALAR_TAGS = frozenset(_TAG + name for name in ("null", "bool", "int", "float", "merge"))
 _QUOTING_TAGS = frozenset({"!", _TAG + "str"})
 _RESET, _OVERRIDE = "!reset", "!override"
 _TAGS = _SCALAR_TAGS | _QUOTING_TAGS | {_TAG + "map", _TAG + "seq", _RESET, _OVERRIDE}
@@ -116,6 +116,7 @@ class _Builder:
         self._path = path
         self._report = report
         self._budget = budget
+        self._document_line = 1
         self._open: list[_Frame] = []
         self._anchors: dict[str, _Anchored] = {}
         self._aliases = 0
@@ -132,8 +133,8 @@ class _Builder:
                 self._end()
             case yaml.AliasEvent():
                 self._alias(event.anchor or "", line)
-            case yaml.DocumentStartEvent() if self.root is not None:
-                raise self._refuse(line, "a second document begins here", "remove the `---` before it")
+            case yaml.DocumentStartEvent():
+                self._document_line = line
 
     def _scalar(self, event: yaml.ScalarEvent, line: int) -> None:
         self._check_tag(event.tag, line)
@@ -188,12 +189,20 @@ class _Builder:
 
     def _add(self, node: Node, height: int) -> None:
         if not self._open:
-            self.root = node
+            self._add_document(node)
             return
         frame = self._open[-1]
         frame.children.append(node)
         if frame.height <= height:
             frame.height = height + 1
+
+    def _add_document(self, root: Node) -> None:
+        """Takes the tree of a document; one that holds nothing, after a `---` at the end, is none."""
+        if self.root is None or is_null(self.root):
+            self.root = root
+        elif not is_null(root):
+            hint = "remove the `---` before it, or give it as a file of its own with a second -c"
+            raise self._refuse(self._document_line, "a second document begins here", hint)
 
     def _entries(self, children: list[Node]) -> dict[str, Entry]:
         entries: dict[str, Entry] = {}

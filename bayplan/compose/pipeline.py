@@ -28,6 +28,7 @@ from bayplan.errors import ProblemError
 from bayplan.model import FileKind, Model, StackSpec
 
 _PROJECT_NAME = "COMPOSE_PROJECT_NAME"
+_OF_A_SERVICE = ("image", "build")
 
 
 class Loaded(Model, frozen=True, kw_only=True):
@@ -143,7 +144,11 @@ def _stack_name(given: str, file: typed.File, report: Report) -> str:
 
 
 def _check_services(tree: Map, report: Report) -> None:
+    """Reports a file without services. Raises ProblemError for one of version 1."""
     entry = tree.entries.get("services")
+    if entry is None and any(get(each.value, key) for each in tree.entries.values() for key in _OF_A_SERVICE):
+        hint = "write `services:` in its first line, and indent all that follows"
+        raise invalid(tree.place, "the file is of version 1, which has no `services`", hint=hint)
     if entry is None or is_null(entry.value) or (isinstance(entry.value, Map) and not entry.value.entries):
         place = tree.place if entry is None else entry.key.place
         report.add(invalid(place, "the file has no services", hint="add them under `services:`"))

@@ -27,6 +27,7 @@ from bayplan.model import PortSpec, Protocol
 PORTS_MAX = 1_000
 
 _GOOD = 'write "8080:80", "127.0.0.1:8080:80/tcp", "8000-8005:80-85" or "80"'
+_MANY = "publish fewer, or write `network_mode: host`, where each port of the container is the node's"
 _SHORT = re.compile(
     r"(?:(?P<ip>\[[0-9A-Fa-f:.%\w]*\]|[0-9.]*|[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*):(?=[^:]*:[^:]*\Z))?"
     r"(?:(?P<published>[0-9-]*):)?(?P<target>[0-9]+(?:-[0-9]+)?)(?:/(?P<protocol>\w+))?",
@@ -93,7 +94,9 @@ def parse_range(written: str) -> range:
     if not 1 <= first <= last <= 65_535:
         raise FormError(f"{shown(written)} is not within 1 to 65535, low to high")
     if last - first >= PORTS_MAX:
-        raise FormError(f"{shown(written)} are more than the {PORTS_MAX} ports that a service may have")
+        raise FormError(
+            f"{shown(written)} are more than the {PORTS_MAX} ports that a service may have", _MANY
+        )
     return range(first, last + 1)
 
 
@@ -158,7 +161,7 @@ def _all(field: Field, read: Decoder[tuple[PortSpec, ...]]) -> list[tuple[Field,
         with field.report.collect():
             found += [(item, port) for port in read(item)]
         if len(found) > PORTS_MAX:
-            raise field.refuse(f"has more than {PORTS_MAX} ports")
+            raise field.refuse(f"has more than {PORTS_MAX} ports", hint=_MANY)
     return found
 
 

@@ -57,6 +57,7 @@ from bayplan.compose.network_keys import (
 from bayplan.compose.ports import PORT, expose, ports
 from bayplan.limits import REPLICAS_MAX
 
+_UNUSED = "those that no service uses are left out, with a warning"
 _WINDOWS = "is of Windows, and has no effect on Linux"
 _OF_WINDOWS = ("nodes run Linux", "remove it")
 _MODELS = ("models are run by Docker Desktop", "write the model's server as a service with an image")
@@ -225,10 +226,10 @@ FILE: Keys = {
     "name": mapped(text, "the stack's name, unless one is given", keeps_empty=True),
     "include": mapped(done_before, "to what the other files have, before anything else is read"),
     "services": yes(read.named(struct(typed.Service, SERVICE, "a service"))),
-    "networks": yes(read.named(network)),
-    "volumes": yes(read.named(volume)),
-    "configs": yes(read.named(config), "those that no service uses are left out"),
-    "secrets": yes(read.named(secret), "those that no service uses are left out"),
+    "networks": yes(read.named(network), _UNUSED),
+    "volumes": yes(read.named(volume), _UNUSED),
+    "configs": yes(read.named(config), _UNUSED),
+    "secrets": yes(read.named(secret), _UNUSED),
     "models": refused(*_MODELS),
 }
 

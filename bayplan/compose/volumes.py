@@ -27,7 +27,7 @@ def mounts(
 
     Errors go to the report.
     """
-    written = (*service.volumes, *service.tmpfs)
+    written = _each_once((*service.volumes, *service.tmpfs))
     written += tuple(_mounts_of_others(project, name, {mount.value.target for mount in written}))
     configs = project.contents.mounts(name, FileKind.CONFIG, service.configs)
     secrets = project.contents.mounts(name, FileKind.SECRET, service.secrets)
@@ -38,6 +38,16 @@ def mounts(
         with project.report.collect():
             resolved.append(_resolved(project, placed))
     return tuple(resolved), tuple(file.value for file in (*travelling, *configs, *secrets))
+
+
+def _each_once(written: Iterable[Placed[Mount]]) -> tuple[Placed[Mount], ...]:
+    """The mounts without those that say again what an earlier one said."""
+    first: dict[str, Placed[Mount]] = {}
+    return tuple(
+        placed
+        for placed in written
+        if (known := first.setdefault(placed.value.target, placed)) is placed or known.value != placed.value
+    )
 
 
 def _check_targets(report: Report, name: str, mounts: Iterable[Placed[Mount] | Placed[FileMount]]) -> None:
@@ -92,17 +102,17 @@ def _resolved(project: Project, placed: Placed[Mount]) -> Mount:
     mount = placed.value
     if mount.kind is MountKind.VOLUME and mount.source:
         return _named_volume(project, placed)
-    return replace(mount, source=_path(project, placed) if mount.kind is MountKind.BIND else "")
+    bound = mount.kind is MountKind.BIND
+    return replace(mount, source=_path(project, placed.place, mount.source) if bound else "")
 
 
-def _path(project: Project, placed: Placed[Mount]) -> str:
-    source = placed.value.source
+def _path(project: Project, place: str, source: str) -> str:
     if not source.startswith("~"):
         return posixpath.normpath(posixpath.join(project.folder, source))
     home, rest = project.environment.get("HOME", ""), source[1:]
     if rest[:1] not in ("", "/") or not home:
         hint = "write the whole path"
-        raise invalid(placed.place, f"the home folder of {shown(source)} is not known", hint=hint)
+        raise invalid(place, f"the home folder of {shown(source)} is not known", hint=hint)
     return posixpath.normpath(home + rest)
 
 
@@ -121,7 +131,19 @@ def _named_volume(project: Project, placed: Placed[Mount]) -> Mount:
         return replace(mount, source=volume.name or volume.external or mount.source, volume=None)
     spec = VolumeSpec(
         driver="" if volume.driver == "local" else volume.driver,
-        driver_options=volume.driver_opts,
+        driver_options=_driver_options(project, mount.source, found),
         labels={**volume.labels, **(mount.volume.labels if mount.volume else {})},
     )
     return replace(mount, source=volume.name or f"{project.stack}_{mount.source}", volume=spec)
+
+
+def _driver_options(project: Project, key: str, placed: Placed[typed.Volume]) -> dict[str, str]:
+    """The options of a volume; that of a bind mount in disguise begins in the project folder too."""
+    options = placed.value.driver_opts
+    device = options.get("device", "")
+    if not device or device.startswith("/") or "bind" not in options.get("o", "").split(","):
+        return options
+    path = _path(project, placed.place, device)
+    problem = f"volumes.{key} is the folder {path} of the node where a task runs, which has to be there"
+    project.report.warn(placed.place, problem)
+    return {**options, "device": path}

@@ -149,6 +149,7 @@ def test_a_decimal_mode_is_warned_of() -> None:
             [
                 "error: compose.yml:5: configs.a: the file './b.txt' does not exist",
                 "  it was looked for at /srv/app/b.txt",
+                "hint: make that file; its path starts in the project folder",
             ],
         ),
         (
@@ -157,6 +158,7 @@ def test_a_decimal_mode_is_warned_of() -> None:
             [
                 "error: compose.yml:5: configs.a: the file './folder' is not a regular file",
                 "  it was looked for at /srv/app/folder",
+                "hint: make that file; its path starts in the project folder",
             ],
         ),
         (

@@ -81,6 +81,18 @@ def test_merge_keys_give_way_to_own_keys_and_to_earlier_ones() -> None:
     assert plain(tree(text))["z"] == {"a": "own", "b": "1", "c": "2"}  # type: ignore[index]
 
 
+def test_a_merge_key_may_have_its_tag() -> None:
+    assert plain(tree("x: &x {a: 1}\ny:\n  !!merge <<: *x\n  b: 2\n")) == {
+        "x": {"a": "1"},
+        "y": {"b": "2", "a": "1"},
+    }
+
+
+@pytest.mark.parametrize("text", ["a: 1\n---\n", "a: 1\n---\n# the end\n", "---\n---\na: 1\n"])
+def test_an_empty_document_beside_the_file_is_no_second_one(text: str) -> None:
+    assert plain(tree(text)) == {"a": "1"}
+
+
 def test_a_merged_entry_keeps_the_place_where_it_was_written() -> None:
     root = tree("x: &x\n  a: 1\nz:\n  <<: *x\n")
     assert isinstance(root, Map)

@@ -67,6 +67,21 @@ from tests.unit.compose.world import loaded, nested, refusal, service, service_r
             "add `target: 80`, the port inside the container",
         ),
         ("ports: {a: b}", "services.web.ports shall be a list, not a mapping", None),
+        (
+            "expose: '80'",
+            "services.web.expose shall be a list, not a single value",
+            "begin each value with a dash: `- VALUE`",
+        ),
+        (
+            "environment: [{A: b}]",
+            "services.web.environment[0] shall be a single value, not a mapping",
+            "write `- NAME=value`, or `NAME: value` without the dash",
+        ),
+        (
+            "ports: ['1-5000:1-5000/udp']",
+            "services.web.ports[0] is wrong: '1-5000' are more than the 1000 ports that a service may have",
+            "publish fewer, or write `network_mode: host`, where each port of the container is the node's",
+        ),
         ("command: {a: b}", "services.web.command shall be a single value, not a mapping", None),
         (
             "command: a 'b",
@@ -132,8 +147,8 @@ from tests.unit.compose.world import loaded, nested, refusal, service, service_r
         ("environment: [=a]", "services.web.environment[0] has no usable name: ''", "write NAME=value"),
         (
             "env_file: none.env",
-            "env_file 'none.env' cannot be read: it was not sent with the compose files (/srv/app/none.env)",
-            None,
+            "env_file 'none.env' cannot be read: it was not sent with the compose files",
+            "make that file, or write it as `- {path: PATH, required: false}`",
         ),
         (
             "env_file: ../x.env",
@@ -286,9 +301,8 @@ from tests.unit.compose.world import loaded, nested, refusal, service, service_r
         ("security_opt: [secomp=x]", "services.web.security_opt[0] has the unknown option 'secomp'", None),
         (
             "security_opt: ['seccomp:none.json']",
-            "the seccomp profile 'none.json' cannot be read: it was not sent with the compose files "
-            "(/srv/app/none.json)",
-            None,
+            "the seccomp profile 'none.json' cannot be read: it was not sent with the compose files",
+            "make that file",
         ),
         (
             "platform: windows/amd64",
@@ -377,6 +391,10 @@ def test_a_mistake_in_a_service_is_named_with_its_line(body: str, summary: str, 
     [
         ("services: {}", "compose.yml:1: the file has no services"),
         ("version: '3'\nservices:", "compose.yml:2: the file has no services"),
+        (
+            "web:\n  image: a\ndb: {build: .}",
+            "compose.yml:1: the file is of version 1, which has no `services`",
+        ),
         ("- a", "compose.yml:1: a compose file is a mapping, not a list"),
         ("services:\n  web:", "compose.yml:2: services.web shall be a mapping, not nothing"),
         ("services:\n  web: {user: x}", "compose.yml:2: services.web has no image"),

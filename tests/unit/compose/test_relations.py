@@ -132,10 +132,6 @@ def test_a_link_is_a_name_of_the_other_service_where_both_are() -> None:
     ("body", "problem"),
     [
         (
-            "a: {image: a, links: [b], networks: [x]}\n  b: {image: a}",
-            "services.a links to 'b', and they have no network in common",
-        ),
-        (
             "a: {image: a, links: ['b:db']}\n  b: {image: a}\n  db: {image: a}",
             "the link makes db a name of b in the network shop_default",
         ),
@@ -147,6 +143,37 @@ def test_a_link_is_a_name_of_the_other_service_where_both_are() -> None:
 )
 def test_a_link_that_would_mislead_is_refused(body: str, problem: str) -> None:
     assert problem in refusal(f"services:\n  {body}\nnetworks: {{x: }}")[0]
+
+
+def test_a_link_without_a_network_in_common_is_told_to_have_no_effect() -> None:
+    found = loaded("""
+    services:
+      a: {image: a, links: ["b:db"], networks: [x]}
+      b: {image: a}
+    networks: {x: }
+    """)
+    assert found.warnings == (
+        "compose.yml:3: services.a links to 'b' without effect: they have no network in common",
+    )
+    assert aliases(found.stack.services[1]) == {"shop_default": ("b",)}
+
+
+def test_what_no_service_uses_is_told_once_for_each_kind() -> None:
+    text = """
+    services:
+      a: {image: a, volumes: ["data:/d", {type: volume, source: more, target: /m}], secrets: [{source: key}]}
+      b: {image: a, networks: [back], configs: [conf]}
+    networks: {default: , back: , front: {driver: macvlan}}
+    volumes: {data: , more: , old: , older: }
+    configs: {conf: {content: x}, spare: {content: x}}
+    secrets: {key: {content: x}}
+    """
+    assert loaded(text).warnings == (
+        "compose.yml:5: no service uses the networks front: left out",
+        "compose.yml:6: no service uses the volumes old, older: left out",
+        "compose.yml:7: no service uses the configs spare: left out",
+    )
+    assert loaded(text.replace("b: {image: a,", "b: {image: a, profiles: [p],")).warnings == ()
 
 
 def test_volumes_from_others_are_the_same_mounts() -> None:
@@ -209,6 +236,32 @@ def test_an_overlay_is_a_bridge_and_says_so() -> None:
     spec = services(text)["a"].container.networks[0].spec
     assert spec == NetworkSpec(driver_options={"com.docker.network.driver.mtu": "1400"})
     assert [line.partition(" is ")[0] for line in loaded(text).warnings] == ["compose.yml:2: networks.n"] * 2
+
+
+def test_a_volume_that_is_a_bind_in_disguise_begins_in_the_project_folder() -> None:
+    found = loaded("""
+    services:
+      a: {image: a, volumes: ["d:/d", "far:/far"]}
+    volumes:
+      d: {driver: local, driver_opts: {type: none, o: "rw,bind", device: ./data}}
+      far: {driver_opts: {type: nfs, o: addr=10.0.0.1, device: "data"}}
+    """)
+    made = {each.target: each.volume for each in found.stack.services[0].container.mounts}
+    assert made["/d"] is not None and made["/far"] is not None
+    assert made["/d"].driver_options["device"] == "/srv/app/data"
+    assert made["/far"].driver_options["device"] == "data"
+    assert found.warnings == (
+        "compose.yml:5: volumes.d is the folder /srv/app/data of the node where a task runs, "
+        "which has to be there",
+    )
+
+
+def test_a_mount_that_is_written_twice_counts_once() -> None:
+    found = services("""
+    services:
+      a: {image: a, volumes: ["/a:/b", "/a:/b:rw", "/t"], tmpfs: [/run, /run]}
+    """)
+    assert [each.target for each in found["a"].container.mounts] == ["/b", "/t", "/run"]
 
 
 def test_only_the_stacks_own_volumes_are_made() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from textwrap import dedent, indent
 
@@ -23,14 +24,22 @@ def loaded(text: str, files: dict[str, str] | None = None, /, **environment: str
 
 
 def service(body: str, files: dict[str, str] | None = None, /, **environment: str) -> ServiceSpec:
-    """The service `web` (its body begins in line 4) of a file with the volume `data` and network `back`."""
+    """The service `web` of a file; its body begins in line 4."""
     return loaded(wrapped(body), files, **environment).stack.services[0]
 
 
-def wrapped(body: str) -> str:
-    """A file around the body of the service `web`; the body begins in line 4."""
+def wrapped(body: str, uses: str = "") -> str:
+    """A file around the body of the service `web`; the body begins in line 4.
+
+    The volumes `data` and `old` and the network `back` are declared where the body or `uses` names them.
+    """
     head = "services:\n  web:\n    image: nginx\n"
-    tail = "volumes: {data: , old: {external: true, name: legacy}}\nnetworks: {back: }\n"
+    declared = {"data": "data: ", "old": "old: {external: true, name: legacy}", "back": "back: "}
+    used = {
+        name: text for name, text in declared.items() if re.search(rf"(?<![./\w]){name}\b", f"{body} {uses}")
+    }
+    volumes = ", ".join(used[name] for name in ("data", "old") if name in used)
+    tail = f"volumes: {{{volumes}}}\nnetworks: {{{used.get('back', '')}}}\n"
     return head + indent(dedent(body).strip("\n"), "    ") + "\n" + tail
 
 
@@ -44,7 +53,7 @@ def refusal(text: str, files: dict[str, str] | None = None, /, **environment: st
 
 def service_refusal(body: str, files: dict[str, str] | None = None, /, **environment: str) -> list[str]:
     """As `refusal`, for the body of a service; the body begins in line 4."""
-    return refusal(wrapped(body), files, **environment)
+    return refusal(wrapped(body, uses="data old back"), files, **environment)
 
 
 def nested(path: str, inner: str) -> str:
