@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bayplan.model import ServiceSpec
-from controller.core import dependencies, placing
+from controller.core import dependencies, history, placing
 from controller.core.turn import Turn
 from controller.decide import reconcile, rollout
 from controller.records import RolloutState, Service, Task
@@ -28,6 +28,9 @@ def advance(turn: Turn, service: Service, rows: list[reconcile.Row]) -> tuple[Se
     if service != before:
         turn.put(service)
         _tell(turn, before, service)
+    if service.version != before.version:  # the stack is not any more what its newest revision says
+        name = service.name.removeprefix(f"{service.stack}_")
+        history.record(turn, service.stack, f"{name} rolled back by itself")
     return service, wake_ms
 
 

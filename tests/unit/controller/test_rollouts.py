@@ -6,6 +6,7 @@ from typing import Any
 
 from bayplan.lifecycle import TaskState
 from bayplan.model import FailureAction, Health, ServiceSpec, UpdateOrder, UpdatePolicy
+from controller.core import history
 from controller.decide.rollout import PLACE_MS_MAX
 from tests.unit.controller.world import CRASHES, STARTS, World, fate, service, stack
 
@@ -136,6 +137,19 @@ def test_a_rollback_brings_the_version_before_back() -> None:
     assert world.runs() == {1: 1, 2: 1, 3: 1}
     assert world.view().rollout == "rolled back to version 1: 1 of 3 failed: exit code 1"
     assert (world.view().version, world.view().image) == (1, "app:1")
+
+
+def test_a_rollback_is_a_revision_of_the_stack_too() -> None:
+    world = deployed()
+    world.deploy(stack(web("app:2", failure_action=FailureAction.ROLLBACK)))
+    world.pass_time(60_000)
+    assert [each.cause for each in history.views(world.core.state, "shop")] == [
+        "web rolled back by itself",
+        "deploy",
+        "deploy",
+    ]
+    (spec,) = history.find(world.core.state, "shop", 0).spec.services
+    assert spec.container.image == "app:1"
 
 
 def test_a_rollback_of_start_first_never_stops_what_runs() -> None:
