@@ -26,7 +26,7 @@ from rich.table import Table
 
 from bayplan.errors import Problem
 from bench.common import progress
-from bench.compose_load import Circumstances, Outcome, Yaml, best, outcome
+from bench.compose_load import Circumstances, Yaml, best, outcome
 
 #: Longest wait for `docker stack config`, in seconds.
 DOCKER_S = 20.0
@@ -61,23 +61,47 @@ def compose_files(folder: Path) -> list[Path]:
 def silent_keys(text: bytes, given: Circumstances) -> Iterator[str]:
     """Keys whose value makes no difference: neither its removal nor any other value that is accepted.
 
-    A value that is the default anyway is told from a dropped one by the other values.
+    A value that is the default anyway is told from a dropped one by the other values, for which the keys
+    beside it or files that are not there may be in the way.
     """
     tree = yaml.load(text, Yaml)
-    whole = outcome(_dump(tree), given)
-    for keys in _leaves(tree):
+    for keys, value in _leaves(tree):
         # Not the user's own keys; not the version, which means nothing; and every profile is enabled here.
         if keys == ("version",) or keys[-1] == "profiles" or any(str(key).startswith("x-") for key in keys):
             continue
-        if outcome(_dump(_without(tree, keys)), given) != whole:
-            continue
-        others = (_with(tree, keys, other) for other in _others())
-        if not any(_differs(outcome(_dump(each), given), whole) for each in others):
+        if value not in ({}, []) and not any(
+            _matters(around, keys, circumstances)
+            for around, circumstances in (
+                (tree, given),
+                (_alone(tree, keys), given),
+                (tree, given._replace(lacking=True)),
+            )
+        ):
             yield ".".join(map(str, keys))
 
 
-def _differs(other: Outcome, whole: Outcome) -> bool:
-    return bool(other.stacks) and other != whole
+def _matters(tree: Any, keys: Path_, given: Circumstances) -> bool:
+    """Whether a key makes a difference, or is told to make none, it or what it is part of."""
+    whole = outcome(_dump(tree), given)
+    if not whole.stacks:
+        return False
+    if outcome(_dump(_without(tree, keys)), given) != whole:
+        return True
+    for length in range(1, len(keys)):
+        other = outcome(_dump(_without(tree, keys[:length])), given)
+        if other.stacks == whole.stacks and other.warnings != whole.warnings:
+            return True
+    others = (outcome(_dump(_with(tree, keys, other)), given) for other in _others())
+    return any(other.stacks and other != whole for other in others)
+
+
+def _alone(tree: Any, keys: Path_) -> Any:
+    """The tree without the keys beside one."""
+    changed = copy.deepcopy(tree)
+    beside = _parent(changed, keys)
+    for key in [key for key in beside if key != keys[-1]]:
+        del beside[key]
+    return changed
 
 
 def _others() -> tuple[Any, ...]:
@@ -90,13 +114,13 @@ def _others() -> tuple[Any, ...]:
     return (7, 8080, *words, ["another"], {"A": "b"})
 
 
-def _leaves(node: Any, above: Path_ = ()) -> Iterator[Path_]:
-    """Every key that has no keys below it."""
+def _leaves(node: Any, above: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+    """Every key that has no keys below it, with its value."""
     for key, value in node.items() if isinstance(node, dict) else ():
         if isinstance(value, dict) and value:
             yield from _leaves(value, (*above, key))
         else:
-            yield (*above, key)
+            yield (*above, key), value
 
 
 def _without(tree: Any, keys: Path_) -> Any:
@@ -148,14 +172,14 @@ def examine(path: Path, keys: bool) -> Result:
     began = time.process_time()
     outcome(text, given)
     ms = (time.process_time() - began) * 1000
-    silent = tuple(silent_keys(text, given)) if keys and found.stacks and not given.lacking else ()
+    silent = tuple(silent_keys(text, given)) if keys and found.stacks else ()
     return Result(path, found.problems, given, len(found.warnings), silent, docker_says(given), ms)
 
 
 def _accepted(given: Circumstances) -> str:
     """How a file was taken that has no errors."""
     how = [
-        *(["with empty files for those it lacks"] if given.lacking else []),
+        *(["with small files for those it lacks"] if given.lacking else []),
         *([f"over {given.base.name}"] if given.base else []),
         *(["profile by profile"] if len(given.profiles) > 1 else []),
         *([f"but not with the profile {', '.join(given.refused)}"] if given.refused else []),

@@ -1,6 +1,6 @@
 """Loads compose files of other people, of which neither the variables nor the other files are at hand.
 
-`Circumstances` says what a file is given: values for its variables, empty files for those that it lacks,
+`Circumstances` says what a file is given: values for its variables, small files for those that it lacks,
 the file that it only changes, and the profiles whose services are meant to run together.
 """
 
@@ -43,17 +43,20 @@ _BASES = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.y
 
 
 class Supplying(Disk):
-    """The disk, with an empty file wherever one is read that the folder lacks."""
+    """The disk, with a small file wherever one is read that the folder lacks; of YAML it is empty."""
 
     def kind(self, path: Path) -> PathKind:
         found = super().kind(path)
         return PathKind.FILE if found is PathKind.MISSING else found
 
     def read(self, path: Path, bytes_max: int) -> bytes:
-        return super().read(path, bytes_max) if path.exists() else b""
+        return super().read(path, bytes_max) if path.exists() else self._content(path)
 
     def stat(self, path: Path) -> FileStat:
-        return super().stat(path) if path.exists() else FileStat(0, executable=False)
+        return super().stat(path) if path.exists() else FileStat(len(self._content(path)), executable=False)
+
+    def _content(self, path: Path) -> bytes:
+        return b"" if path.suffix in (".yml", ".yaml") else b"SUPPLIED=1\n"
 
 
 class Circumstances(NamedTuple):
@@ -65,6 +68,7 @@ class Circumstances(NamedTuple):
     refused: tuple[str, ...] = ()
     base: Path | None = None
     lacking: bool = False
+    stack: str = "bench"
 
 
 class Outcome(NamedTuple):
@@ -110,7 +114,7 @@ Yaml.add_multi_constructor("!", _untagged)
 
 def supplied(text: str) -> dict[str, str]:
     """A value for each variable that the text uses without a default of its own."""
-    names = dict.fromkeys(_VARIABLE.findall(text))
+    names = dict.fromkeys(name for name in _VARIABLE.findall(text) if name != "COMPOSE_PROJECT_NAME")
     ports = iter(range(FIRST_PORT, FIRST_PORT + len(names)))
     return {name: str(next(ports)) if "PORT" in name.upper() else _value(name) for name in names}
 
@@ -131,7 +135,7 @@ def outcome(text: bytes, given: Circumstances) -> Outcome:
     for profiles in given.profiles:
         try:
             loaded = load(
-                "bench", files, given.variables, folder, build=True, profiles=profiles,
+                given.stack, files, given.variables, folder, build=True, profiles=profiles,
                 project=Supplying(folder) if given.lacking else Disk(folder),
             )  # fmt: skip
         except ProblemError as error:
@@ -159,8 +163,9 @@ def best(text: bytes, path: Path) -> Best:
     """Loads a file in the circumstances that suit it best."""
     written = text.decode(errors="replace")
     variables = {"HOME": "/root", **supplied(written), "PWD": str(path.parent.absolute())}
-    given = Circumstances(path, variables)
+    given = Circumstances(path, variables, stack="" if re.search(rb"^name:", text, re.MULTILINE) else "bench")
     now = Best(given, outcome(text, given))
+    now = _better(text, now, given._replace(stack="bench"))
     for name in [name for name, value in variables.items() if value == UNKNOWN][:TRIED_VARIABLES_MAX]:
         for value in TRIED:
             now = _better(text, now, now.given._replace(variables={**now.given.variables, name: value}))
