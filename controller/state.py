@@ -341,6 +341,10 @@ class State:
         """What the registry shows of a service, made when first asked for."""
         return self.exposures.setdefault(service_id, Exposure())
 
+    def next_ordinal(self) -> int:
+        """The ordinal of a node that has none yet."""
+        return 1 + max((each.ordinal for each in self.nodes.values()), default=0)
+
     def used_versions(self, service_id: str) -> set[int]:
         """Versions that a task still runs."""
         return {self.tasks[task_id].version for task_id in self._by_service.get(service_id, ())}

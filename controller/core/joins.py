@@ -67,7 +67,7 @@ def _make_node(turn: Turn, event: JoinAsked) -> Node:
         key_id=event.key_id,
         address=event.address,
         labels=event.labels,
-        ordinal=1 + max((each.ordinal for each in turn.state.nodes.values()), default=0),
+        ordinal=turn.state.next_ordinal(),
         joined_ms=turn.now.wall_ms,
     )
     turn.put(node)

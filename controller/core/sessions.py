@@ -52,8 +52,10 @@ def _begin_session(turn: Turn, node: Node, life: Life, event: SessionOpened) -> 
         turn.send(node.id, Dismissal(reason="a newer session took over"), life.session_id)
     life.session_id, life.boot_id = event.session_id, event.hello.boot_id
     life.heard_ms, life.ever = turn.now.mono_ms, True
-    if event.hello.inventory != node.inventory:
-        turn.put(msgspec.structs.replace(node, inventory=event.hello.inventory))
+    # A node of a store from before there were ordinals gets its own here.
+    ordinal = node.ordinal or turn.state.next_ordinal()
+    if (event.hello.inventory, ordinal) != (node.inventory, node.ordinal):
+        turn.put(msgspec.structs.replace(node, inventory=event.hello.inventory, ordinal=ordinal))
     timing = turn.settings.timing
     welcome = Welcome(
         session_id=event.session_id,

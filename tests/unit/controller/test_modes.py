@@ -161,3 +161,14 @@ def test_a_rollback_to_a_job_that_was_done_does_not_do_it_again() -> None:
         node.disconnect()
     world.pass_time(20_000)
     assert [task.version for task in world.tasks() if task.completed] == [1]
+
+
+def test_nodes_of_a_store_without_ordinals_get_theirs_when_they_come_back() -> None:
+    world = World()
+    nodes = [world.node("h1"), world.node("h2")]
+    for node in nodes:
+        node.disconnect()
+        world.state.apply(Put(record=msgspec.structs.replace(world.state.nodes[node.id], ordinal=0)))
+        node.connect()
+    world.deploy(everywhere())
+    assert sorted(nodes_of(world).values()) == ["h1", "h2"]
