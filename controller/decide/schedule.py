@@ -65,7 +65,7 @@ def place(needs: Sequence[Need], candidates: Sequence[Candidate]) -> Plan:
         if chosen is None:
             plan.refused[need.task_id] = table.explain(need, causes)
         else:
-            plan.reasons[need.task_id] = table.reasons(need, chosen)
+            plan.reasons[need.task_id] = table.reasons(need, chosen, causes.count(None))
             table.take(need, chosen)
             plan.placed[need.task_id] = table.ids[chosen]
     return plan
@@ -161,8 +161,8 @@ class _Table:
             found.append(np.array([sums[path] for path in paths], np.int64))
         return found
 
-    def reasons(self, need: Need, row: int) -> tuple[str, ...]:
-        """Why this node of all that could take the task, before it takes it."""
+    def reasons(self, need: Need, row: int, fit: int) -> tuple[str, ...]:
+        """Why this node of the `fit` ones that could take the task, before it takes it."""
         if need.pinned:
             return ("one task on each fit node",)
         node, spread = self.candidates[row].node, []
@@ -170,8 +170,10 @@ class _Table:
             value = attribute(node, key) or "none"
             spread.append(f"fewest tasks of the service in {key} {value} ({branch[row]})")
         cpu_used, memory_used = self._used(need)
-        fewest = f"fewest tasks of the service ({self.counts(need.service_id)[row]})"
         shares = f"CPU {_percent(cpu_used[row])}, memory {_percent(memory_used[row])} reserved"
+        if fit == 1:
+            return (f"the only node that fits: {shares}",)
+        fewest = f"fewest tasks of the service ({self.counts(need.service_id)[row]})"
         return (*spread, f"{fewest}, fullest that fits: {shares}")
 
     def take(self, need: Need, row: int) -> None:

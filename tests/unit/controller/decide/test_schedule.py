@@ -176,3 +176,9 @@ def test_no_node_is_ever_promised_more_than_it_has(
         assert sum(spec.reservations.memory_bytes for spec in mine) <= each.free.memory_bytes
         assert sum(bool(spec.container.ports) for spec in mine) <= 1
     assert place(list(reversed(batch)), list(reversed(candidates))).placed == plan.placed
+
+
+def test_where_only_one_node_fits_that_is_the_reason() -> None:
+    plan = place(needs(1, cpu=2_000), [candidate("a", cpu=1_000), candidate("b", cpu=4_000)])
+    (reason,) = plan.reasons["web.0"]
+    assert reason == "the only node that fits: CPU 50 %, memory 0 % reserved"
