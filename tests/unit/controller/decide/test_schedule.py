@@ -179,6 +179,6 @@ def test_no_node_is_ever_promised_more_than_it_has(
 
 
 def test_where_only_one_node_fits_that_is_the_reason() -> None:
-    plan = place(needs(1, cpu=2_000), [candidate("a", cpu=1_000), candidate("b", cpu=4_000)])
+    plan = place(needs(1, cpu=2_000), [candidate("a", cpu=1), candidate("b", cpu=4)])
     (reason,) = plan.reasons["web.0"]
     assert reason == "the only node that fits: CPU 50 %, memory 0 % reserved"
