@@ -66,8 +66,8 @@ def _restart(report: Report, name: str, service: typed.Service) -> RestartPolicy
         found = service.restart or usual
     else:
         if service.restart is not None:
-            problem = f"services.{name}.restart gives way to deploy.restart_policy"
-            report.warn(service.places["restart"], problem)
+            problem = "gives way to deploy.restart_policy"
+            report.warn(service.places["restart"], problem, f"services.{name}.restart")
         found = RestartPolicy(
             condition=policy.condition or usual.condition,
             delay_ms=usual.delay_ms if policy.delay is None else policy.delay,

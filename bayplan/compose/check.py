@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from bayplan.compose import typed
 from bayplan.compose.fields import Placed
 from bayplan.compose.order import check_circles
 from bayplan.compose.report import Report, invalid, shown
 from bayplan.model import PortSpec, Protocol
 from bayplan.nearest import did_you_mean
-
-#: Most names in one warning.
-UNUSED_MAX = 8
 
 
 def check_file(file: typed.File, written: frozenset[str], report: Report) -> None:
@@ -22,8 +16,6 @@ def check_file(file: typed.File, written: frozenset[str], report: Report) -> Non
         _check_dependencies(name, service.value, written, report)
     check_circles(file.services, report)
     _check_ports(file, report)
-    if written == file.services.keys():  # what else is left out may use the rest
-        _check_uses(file, report)
 
 
 def _check_dependencies(name: str, service: typed.Service, written: frozenset[str], report: Report) -> None:
@@ -34,24 +26,6 @@ def _check_dependencies(name: str, service: typed.Service, written: frozenset[st
             hint = did_you_mean(other, written, "add that service, or remove the dependency")
             problem = f"services.{name} depends on {shown(other)}, which is not in the file"
             report.add(invalid(dependency.place, problem, hint=hint))
-
-
-def _check_uses(file: typed.File, report: Report) -> None:
-    """Warns of what the file declares and no service uses, once for each kind."""
-    services = [placed.value for placed in file.services.values()]
-    in_none = {"default"} if any(not each.networks and not each.network_mode for each in services) else set()
-    declared: tuple[tuple[str, Mapping[str, Placed[Any]], set[str]], ...] = (
-        ("networks", file.networks, in_none.union(*(each.networks for each in services))),
-        ("volumes", file.volumes, {mount.value.source for each in services for mount in each.volumes}),
-        ("configs", file.configs, {use.value.source for each in services for use in each.configs}),
-        ("secrets", file.secrets, {use.value.source for each in services for use in each.secrets}),
-    )
-    for kind, placed, used in declared:
-        unused = [name for name in placed if name not in used]
-        if unused:
-            more = f" and {len(unused) - UNUSED_MAX} more" if len(unused) > UNUSED_MAX else ""
-            names = ", ".join(unused[:UNUSED_MAX])
-            report.warn(placed[unused[0]].place, f"no service uses the {kind} {names}{more}: left out")
 
 
 def _check_ports(file: typed.File, report: Report) -> None:

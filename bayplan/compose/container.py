@@ -161,7 +161,7 @@ def _ports(
     if not mode or not published:
         return published, service.expose
     what = "the container's own ports are the node's" if mode == "host" else "the container has no network"
-    project.report.warn(service.places["ports"], f"services.{name}.ports has no effect: {what}")
+    project.report.warn(service.places["ports"], f"has no effect: {what}", f"services.{name}.ports")
     bare = (PortSpec(target=port.target, protocol=port.protocol) for port in published)
     return (), tuple(dict.fromkeys((*service.expose, *bare)))
 

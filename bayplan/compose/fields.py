@@ -40,7 +40,7 @@ class Field(NamedTuple):
 
     def warn(self, text: str) -> None:
         """Warns about this field."""
-        self.report.warn(self.place, f"{self.path} {text}")
+        self.report.warn(self.place, text, self.path)
 
     def entries(self) -> Iterator[tuple[str, Field]]:
         """The entries of a mapping, by key."""

@@ -43,8 +43,8 @@ def image_of(project: Project, name: str, placed: Placed[typed.Service]) -> str:
     service = placed.value
     if service.image:
         if service.build is not None and not project.build:
-            problem = f"services.{name}.build is ignored without --build: the image is used"
-            project.report.warn(service.places["build"], problem)
+            problem = "is ignored without --build: the image is used"
+            project.report.warn(service.places["build"], problem, f"services.{name}.build")
         return service.image
     if service.build is not None and project.build:
         return f"{project.stack}-{name.lower()}:latest"

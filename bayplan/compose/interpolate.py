@@ -168,4 +168,4 @@ class _Interpolation:
         return node
 
     def _unset(self, node: Scalar, name: str) -> None:
-        self._report.warn(node.place, f"the variable {name} is not set; it becomes empty")
+        self._report.warn(node.place, f"{name} is not set; it becomes empty", "the variable")

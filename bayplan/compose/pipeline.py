@@ -24,6 +24,7 @@ from bayplan.compose.opening import Opening, Scope
 from bayplan.compose.project import NO_FILES, ProjectFiles
 from bayplan.compose.report import FormError, Report, invalid
 from bayplan.compose.scope import Project
+from bayplan.compose.unused import warn_of_unused
 from bayplan.errors import ProblemError
 from bayplan.model import FileKind, Model, StackSpec
 
@@ -76,6 +77,7 @@ def load(
         report.finish()
         raise
     written = _service_names(tree)
+    warn_of_unused(tree, report)
     tree = profile.with_active_services(tree, profile.enabled(profiles, usable), report)
     file = schema.file(Field(tree, "", tree.place, report))
     stack = _stack_name(stack_name or usable.get(_PROJECT_NAME, ""), file, report)

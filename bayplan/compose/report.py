@@ -5,12 +5,17 @@ Errors are ProblemErrors from the moment they arise; `collect` takes them in and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from bayplan.errors import Problem, ProblemError, ProblemKind
 
 #: Errors shown at once; the user mends the first ones first.
 PROBLEMS_MAX = 20
 #: Warnings shown; a file that has more is told so.
 WARNINGS_MAX = 200
+#: Most names in one warning; the others are counted.
+NAMES_MAX = 12
 #: Longest text repeated in an error, and longest name for which a nearest one is sought, in characters.
 SHOWN_CHARS_MAX = 60
 
@@ -27,17 +32,33 @@ class LimitError(ProblemError):
     """A limit of the whole load was passed: nothing more is read, so no collector keeps it."""
 
 
+class _Warned(NamedTuple):
+    """Where something is warned of first, and of what it is true."""
+
+    place: str
+    subjects: dict[str, None]
+
+    def line(self, text: str) -> str:
+        first, *others = self.subjects
+        if not first:
+            return f"{self.place}: {text}"
+        key = f".{first.rpartition('.')[2]}"
+        names = [each.removesuffix(key).removeprefix("services.") for each in others]
+        also = f" (the same: {listed(names)})" if names else ""
+        return f"{self.place}: {first} {text}{also}"
+
+
 class Report:
     """The problems and warnings of one load, each once, in the order in which they were found."""
 
     def __init__(self) -> None:
         self._problems: dict[Problem, None] = {}
-        self._warnings: dict[str, None] = {}
+        self._warnings: dict[tuple[str, str], _Warned] = {}
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The warnings, each beginning with its file:line."""
-        warnings = tuple(self._warnings)
+        """The warnings, each beginning with its file:line. One of several subjects has the first's."""
+        warnings = tuple(warned.line(text) for (text, _), warned in self._warnings.items())
         return (
             warnings if len(warnings) <= WARNINGS_MAX else (*warnings[:WARNINGS_MAX], "and further warnings")
         )
@@ -47,10 +68,14 @@ class Report:
         if not self.full:
             self._problems.update(dict.fromkeys(error.problems))
 
-    def warn(self, place: str, text: str) -> None:
-        """Keeps a warning, as long as there is room."""
-        if len(self._warnings) <= WARNINGS_MAX:
-            self._warnings[f"{place}: {text}"] = None
+    def warn(self, place: str, text: str, subject: str = "") -> None:
+        """Keeps a warning, as long as there is room.
+
+        What is said of several subjects (`services.web.tmpfs`) is one warning, which begins with the first.
+        """
+        key = text, "" if subject else place
+        if key in self._warnings or len(self._warnings) <= WARNINGS_MAX:
+            self._warnings.setdefault(key, _Warned(place, {})).subjects[subject] = None
 
     def collect(self) -> _Collector:
         """A context that keeps the problems of an error that is raised inside, and ends the block there."""
@@ -103,3 +128,9 @@ def invalid(place: str, summary: str, *details: str, hint: str = "") -> ProblemE
 def shown(text: str) -> str:
     """A text of the user's in quotes, on one line and cut to SHOWN_CHARS_MAX."""
     return repr(text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "...")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names, at most NAMES_MAX of them."""
+    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+    return ", ".join(names[:NAMES_MAX]) + more

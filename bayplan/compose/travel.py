@@ -105,8 +105,9 @@ def _items(files: StackFiles, service: str, placed: Placed[Mount], others: list[
 
 
 def _warn_of_node_path(files: StackFiles, service: str, placed: Placed[Mount], why: str) -> None:
-    name = f"services.{service} mounts {shown(placed.value.source)}, which is {why}"
-    files.report.warn(placed.place, f"{name} of the node where a task runs, and its data stays there")
+    name = f"mounts {shown(placed.value.source)}, which is {why}"
+    problem = f"{name} of the node where a task runs, and its data stays there"
+    files.report.warn(placed.place, problem, f"services.{service}")
 
 
 def _folder_items(
@@ -142,7 +143,8 @@ def _ship(
     what = f"services.{service} mounts {shown(source)}, which"
     mounts = [_config(files, item, what, placed.place) for item in items]
     kind = "as a config" if len(items) == 1 else f"as {len(items)} configs"
-    files.report.warn(placed.place, f"services.{service} ships {source} {kind}; read-only in the container")
+    text = f"ships {source} {kind}; read-only in the container"
+    files.report.warn(placed.place, text, f"services.{service}")
     if placed.value.propagation:
         files.report.warn(placed.place, f"services.{service}: what travels has no propagation of mounts")
     return mounts

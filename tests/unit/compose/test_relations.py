@@ -168,12 +168,27 @@ def test_what_no_service_uses_is_told_once_for_each_kind() -> None:
     configs: {conf: {content: x}, spare: {content: x}}
     secrets: {key: {content: x}}
     """
-    assert loaded(text).warnings == (
-        "compose.yml:5: no service uses the networks front: left out",
+    warnings = (
+        "compose.yml:5: no service uses the network front: left out",
         "compose.yml:6: no service uses the volumes old, older: left out",
-        "compose.yml:7: no service uses the configs spare: left out",
+        "compose.yml:7: no service uses the config spare: left out",
     )
-    assert loaded(text.replace("b: {image: a,", "b: {image: a, profiles: [p],")).warnings == ()
+    assert loaded(text).warnings == warnings
+    assert loaded(text.replace("b: {image: a,", "b: {image: a, profiles: [p],")).warnings == warnings
+
+
+def test_what_is_true_of_many_is_told_once_with_their_names() -> None:
+    found = loaded("""
+    services:
+      a: {image: a, container_name: one, volumes: ["/a:/a:z"], user: $A}
+      b: {image: a, container_name: two, user: $A, volumes: ["/a:/a:z", "/b:/b:z"]}
+    """)
+    label = "has the option z, an SELinux label, which is not set: label the path on the nodes with chcon"
+    assert found.warnings == (
+        "compose.yml:3: the variable A is not set; it becomes empty",
+        "compose.yml:3: services.a.container_name becomes a network alias (the same: b)",
+        f"compose.yml:3: services.a.volumes[0] {label} (the same: b, b.volumes[1])",
+    )
 
 
 def test_volumes_from_others_are_the_same_mounts() -> None:
