@@ -40,7 +40,7 @@ CASES = (*compose_cases.CASES, *compose_places.CASES)
 
 
 @pytest.fixture(scope="module")
-def environment(host: Host) -> dict[str, str]:
+def environment(host: Host) -> Iterator[dict[str, str]]:
     """A folder of the host to bind, on a shared mount, and what is external to the stack."""
     binds = host.folder / "binds"
     binds.mkdir()
@@ -52,7 +52,10 @@ def environment(host: Host) -> dict[str, str]:
     (share / "cpu.rt_runtime_us").write_text("100000")
     host.docker("volume", "create", "outer-volume")
     host.docker("network", "create", "outer-network")
-    return {"BINDS": str(binds), "CGROUP": f"{host.cgroup}-keys"}
+    yield {"BINDS": str(binds), "CGROUP": f"{host.cgroup}-keys"}
+    host.docker("network", "rm", "outer-network")
+    host.docker("volume", "rm", "outer-volume")
+    host.run("umount", str(binds))
 
 
 @pytest.fixture
