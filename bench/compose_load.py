@@ -172,7 +172,8 @@ def best(text: bytes, path: Path) -> Best:
     now = _better(text, now, now.given._replace(lacking=True))
     for base in (path.with_name(name) for name in (f"{path.name.split('.')[0]}{path.suffix}", *_BASES)):
         if base != path and base.is_file() and now.given.base is None:
-            now = _better(text, now, now.given._replace(base=base))
+            both = supplied(f"{written}\n{base.read_text(errors='replace')}")
+            now = _better(text, now, now.given._replace(base=base, variables={**both, **now.given.variables}))
     return _by_profile(text, now)
 
 

@@ -56,7 +56,8 @@ def image_of(project: Project, name: str, placed: Placed[typed.Service]) -> str:
         project.report.add(invalid(service.places["build"], problem, hint=hint))
     else:
         problem = f"services.{name} has no image"
-        project.report.add(invalid(placed.place, problem, hint="add `image: NAME:TAG`"))
+        hint = "add `image: NAME:TAG`, or name the file that this one changes before it, with -c"
+        project.report.add(invalid(placed.place, problem, hint=hint))
     return ""
 
 

@@ -88,7 +88,7 @@ def security_option(field: Field) -> Placed[str]:
     at = min((i for i in (written.find("="), written.find(":")) if i >= 0), default=len(written))
     name, value = written[:at], written[at + 1 :]
     if name == "systempaths":
-        hint = "the engine's API has no such option: write `privileged: true`, or mount what is needed"
+        hint = "all of /proc and /sys is not given alone: write `privileged: true`, or mount what is needed"
         raise field.refuse("systempaths is not supported", hint=hint)
     names = ("apparmor", "credentialspec", "label", "no-new-privileges", "seccomp", "writable-cgroups")
     if name not in names:

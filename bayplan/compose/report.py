@@ -14,6 +14,8 @@ from bayplan.errors import Problem, ProblemError, ProblemKind
 PROBLEMS_MAX = 20
 #: Warnings shown; a file that has more is told so.
 WARNINGS_MAX = 200
+#: Most subjects of one warning that are kept.
+SUBJECTS_MAX = 1_000
 #: Most names in one warning; the others are counted.
 NAMES_MAX = 12
 #: Longest text repeated in an error, and longest name for which a nearest one is sought, in characters.
@@ -75,7 +77,9 @@ class Report:
         """
         key = text, "" if subject else place
         if key in self._warnings or len(self._warnings) <= WARNINGS_MAX:
-            self._warnings.setdefault(key, _Warned(place, {})).subjects[subject] = None
+            warned = self._warnings.setdefault(key, _Warned(place, {}))
+            if len(warned.subjects) < SUBJECTS_MAX:
+                warned.subjects[subject] = None
 
     def collect(self) -> _Collector:
         """A context that keeps the problems of an error that is raised inside, and ends the block there."""

@@ -34,7 +34,7 @@ def test_missing_files_count_as_empty_ones(tmp_path: Path) -> None:
 
 
 def test_a_file_that_changes_others_is_taken_over_the_one_beside_it(tmp_path: Path) -> None:
-    (tmp_path / "docker-compose.yml").write_text(WEB)
+    (tmp_path / "docker-compose.yml").write_text(WEB + "    user: ${USER_ID:?not set}\n")
     assert tried(tmp_path, "services:\n  web:\n    tty: true\n", "docker-compose.dev.yml") == ()
     (tmp_path / "docker-compose.yml").unlink()
     assert tried(tmp_path, "services:\n  web:\n    tty: true\n") == ("services.web has no image",)
