@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from agent.decide import host_config
-from agent.decide.mounts import binds, mount_requests
+from agent.decide.mounts import binds, mount_requests, tmpfs
 from agent.decide.networking import endpoints, network_mode
 from agent.decide.templates import expand
 from agent.events import NodeRef
@@ -89,7 +89,9 @@ def _host_config(spec: ContainerSpec, labels: dict[str, str]) -> dict[str, Any]:
         "LogConfig": _log_config(spec),
         "ReadonlyRootfs": spec.read_only,
         "Init": spec.init,
-        **host_config.given({"Binds": binds(spec.mounts), "NetworkMode": network_mode(spec)}),
+        **host_config.given(
+            {"Binds": binds(spec.mounts), "Tmpfs": tmpfs(spec.mounts), "NetworkMode": network_mode(spec)}
+        ),
         **host_config.names(spec),
         **host_config.amounts(spec),
         **host_config.isolation(spec),

@@ -53,8 +53,10 @@ _NO_EFFECT = {
     "U": "only meant for Podman: chown the path on the nodes",
 }
 _PROPAGATIONS = ("private", "rprivate", "rshared", "rslave", "shared", "slave")
+# What the engine knows of a tmpfs besides size, mode and ro (moby's pkg/mount, flags of tmpfs).
 _TMPFS_OPTION = re.compile(
-    "exec|suid|dev|uid|gid|nr_inodes|nr_blocks|mpol|a?sync|dirsync|(no)?(mand|(dir|rel|strict)?atime)"
+    r"(?:uid|gid|nr_inodes|nr_blocks)=\d{1,10}k?|mpol=[a-z0-9:-]{1,60}"
+    r"|(?:no)?(?:exec|suid|dev|mand|atime|diratime|relatime|strictatime)|a?sync|dirsync"
 )
 _OPTIONS = ("ro", "rw", "nocopy", *_NO_EFFECT, *_PROPAGATIONS)
 
@@ -264,10 +266,8 @@ def _tmpfs_mount(field: Field) -> Mount:
                     mount = msgspec.structs.replace(mount, tmpfs_mode=parse_mode(value))
                 case "ro" | "rw":
                     mount = msgspec.structs.replace(mount, read_only=name == "ro")
-                case "noexec" | "nosuid" | "nodev":
-                    pass  # so it is mounted in any case
-                case _ if _TMPFS_OPTION.fullmatch(name):
-                    field.warn(f"has the option {option}, which is not set")
+                case _ if _TMPFS_OPTION.fullmatch(option):
+                    mount = msgspec.structs.replace(mount, tmpfs_options=(*mount.tmpfs_options, option))
                 case _:
                     raise FormError(f"the option {shown(option)} is not known")
         except ValueError as error:

@@ -37,6 +37,7 @@ class Mount(Model, frozen=True, kw_only=True):
     read_only: bool = False
     tmpfs_size_bytes: int = 0
     tmpfs_mode: int = 0
+    tmpfs_options: tuple[str, ...] = ()
     create_source: bool = False
     propagation: str = ""
     no_copy: bool = False

@@ -206,8 +206,12 @@ def _mount(mount: Mount) -> dict[str, Any]:
         "Target": mount.target,
         "ReadOnly": mount.read_only,
     }
-    if mount.tmpfs_size_bytes or mount.tmpfs_mode:
-        shown["TmpfsOptions"] = {"SizeBytes": mount.tmpfs_size_bytes, "Mode": mount.tmpfs_mode}
+    if mount.tmpfs_size_bytes or mount.tmpfs_mode or mount.tmpfs_options:
+        shown["TmpfsOptions"] = {
+            "SizeBytes": mount.tmpfs_size_bytes,
+            "Mode": mount.tmpfs_mode,
+            "Options": [option.split("=", 1) for option in mount.tmpfs_options],
+        }
     return shown
 
 

@@ -161,6 +161,7 @@ class Mount(_message.Message):
     NO_COPY_FIELD_NUMBER: _builtins.int
     SUBPATH_FIELD_NUMBER: _builtins.int
     VOLUME_FIELD_NUMBER: _builtins.int
+    TMPFS_OPTIONS_FIELD_NUMBER: _builtins.int
     kind: Global___MountKind.ValueType
     """What is mounted."""
     source: _builtins.str
@@ -185,6 +186,10 @@ class Mount(_message.Message):
     def volume(self) -> Global___VolumeSpec:
         """For a volume: how it is made where it is missing."""
 
+    @_builtins.property
+    def tmpfs_options(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For tmpfs: further options of the mount (exec, uid=1000, nr_inodes=64, ...)."""
+
     def __init__(
         self,
         *,
@@ -199,10 +204,11 @@ class Mount(_message.Message):
         no_copy: _builtins.bool = ...,
         subpath: _builtins.str = ...,
         volume: Global___VolumeSpec | None = ...,
+        tmpfs_options: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["volume", b"volume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_source", b"create_source", "kind", b"kind", "no_copy", b"no_copy", "propagation", b"propagation", "read_only", b"read_only", "source", b"source", "subpath", b"subpath", "target", b"target", "tmpfs_mode", b"tmpfs_mode", "tmpfs_size_bytes", b"tmpfs_size_bytes", "volume", b"volume"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_source", b"create_source", "kind", b"kind", "no_copy", b"no_copy", "propagation", b"propagation", "read_only", b"read_only", "source", b"source", "subpath", b"subpath", "target", b"target", "tmpfs_mode", b"tmpfs_mode", "tmpfs_options", b"tmpfs_options", "tmpfs_size_bytes", b"tmpfs_size_bytes", "volume", b"volume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

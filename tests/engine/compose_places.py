@@ -22,7 +22,7 @@ STORAGE = Case(
         command: {SLEEP}
         read_only: true
         shm_size: 8m
-        tmpfs: ["/scratch:size=64k,mode=700"]
+        tmpfs: ["/scratch:size=64k,mode=700,uid=7"]
         volumes:
           - $BINDS/made/deep:/made
           - $BINDS:/kept:ro
@@ -41,7 +41,7 @@ STORAGE = Case(
     {
         "services.*.read_only": (inside("grep ' / ' /proc/mounts | cut -d' ' -f4 | cut -c1-2"), "ro"),
         "services.*.shm_size": (mount_options("/dev/shm", "size"), "size=8192k"),
-        "services.*.tmpfs": (mount_options("/scratch", "size", "mode"), "size=64k mode=700"),
+        "services.*.tmpfs": (mount_options("/scratch", "size", "mode", "uid"), "size=64k mode=700 uid=7"),
         "services.*.volumes": (inside("touch /made/by-us && ls /kept/made/deep"), "by-us"),
         "services.*.volumes[].type": (mount_options("/mem", "size"), "size=128k"),
         "services.*.volumes[].source": (inside("ls -d /slave/made"), "/slave/made"),

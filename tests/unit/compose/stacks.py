@@ -33,14 +33,18 @@ from bayplan.model import (
 
 
 def comparable(stack: StackSpec) -> StackSpec:
-    """The stack without its places and without what is never shown."""
-    services = tuple(replace(service, places={}) for service in stack.services)
+    """The stack without its places and without what is never shown; the order of mounts means nothing."""
+    services = tuple(replace(each, places={}, container=_sorted(each.container)) for each in stack.services)
     files = (replace(file, place="") for file in stack.files)
     hidden = (
         replace(file, content=b"", labels={}, external=True) if file.kind is FileKind.SECRET else file
         for file in files
     )
     return replace(stack, services=services, files=tuple(hidden))
+
+
+def _sorted(container: ContainerSpec) -> ContainerSpec:
+    return replace(container, mounts=tuple(sorted(container.mounts, key=lambda mount: mount.target)))
 
 
 steps = st.text("abcXYZ09._-", min_size=1, max_size=8).filter(lambda step: step.strip("."))
@@ -115,6 +119,9 @@ tmpfs_mounts = st.builds(
     read_only=flags,
     tmpfs_size_bytes=sizes,
     tmpfs_mode=st.integers(0, 0o7777),
+    tmpfs_options=st.lists(st.sampled_from(["exec", "uid=7", "noatime", "nr_inodes=64k"]), unique=True).map(
+        tuple
+    ),
 )
 file_mounts = st.builds(
     FileMount,

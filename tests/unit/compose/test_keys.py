@@ -138,7 +138,11 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             (Mount(kind=BIND, source="/a", target="/b", create_source=True),),
         ),
         "volumes_from": ("['db:ro']", "container.mounts.0.source", "shop_data"),
-        "tmpfs": ("'/t:mode=1777'", "container.mounts", (Mount(kind=TMPFS, target="/t", tmpfs_mode=0o1777),)),
+        "tmpfs": (
+            "'/t:mode=1777,exec,uid=7'",
+            "container.mounts",
+            (Mount(kind=TMPFS, target="/t", tmpfs_mode=0o1777, tmpfs_options=("exec", "uid=7")),),
+        ),
         "configs": ("[c]", "container.files.0.source", "shop_c"),
         "secrets": ("[s]", "container.files.0.kind", FileKind.SECRET),
         "depends_on": ("[db]", "depends_on", (Dependency(service="db", required=True),)),

@@ -374,14 +374,6 @@ def test_resources_that_are_not_written_point_at_the_service() -> None:
             "mode begins with 0",
         ),
         (
-            "tmpfs: ['/t:exec,noexec']",
-            "compose.yml:4: services.web.tmpfs[0] has the option exec, which is not set",
-        ),
-        (
-            "tmpfs: '/t:nosuid,noatime,size=1m'",
-            "compose.yml:4: services.web.tmpfs has the option noatime, which is not set",
-        ),
-        (
             "deploy: {placement: {constraints: [engine.labels.os == a]}}",
             "compose.yml:4: services.web.deploy.placement.constraints[0] is taken as node.labels.os == a: "
             "give the nodes that label",
