@@ -9,7 +9,9 @@ BIN := .venv/bin
 # Benches that `make bench` runs, each as `python -m bench.NAME --quick`.
 BENCHES := deploy
 FUZZ_SECONDS := 60
-SUITES := tests/unit tests/sim tests/doors tests/engine tests/real
+# What needs no engine runs on all cores at once; engines and hosts have the machine to themselves.
+SUITES := tests/unit tests/sim tests/doors
+ENGINE_SUITES := tests/engine tests/real
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,11 +28,12 @@ demo-down: ## end the demo and remove all that it made
 test: setup ## everything: the checks, then all tests, on real engines too (root)
 	@scripts/engine.sh install
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/pytest $(SUITES)
 	@$(MAKE) --no-print-directory fuzz
+	@$(BIN)/pytest -n auto $(SUITES)
+	@$(BIN)/pytest $(ENGINE_SUITES)
 
 unit: setup ## the tests that need neither root nor an engine
-	@$(BIN)/pytest tests/unit tests/sim tests/doors
+	@$(BIN)/pytest -n auto $(SUITES)
 
 real: setup ## the tests on three hosts with an engine each (root)
 	@scripts/engine.sh install

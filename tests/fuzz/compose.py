@@ -94,7 +94,8 @@ def main() -> None:
         found.mkdir()
         flags = (
             f"-max_total_time={seconds}", f"-max_len={INPUT_BYTES_MAX}", f"-timeout={INPUT_S}",
-            f"-rss_limit_mb={MEMORY_MIB}", f"-dict={words}", "-artifact_prefix=fuzz-", "-print_final_stats=1",
+            f"-rss_limit_mb={MEMORY_MIB}", f"-dict={words}", "-artifact_prefix=fuzz-",
+            "-verbosity=0", "-print_final_stats=1",
         )  # fmt: skip
         atheris.Setup([sys.argv[0], *flags, str(found), str(SEEDS)], one)
         atheris.Fuzz()

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,10 +64,13 @@ class Cluster:
         )  # fmt: skip
         self.start_controller()
         token = self.cli("join-token", "-q", "--uses", str(len(self.bed.hosts))).strip()
-        for host in self.bed.hosts:
-            self.join(host, token)
-            self.start_agent(host)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda host: self._bring_in(host, token), self.bed.hosts))
         self.wait_nodes(len(self.bed.hosts))
+
+    def _bring_in(self, host: Host, token: str) -> None:
+        self.join(host, token)
+        self.start_agent(host)
 
     def join(self, host: Host, token: str) -> None:
         host.run(
