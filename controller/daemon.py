@@ -37,6 +37,7 @@ from controller.events import Command, Event, Publish, Reply, Send
 from controller.records import Put
 from controller.state import State
 from controller.store.seal import Seal
+from controller.store.base import Store
 from controller.store.sqlite import SqliteStore
 
 #: The loop counts as stuck, and systemd may restart us, when the pump has not turned for this long.
@@ -127,7 +128,7 @@ async def _opened_store(stack: AsyncExitStack, data_dir: Path) -> tuple[SqliteSt
     return store, state, key.digests
 
 
-async def _begin_epoch(store: SqliteStore, state: State) -> None:
+async def _begin_epoch(store: Store, state: State) -> None:
     """A new epoch, durable before anybody hears of it."""
     change = Put(record=msgspec.structs.replace(state.cluster, epoch=state.cluster.epoch + 1))
     state.apply(change)
