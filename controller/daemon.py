@@ -36,8 +36,8 @@ from controller.doors.tasks import TaskDoor
 from controller.events import Command, Event, Publish, Reply, Send
 from controller.records import Put
 from controller.state import State
-from controller.store.seal import Seal
 from controller.store.base import Store
+from controller.store.seal import Seal
 from controller.store.sqlite import SqliteStore
 
 #: The loop counts as stuck, and systemd may restart us, when the pump has not turned for this long.
