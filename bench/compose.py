@@ -37,10 +37,13 @@ Path_ = tuple[str | int, ...]
 
 
 class Result(NamedTuple):
-    """What became of a file. `silent` are keys that were dropped without a word."""
+    """What became of a file. `silent` are keys that were dropped without a word; `of_profiles` what is
+    wrong with the profiles that it was taken without.
+    """
 
     path: Path
     problems: tuple[Problem, ...]
+    of_profiles: tuple[Problem, ...]
     given: Circumstances
     warnings: int
     silent: tuple[str, ...]
@@ -173,7 +176,13 @@ def examine(path: Path, keys: bool) -> Result:
     outcome(text, given)
     ms = (time.process_time() - began) * 1000
     silent = tuple(silent_keys(text, given)) if keys and found.stacks else ()
-    return Result(path, found.problems, given, len(found.warnings), silent, docker_says(given), ms)
+    of_profiles = tuple(
+        problem
+        for name in given.refused
+        for problem in outcome(text, given._replace(profiles=((name,),))).problems
+    )
+    warnings = len(found.warnings)
+    return Result(path, found.problems, of_profiles, given, warnings, silent, docker_says(given), ms)
 
 
 def _accepted(given: Circumstances) -> str:
@@ -202,20 +211,23 @@ def report(results: list[Result], folder: Path) -> dict[str, Any]:
     accepted = [each for each in results if each.accepted]
     shares = {
         "files": len(results),
-        "accepted_percent": round(100 * len(accepted) / len(results), 1),
-        "no_key_dropped_percent": round(
-            100 * sum(not each.silent for each in accepted) / max(1, len(accepted)), 1
+        "accepted_percent": _percent(accepted, results),
+        "accepted_with_every_profile_percent": _percent(
+            [each for each in accepted if not each.of_profiles], results
         ),
-        "docker_accepted_percent": round(
-            100 * sum(each.docker == "yes" for each in results) / len(results), 1
-        ),
+        "no_key_dropped_percent": _percent([each for each in accepted if not each.silent], accepted),
+        "docker_accepted_percent": _percent([each for each in results if each.docker == "yes"], results),
     }
     for name, value in shares.items():
         print(f"{name.replace('_', ' ')}: {value}")
     for each in results:
-        for problem in each.problems:
+        for problem in (*each.problems, *each.of_profiles):
             print("\n".join(problem.lines()))
     return shares
+
+
+def _percent(part: list[Result], whole: list[Result]) -> float:
+    return round(100 * len(part) / max(1, len(whole)), 1)
 
 
 def main() -> None:
