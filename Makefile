@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 # Benches that `make bench` runs, each as `python -m bench.NAME --quick`.
-BENCHES := deploy
+BENCHES := deploy hostile
 FUZZ_SECONDS := 60
 # What needs no engine runs on all cores at once; engines and hosts have the machine to themselves.
 SUITES := tests/unit tests/sim tests/doors

@@ -232,6 +232,28 @@ def test_what_left_the_file_is_removed_only_when_asked(project: Project) -> None
     wait_until("only the visitor runs", lambda: len(project.cluster.running("shop")) == 1, 30)
 
 
+def test_a_plan_sees_that_an_images_name_means_another_image_now(project: Project) -> None:
+    host = project.cluster.bed.hosts[1]
+    image = "bayplan/changing:1"
+    host.docker("tag", "bayplan/demo:1", image)
+    try:
+        project.compose(
+            f"services:\n  web:\n    {SLEEP.replace('bayplan/demo:1', image)}\n"
+            "    deploy: {placement: {constraints: [node.hostname == h2]}}\n"
+        )
+        project.deploy()
+        host.load_image(project.cluster.bed.root / "demo.tar", image)
+
+        (web,) = project.plan()["services"]  # type: ignore[misc]
+        assert web["change"]["action"] == "update"  # type: ignore[index]
+        assert web["image_before"] != web["image_after"]  # type: ignore[index]
+        project.deploy()
+        container, _ = container_of(project.cluster, "web")
+        assert host.inspect(container)["Image"] == web["image_after"]  # type: ignore[index]
+    finally:
+        host.docker("image", "rm", "--force", image)
+
+
 def test_a_global_service_runs_once_on_each_node(project: Project) -> None:
     project.compose(f"services:\n  each:\n    {SLEEP}\n    deploy: {{mode: global}}\n")
     project.deploy()
