@@ -19,17 +19,13 @@ def binds(mounts: tuple[Mount, ...]) -> list[str]:
 def mount_requests(mounts: tuple[Mount, ...], volume_labels: dict[str, str]) -> list[dict[str, Any]]:
     """All that are in neither `binds` nor `tmpfs`. Volumes that are made where they are missing, and only
     they, get `volume_labels`."""
-    rest = (mount for mount in mounts if not _makes_source(mount) and not _is_tuned(mount))
+    rest = (mount for mount in mounts if not _makes_source(mount) and not mount.tuned)
     return [_mount(mount, volume_labels) for mount in rest]
 
 
 def tmpfs(mounts: tuple[Mount, ...]) -> dict[str, str]:
     """Those in memory with options that the Mounts API has no words for: target to options."""
-    return {mount.target: ",".join(_tmpfs_options(mount)) for mount in mounts if _is_tuned(mount)}
-
-
-def _is_tuned(mount: Mount) -> bool:
-    return mount.kind is MountKind.TMPFS and bool(mount.tmpfs_options)
+    return {mount.target: ",".join(_tmpfs_options(mount)) for mount in mounts if mount.tuned}
 
 
 def _tmpfs_options(mount: Mount) -> list[str]:

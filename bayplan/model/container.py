@@ -44,6 +44,11 @@ class Mount(Model, frozen=True, kw_only=True):
     subpath: str = ""
     volume: VolumeSpec | None = None
 
+    @property
+    def tuned(self) -> bool:
+        """Whether it is a tmpfs with options that only its short form has."""
+        return self.kind is MountKind.TMPFS and bool(self.tmpfs_options)
+
 
 class VolumeSpec(Model, frozen=True, kw_only=True):
     """How a volume is made where it is missing; an empty driver is the engine's `local`."""

@@ -91,8 +91,8 @@ def _surroundings(spec: ContainerSpec, service: str, names: Names) -> Entries:
     return {
         "ports": [_port(port) for port in spec.ports] or None,
         "expose": [_exposed(port) for port in spec.expose] or None,
-        "volumes": [_mount(each, names) for each in spec.mounts if not _is_tuned(each)] or None,
-        "tmpfs": [_tmpfs(each) for each in spec.mounts if _is_tuned(each)] or None,
+        "volumes": [_mount(each, names) for each in spec.mounts if not each.tuned] or None,
+        "tmpfs": [_tmpfs(each) for each in spec.mounts if each.tuned] or None,
         "configs": files[FileKind.CONFIG],
         "secrets": files[FileKind.SECRET],
         "network_mode": spec.network_mode or None,
@@ -213,11 +213,6 @@ def _mount_options(mount: Mount, names: Names) -> Entries:
                 "size": exact_bytes(mount.tmpfs_size_bytes) if mount.tmpfs_size_bytes else None,
                 "mode": f"0{mount.tmpfs_mode:o}" if mount.tmpfs_mode else None,
             }
-
-
-def _is_tuned(mount: Mount) -> bool:
-    """Whether it is a tmpfs with options that only the short form has."""
-    return mount.kind is MountKind.TMPFS and bool(mount.tmpfs_options)
 
 
 def _tmpfs(mount: Mount) -> str:
