@@ -15,7 +15,7 @@ from agent import files
 from agent.decide.speech import hello, next_report, report_at
 from agent.state import Task, Turn, Work, taken_up
 from bayplan.model import Assignment, Assignments, ContainerSpec
-from bayplan.session import Dismissal, Files, LogPull, LogStop, Preflight, PreflightResult, Welcome
+from bayplan.session import Dismissal, Files, LogPull, LogStop, Preflight, PreflightResult, Pulse, Welcome
 
 
 def link_opened(turn: Turn, link: int) -> None:
@@ -65,7 +65,7 @@ def heard(turn: Turn, event: ev.Heard) -> None:
             turn.commands.append(do.PushLogs(pull=message))
         case LogStop(request_id=request_id):
             turn.commands.append(do.StopLogs(request_id=request_id))
-        case Welcome() | Dismissal():  # the door ends a dismissed link
+        case Pulse() | Welcome() | Dismissal():  # the door ends a dismissed link
             pass
         case _:
             assert_never(message)

@@ -38,9 +38,11 @@ class Report(Model, frozen=True, kw_only=True, tag=True):
 
 
 class Heartbeat(Model, frozen=True, kw_only=True, tag=True):
-    """A sign of life."""
+    """The answer to a Pulse. `engine_silent_ms`: how long the engine has not answered (0: it does)."""
 
     late_ms: int = 0
+    pulse: int = 0
+    engine_silent_ms: int = 0
 
 
 class PreflightResult(Model, frozen=True, kw_only=True, tag=True):
@@ -70,6 +72,16 @@ class Welcome(Model, frozen=True, kw_only=True, tag=True):
     epoch: int
     heartbeat_ms: int
     node_name: str = ""
+    lease_ms: int = 0
+    witness_port: int = 0
+    witness_ticket: str = ""
+
+
+class Pulse(Model, frozen=True, kw_only=True, tag=True):
+    """The controller lives, and wants an answer. `heard` is the newest pulse whose answer has come."""
+
+    number: int
+    heard: int = 0
 
 
 class Preflight(Model, frozen=True, kw_only=True, tag=True):
@@ -115,7 +127,7 @@ class Dismissal(Model, frozen=True, kw_only=True, tag=True):
 
 
 AgentSays = Hello | Report | Heartbeat | PreflightResult | FilesWanted | Goodbye
-ControllerSays = Welcome | Assignments | Preflight | Files | LogPull | LogStop | Dismissal
+ControllerSays = Welcome | Pulse | Assignments | Preflight | Files | LogPull | LogStop | Dismissal
 
 SaysT_contra = TypeVar("SaysT_contra", contravariant=True)
 HearsT_co = TypeVar("HearsT_co", covariant=True)

@@ -19,6 +19,7 @@ from bayplan.model import (
     Resources,
     ServiceMode,
     TaskStatus,
+    UpdatePolicy,
 )
 
 
@@ -43,7 +44,7 @@ class ServiceView(Model, frozen=True, kw_only=True):
     """A service with its numbers: wanted, running, ready, ready and of the current version.
 
     `completed` counts the tasks of a job that did their work. `waits_for` says which dependency holds
-    it back; `rollout` how its rollout goes, in words.
+    it back; `rollout` how its rollout goes, in words; `next_run_ms` when a scheduled job runs next.
     """
 
     id: str
@@ -64,6 +65,7 @@ class ServiceView(Model, frozen=True, kw_only=True):
     waits_for: str = ""
     rollout: str = ""
     reservation: Reservation = Reservation()
+    next_run_ms: int = 0
 
 
 class TaskView(Model, frozen=True, kw_only=True):
@@ -85,7 +87,11 @@ class TaskView(Model, frozen=True, kw_only=True):
 
 
 class NodeView(Model, frozen=True, kw_only=True):
-    """A node with what is reserved on it; `silent_ms` is -1 when it was never heard."""
+    """A node with what is reserved on it; `silent_ms` is -1 when it was never heard.
+
+    `engine_silent_ms`: how long its engine has not answered. `held`: why its tasks are not moved though it is
+    down. `shaky_ms`: how long it still takes tasks only where no other can, because it came and went.
+    """
 
     id: str
     name: str
@@ -98,6 +104,10 @@ class NodeView(Model, frozen=True, kw_only=True):
     tasks: int = 0
     silent_ms: int = -1
     joined_ms: int = 0
+    engine_silent_ms: int = 0
+    held: str = ""
+    drain_until_ms: int = 0
+    shaky_ms: int = 0
 
 
 class StackView(Model, frozen=True, kw_only=True):
@@ -240,3 +250,75 @@ class FileView(Model, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     used_by: tuple[str, ...] = ()
     content: bytes | None = None
+
+
+class RolloutState(StrEnum):
+    """Where a rollout stands. A paused one waits for the user's next word; DONE: there is none."""
+
+    ROLLING = "rolling"
+    PAUSED = "paused"
+    ROLLING_BACK = "rolling back"
+    ROLLBACK_PAUSED = "rollback paused"
+    ROLLED_BACK = "rolled back"
+    AWAITING_PROMOTION = "awaiting promotion"
+    DONE = "done"
+
+
+class RolloutAction(StrEnum):
+    """What a user wants of a rollout."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    PROMOTE = "promote"
+    UNDO = "undo"
+
+
+class RolloutView(Model, frozen=True, kw_only=True):
+    """A service's rollout. `policy` is the one in force, its order resolved, `order_reason` why that.
+
+    `deadline_left_ms`: time left without progress until it has failed (-1: no limit).
+    """
+
+    service: str
+    state: RolloutState = RolloutState.DONE
+    version: int = 0
+    from_version: int = 0
+    done: int = 0
+    total: int = 0
+    canaries: int = 0
+    failed: int = 0
+    reason: str = ""
+    policy: UpdatePolicy = UpdatePolicy()
+    order_reason: str = ""
+    deadline_left_ms: int = -1
+    tasks: tuple[TaskView, ...] = ()
+
+
+class NodeVerdict(Model, frozen=True, kw_only=True):
+    """What a node says to a new task of a service; `rank` among those that fit is from 1, else 0."""
+
+    node: str
+    fits: bool = False
+    reason: str = ""
+    free: Resources = Resources()
+    tasks: int = 0
+    rank: int = 0
+
+
+class Explanation(Model, frozen=True, kw_only=True):
+    """Why a service or a task stands as it does."""
+
+    subject: str
+    lines: tuple[str, ...] = ()
+    verdicts: tuple[NodeVerdict, ...] = ()
+    tasks: tuple[TaskView, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+class Move(Model, frozen=True, kw_only=True):
+    """A task that would move, or moves, between nodes by name; `after` is empty when it fits nowhere."""
+
+    task: str
+    before: str
+    after: str = ""
+    reasons: tuple[str, ...] = ()

@@ -24,12 +24,14 @@ from controller.core import ControllerCore
 from controller.core.turn import Settings
 from controller.doors import servers
 from controller.doors.cluster import ClusterDoor, EventDoor, NodeDoor
+from controller.doors.explaining import ExplainDoor
 from controller.doors.files import FileDoor
 from controller.doors.gate import Gate
 from controller.doors.http import IDLE_CONNECTION_S, HttpDoor
 from controller.doors.join import JoinDoor
 from controller.doors.logs import LogExchange
 from controller.doors.registry import RegistryDoor
+from controller.doors.rollouts import RolloutDoor
 from controller.doors.sessions import AgentDoor
 from controller.doors.stacks import ServiceDoor, StackDoor
 from controller.doors.tasks import TaskDoor
@@ -141,6 +143,8 @@ def _doors(gate: Gate, authority: Authority, config: Config) -> servers.Doors:
     return servers.Doors(
         stacks=StackDoor(gate),
         services=ServiceDoor(gate),
+        rollouts=RolloutDoor(gate),
+        explaining=ExplainDoor(gate),
         files=FileDoor(gate),
         tasks=TaskDoor(gate, agents, logs),
         nodes=NodeDoor(gate),

@@ -6,9 +6,9 @@ A ticket names a caller that waits for a Reply; doors make them, the core only h
 from __future__ import annotations
 
 from bayplan.errors import Problem
-from bayplan.model import Assignments, FileKind, Model, StackSpec
-from bayplan.session import AgentSays, Dismissal, Files, Hello, Preflight, Welcome
-from bayplan.views import Deployed, FileView, Plan
+from bayplan.model import Assignments, Availability, FileKind, Model, ServiceSpec, StackSpec
+from bayplan.session import AgentSays, Dismissal, Files, Hello, Preflight, Pulse, Welcome
+from bayplan.views import Deployed, FileView, Move, Plan, RolloutAction, RolloutView
 from controller.records import Node
 
 # --- events -----------------------------------------------------------------------------------------
@@ -79,6 +79,122 @@ class ScaleAsked(Model, frozen=True, kw_only=True, tag=True):
     replicas: int
 
 
+class ServiceCreateAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user wants one more service in a stack, which may be new."""
+
+    ticket: str
+    stack: str
+    spec: ServiceSpec
+
+
+class ServiceUpdateAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user wants another spec of a service; with `check_version` only if that is the current one."""
+
+    ticket: str
+    service: str
+    spec: ServiceSpec
+    check_version: int = 0
+
+
+class ServiceRestartAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user wants all tasks of a service replaced by new ones of the same spec."""
+
+    ticket: str
+    service: str
+
+
+class ServiceRemoveAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user wants one service out of its stack."""
+
+    ticket: str
+    service: str
+
+
+class ServiceRollbackAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user wants the version that ran before the current one."""
+
+    ticket: str
+    service: str
+
+
+class RolloutAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user steers a rollout."""
+
+    ticket: str
+    service: str
+    action: RolloutAction
+
+
+class NodeUpdateAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user wants something different about a node; None and nothing are "as it is"."""
+
+    ticket: str
+    node: str
+    availability: Availability | None = None
+    label_add: dict[str, str] = {}
+    label_remove: tuple[str, ...] = ()
+    deadline_ms: int = 0
+
+
+class NodeRemoveAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user wants a node out of the cluster."""
+
+    ticket: str
+    node: str
+    force: bool = False
+
+
+class RebalanceAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user wants tasks moved to even out the load, or to know which would be."""
+
+    ticket: str
+    dry_run: bool = False
+    moves_max: int = 0
+
+
+class SimulateAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user wants to know what would become of the tasks of nodes that were lost."""
+
+    ticket: str
+    lose: tuple[str, ...]
+
+
+class WatcherCame(Model, frozen=True, kw_only=True, tag=True):
+    """Somebody watches a service (by its full name) and will acknowledge what it is sent."""
+
+    service: str
+    watcher: str
+
+
+class WatcherAcknowledged(Model, frozen=True, kw_only=True, tag=True):
+    """A watcher uses only instances of this revision's view."""
+
+    service: str
+    watcher: str
+    revision: int
+
+
+class WatcherLeft(Model, frozen=True, kw_only=True, tag=True):
+    """A watcher's stream has ended: nobody waits for it."""
+
+    service: str
+    watcher: str
+
+
+class WitnessOpened(Model, frozen=True, kw_only=True, tag=True):
+    """A node's witness showed the ticket of the node's session."""
+
+    node_id: str
+    witness: str
+
+
+class WitnessLost(Model, frozen=True, kw_only=True, tag=True):
+    """The connection of a witness broke."""
+
+    node_id: str
+    witness: str
+
+
 class FileCreateAsked(Model, frozen=True, kw_only=True, tag=True):
     """A user wants a new config or secret."""
 
@@ -140,22 +256,35 @@ class JoinAsked(Model, frozen=True, kw_only=True, tag=True):
     labels: dict[str, str] = {}
 
 
-Event = (
-    SessionOpened
-    | AgentSaid
-    | SessionLost
-    | DeployAsked
+AgentEvent = SessionOpened | AgentSaid | SessionLost | WitnessOpened | WitnessLost
+#: Requests that are tried on paper and asked of the nodes before they are carried out.
+TriedRequest = (
+    DeployAsked
     | PlanAsked
     | RollbackAsked
-    | RemoveAsked
     | ScaleAsked
+    | ServiceCreateAsked
+    | ServiceUpdateAsked
+    | ServiceRestartAsked
+    | ServiceRemoveAsked
+)
+#: Requests that are carried out at once.
+PlainRequest = (
+    RemoveAsked
+    | ServiceRollbackAsked
+    | RolloutAsked
+    | NodeUpdateAsked
+    | NodeRemoveAsked
+    | RebalanceAsked
+    | SimulateAsked
     | FileCreateAsked
     | FileUpdateAsked
     | FileRemoveAsked
-    | CallerLeft
     | TokenMade
     | JoinAsked
 )
+WatcherEvent = WatcherCame | WatcherAcknowledged | WatcherLeft
+Event = AgentEvent | TriedRequest | PlainRequest | WatcherEvent | CallerLeft
 
 # --- commands ---------------------------------------------------------------------------------------
 
@@ -165,7 +294,7 @@ class Send(Model, frozen=True, kw_only=True, tag=True):
 
     node_id: str
     session_id: str
-    message: Welcome | Assignments | Preflight | Files | Dismissal
+    message: Welcome | Pulse | Assignments | Preflight | Files | Dismissal
 
 
 class Reply(Model, frozen=True, kw_only=True, tag=True):
@@ -196,7 +325,14 @@ class FileChanged(Model, frozen=True, kw_only=True, tag=True):
     rolled: tuple[str, ...] = ()
 
 
-Answer = Deployed | Plan | tuple[str, ...] | Scaled | FileChanged | Node | None
+class Foreseen(Model, frozen=True, kw_only=True):
+    """Where tasks would go, or go; `ended` are those that are bound to a node and would end with it."""
+
+    moves: tuple[Move, ...] = ()
+    ended: tuple[str, ...] = ()
+
+
+Answer = Deployed | Plan | tuple[str, ...] | Scaled | FileChanged | Foreseen | RolloutView | Node | None
 
 
 class Publish(Model, frozen=True, kw_only=True, tag=True):

@@ -6,8 +6,6 @@ A record is stored whole under its kind and key; a change is a Put or a Drop.
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from bayplan.model import (
     Availability,
     Desired,
@@ -17,7 +15,9 @@ from bayplan.model import (
     ServiceMode,
     ServiceSpec,
     StackSpec,
+    TaskStatus,
 )
+from bayplan.views import RolloutState
 
 #: Modes with one task on each fit node.
 GLOBAL_MODES = frozenset({ServiceMode.GLOBAL, ServiceMode.GLOBAL_JOB})
@@ -39,7 +39,8 @@ class Cluster(Model, frozen=True, kw_only=True, tag=True):
 class Node(Model, frozen=True, kw_only=True, tag=True):
     """A machine that joined. `key_id` is the hash of the key it joined with: joining twice is one node.
 
-    `ordinal` (from 1) is its slot in every global service.
+    `ordinal` (from 1) is its slot in every global service. `drain_until_ms` (Unix ms, 0: never) is when a
+    drain gives up waiting for heirs.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Node(Model, frozen=True, kw_only=True, tag=True):
     inventory: Inventory = Inventory()
     joined_ms: int = 0
     ordinal: int = 0
+    drain_until_ms: int = 0
 
     @property
     def key(self) -> str:
@@ -73,21 +75,11 @@ class JoinToken(Model, frozen=True, kw_only=True, tag=True):
         return self.id
 
 
-class RolloutState(StrEnum):
-    """How far a rollout is. A paused one waits for the user's next word."""
-
-    ROLLING = "rolling"
-    PAUSED = "paused"
-    ROLLING_BACK = "rolling back"
-    ROLLBACK_PAUSED = "rollback paused"
-    ROLLED_BACK = "rolled back"
-
-
 class Rollout(Model, frozen=True, kw_only=True):
     """How a service goes from one version to another: `version` is the one that the user asked for.
 
     `failed` are the slots in which a new task failed; only tasks made after `after_ms` (`created_ms`)
-    count. `reason` says why it does not go on.
+    count. `reason` says why it does not go on. `promoted`: its canaries were found good.
     """
 
     version: int
@@ -96,6 +88,7 @@ class Rollout(Model, frozen=True, kw_only=True):
     failed: tuple[int, ...] = ()
     reason: str = ""
     after_ms: int = 0
+    promoted: bool = False
 
 
 class Service(Model, frozen=True, kw_only=True, tag=True):
@@ -103,6 +96,8 @@ class Service(Model, frozen=True, kw_only=True, tag=True):
 
     `settled` is the last version that all slots were seen to run well (0: none yet): what a rollback
     goes back to. `rollout` is the way to `version` from there, until that is settled as well.
+    `previous` is the version that was settled before (0: none): what an undo goes back to once the rollout
+    is done. `run` counts the runs of a scheduled job, the last of which was due at `fired_ms` (Unix ms).
     """
 
     id: str
@@ -114,6 +109,9 @@ class Service(Model, frozen=True, kw_only=True, tag=True):
     removed: bool = False
     settled: int = 0
     rollout: Rollout | None = None
+    previous: int = 0
+    run: int = 0
+    fired_ms: int = 0
 
     @property
     def key(self) -> str:
@@ -208,7 +206,10 @@ class FileContent(Model, frozen=True, kw_only=True, tag=True):
 class Task(Model, frozen=True, kw_only=True, tag=True):
     """One container, once. `node_id` is empty while it waits; `removing`: no trace of it shall stay.
 
-    `completed`: it did its work and is never to run again, whatever its node forgets.
+    `completed`: it did its work and is never to run again, whatever its node forgets. `end`: how it ended,
+    as far as its node could tell. `failures` and `past_ms` are what its slot had behind it when it was made:
+    failures in a row, and ends (Unix ms) for the window of the restart policy. `displaced`: a rebalance wants
+    it elsewhere. `run`: which run of a scheduled job it belongs to.
     """
 
     id: str
@@ -220,6 +221,11 @@ class Task(Model, frozen=True, kw_only=True, tag=True):
     removing: bool = False
     created_ms: int = 0
     completed: bool = False
+    end: TaskStatus | None = None
+    failures: int = 0
+    past_ms: tuple[int, ...] = ()
+    displaced: bool = False
+    run: int = 0
 
     @property
     def key(self) -> str:

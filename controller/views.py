@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bayplan.lifecycle import ALIVE, TaskState
 from bayplan.model import Desired, NodeStatus
-from bayplan.views import NodeView, RegistryEntry, ServiceView, StackView, TaskView
+from bayplan.views import NodeView, RegistryEntry, RolloutView, ServiceView, StackView, TaskView
 from controller.core import dependencies, history, placing, rolling
 from controller.decide import registry
 from controller.decide.reservations import reserve
@@ -40,6 +40,11 @@ def service_view(state: State, service: Service) -> ServiceView:
         rollout=rolling.told(state, service),
         reservation=reserve(spec, state.default_reservation),
     )
+
+
+def rollout_view(state: State, service: Service, now_ms: int) -> RolloutView:
+    """How far a service's rollout is; `now_ms` is monotonic."""
+    return RolloutView(service=service.name, version=service.version)
 
 
 def service_views(state: State, stack: str = "") -> list[ServiceView]:

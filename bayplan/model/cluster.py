@@ -34,8 +34,11 @@ class TaskStatus(Model, frozen=True, kw_only=True):
 
 
 class Desired(StrEnum):
+    """What the controller wants of a task. READY: its container is made but not started yet."""
+
     RUN = "run"
     STOP = "stop"
+    READY = "ready"
 
 
 class Assignment(Model, frozen=True, kw_only=True):
@@ -49,6 +52,7 @@ class Assignment(Model, frozen=True, kw_only=True):
     desired: Desired
     spec_id: str
     restart: RestartCondition = RestartCondition.ANY
+    fence: bool = False
 
 
 class Assignments(Model, frozen=True, kw_only=True, tag=True):

@@ -25,6 +25,7 @@ class RestartPolicy(Model, frozen=True, kw_only=True):
 
 
 class UpdateOrder(StrEnum):
+    AUTO = "auto"
     STOP_FIRST = "stop_first"
     START_FIRST = "start_first"
 
@@ -39,15 +40,20 @@ class UpdatePolicy(Model, frozen=True, kw_only=True):
     """How a new version takes the place of the old: `parallelism` slots at once, 0 is all.
 
     A new task that fails within `monitor_ms` of its start is a failure of the rollout; more than
-    `max_failure_ratio` (0 to 1) of the slots failing brings the `failure_action`. Defaults: Docker's.
+    `max_failure_ratio` (0 to 1) of the slots failing brings the `failure_action`, as does `deadline_ms`
+    without any progress (0: never). `canaries` run beside the old tasks until they are promoted. Defaults
+    are Docker's, but for order and failure action: the safest that the service allows.
     """
 
     parallelism: int = 1
     delay_ms: int = 0
-    order: UpdateOrder = UpdateOrder.STOP_FIRST
+    order: UpdateOrder = UpdateOrder.AUTO
     monitor_ms: int = 5_000
     max_failure_ratio: float = 0.0
-    failure_action: FailureAction = FailureAction.PAUSE
+    failure_action: FailureAction = FailureAction.ROLLBACK
+    deadline_ms: int = 300_000
+    canaries: int = 0
+    auto_promote: bool = False
 
 
 class ServiceMode(StrEnum):
@@ -78,10 +84,25 @@ class Dependency(Model, frozen=True, kw_only=True):
     required: bool = False
 
 
+class Schedule(Model, frozen=True, kw_only=True):
+    """When a job runs, again and again: five fields as in crontab(5), in a time zone (empty: UTC).
+
+    A run that is due while the one before is going on is left out. One that was missed is made up for
+    once, if it was due at most `catch_up_ms` ago.
+    """
+
+    cron: str
+    timezone: str = ""
+    catch_up_ms: int = 0
+
+
 class ServiceSpec(Model, frozen=True, kw_only=True):
     """A service as the user wants it. `places` maps a field to the file:line where it was written.
 
     `reservations` are what was asked for by name: where an amount is 0 the controller derives it.
+    `fence`: an isolated node stops its copy before another may start. `drain_ms`: how long a task that is
+    about to stop serves on after it is no longer found, at most. `ttl_ms`: a finished job is removed after
+    it (0: never). `generation` grows when all tasks shall be replaced though nothing else has changed.
     `generic` are countable goods of a node (`gpu`: 2). `preferences` are node attributes over whose
     values tasks are spread.
     """
@@ -102,6 +123,11 @@ class ServiceSpec(Model, frozen=True, kw_only=True):
     depends_on: tuple[Dependency, ...] = ()
     labels: dict[str, str] = {}
     places: dict[str, str] = {}
+    fence: bool = False
+    drain_ms: int = 1_000
+    schedule: Schedule | None = None
+    ttl_ms: int = 0
+    generation: int = 0
 
 
 class StackFile(Model, frozen=True, kw_only=True):

@@ -93,6 +93,7 @@ class SessionResponse(_message.Message):
     LOG_STOP_FIELD_NUMBER: _builtins.int
     DISMISSAL_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
+    PULSE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> Global___Welcome:
         """The answer to Hello."""
@@ -121,6 +122,10 @@ class SessionResponse(_message.Message):
     def files(self) -> Global___Files:
         """Contents of files."""
 
+    @_builtins.property
+    def pulse(self) -> Global___Pulse:
+        """A sign of life that wants an answer."""
+
     def __init__(
         self,
         *,
@@ -131,12 +136,13 @@ class SessionResponse(_message.Message):
         log_stop: Global___LogStop | None = ...,
         dismissal: Global___Dismissal | None = ...,
         files: Global___Files | None = ...,
+        pulse: Global___Pulse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assignments", b"assignments", "dismissal", b"dismissal", "files", b"files", "log_pull", b"log_pull", "log_stop", b"log_stop", "message", b"message", "preflight", b"preflight", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assignments", b"assignments", "dismissal", b"dismissal", "files", b"files", "log_pull", b"log_pull", "log_stop", b"log_stop", "message", b"message", "preflight", b"preflight", "pulse", b"pulse", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignments", b"assignments", "dismissal", b"dismissal", "files", b"files", "log_pull", b"log_pull", "log_stop", b"log_stop", "message", b"message", "preflight", b"preflight", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignments", b"assignments", "dismissal", b"dismissal", "files", b"files", "log_pull", b"log_pull", "log_stop", b"log_stop", "message", b"message", "preflight", b"preflight", "pulse", b"pulse", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["welcome", "assignments", "preflight", "log_pull", "log_stop", "dismissal", "files"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["welcome", "assignments", "preflight", "log_pull", "log_stop", "dismissal", "files", "pulse"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -194,6 +200,9 @@ class Welcome(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     HEARTBEAT_MS_FIELD_NUMBER: _builtins.int
     NODE_NAME_FIELD_NUMBER: _builtins.int
+    LEASE_MS_FIELD_NUMBER: _builtins.int
+    WITNESS_PORT_FIELD_NUMBER: _builtins.int
+    WITNESS_TICKET_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """The session's id; every later message of the controller belongs to it."""
     epoch: _builtins.int
@@ -202,6 +211,12 @@ class Welcome(_message.Message):
     """Time between two heartbeats, in milliseconds."""
     node_name: _builtins.str
     """The node's name."""
+    lease_ms: _builtins.int
+    """A node that has not been heard for this long may lose its tasks, in milliseconds."""
+    witness_port: _builtins.int
+    """Where the node's witness connects, and what it says there; port 0 is nowhere."""
+    witness_ticket: _builtins.str
+    """32 hex digits."""
     def __init__(
         self,
         *,
@@ -209,14 +224,43 @@ class Welcome(_message.Message):
         epoch: _builtins.int = ...,
         heartbeat_ms: _builtins.int = ...,
         node_name: _builtins.str = ...,
+        lease_ms: _builtins.int = ...,
+        witness_port: _builtins.int = ...,
+        witness_ticket: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "heartbeat_ms", b"heartbeat_ms", "node_name", b"node_name", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "heartbeat_ms", b"heartbeat_ms", "lease_ms", b"lease_ms", "node_name", b"node_name", "session_id", b"session_id", "witness_port", b"witness_port", "witness_ticket", b"witness_ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Welcome: _TypeAlias = Welcome  # noqa: Y015
+
+@_typing.final
+class Pulse(_message.Message):
+    """The controller lives, and asks whether the agent does: it answers at once, with a Heartbeat."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    HEARD_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Grows by one within a session, from 1."""
+    heard: _builtins.int
+    """The newest pulse to which the answer has come; 0 is none."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        heard: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heard", b"heard", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Pulse: _TypeAlias = Pulse  # noqa: Y015
 
 @_typing.final
 class Assignment(_message.Message):
@@ -232,6 +276,7 @@ class Assignment(_message.Message):
     DESIRED_FIELD_NUMBER: _builtins.int
     SPEC_ID_FIELD_NUMBER: _builtins.int
     RESTART_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """The task's id."""
     service: _builtins.str
@@ -248,6 +293,8 @@ class Assignment(_message.Message):
     """Key of its container spec in `specs` of the same message."""
     restart: _service_pb2.RestartCondition.ValueType
     """When it ended by itself and there is no controller: whether the agent may start it again."""
+    fence: _builtins.bool
+    """Stop it when the node's lease ends: another may then be started elsewhere."""
     def __init__(
         self,
         *,
@@ -259,10 +306,11 @@ class Assignment(_message.Message):
         desired: _task_pb2.Desired.ValueType = ...,
         spec_id: _builtins.str = ...,
         restart: _service_pb2.RestartCondition.ValueType = ...,
+        fence: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["desired", b"desired", "restart", b"restart", "service", b"service", "slot", b"slot", "spec_id", b"spec_id", "stack", b"stack", "task_id", b"task_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["desired", b"desired", "fence", b"fence", "restart", b"restart", "service", b"service", "slot", b"slot", "spec_id", b"spec_id", "stack", b"stack", "task_id", b"task_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -359,21 +407,29 @@ Global___Report: _TypeAlias = Report  # noqa: Y015
 
 @_typing.final
 class Heartbeat(_message.Message):
-    """A sign of life. The stream's order makes it belong to the session."""
+    """The answer to a Pulse. The stream's order makes it belong to the session."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LATE_MS_FIELD_NUMBER: _builtins.int
+    PULSE_FIELD_NUMBER: _builtins.int
+    ENGINE_SILENT_MS_FIELD_NUMBER: _builtins.int
     late_ms: _builtins.int
     """How long the agent's loop was late with it, in milliseconds."""
+    pulse: _builtins.int
+    """The pulse's number."""
+    engine_silent_ms: _builtins.int
+    """How long the engine has not answered, in milliseconds; 0 when it does."""
     def __init__(
         self,
         *,
         late_ms: _builtins.int = ...,
+        pulse: _builtins.int = ...,
+        engine_silent_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["late_ms", b"late_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine_silent_ms", b"engine_silent_ms", "late_ms", b"late_ms", "pulse", b"pulse"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

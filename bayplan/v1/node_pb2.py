@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from bayplan.v1 import common_pb2 as bayplan_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x62\x61yplan/v1/node.proto\x12\nbayplan.v1\x1a\x17\x62\x61yplan/v1/common.proto\"\xf4\x01\n\tInventory\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12\'\n\x08\x63\x61pacity\x18\x02 \x01(\x0b\x32\x15.bayplan.v1.Resources\x12\x16\n\x0e\x65ngine_version\x18\x03 \x01(\t\x12\x15\n\ragent_version\x18\x04 \x01(\t\x12\n\n\x02os\x18\x05 \x01(\t\x12\x0c\n\x04\x61rch\x18\x06 \x01(\t\x12\x33\n\x07generic\x18\x07 \x03(\x0b\x32\".bayplan.v1.Inventory.GenericEntry\x1a.\n\x0cGenericEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xf6\x02\n\x08NodeView\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12&\n\x06status\x18\x03 \x01(\x0e\x32\x16.bayplan.v1.NodeStatus\x12.\n\x0c\x61vailability\x18\x04 \x01(\x0e\x32\x18.bayplan.v1.Availability\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x30\n\x06labels\x18\x06 \x03(\x0b\x32 .bayplan.v1.NodeView.LabelsEntry\x12(\n\tinventory\x18\x07 \x01(\x0b\x32\x15.bayplan.v1.Inventory\x12\'\n\x08reserved\x18\x08 \x01(\x0b\x32\x15.bayplan.v1.Resources\x12\r\n\x05tasks\x18\t \x01(\r\x12\x11\n\tsilent_ms\x18\n \x01(\x03\x12\x11\n\tjoined_ms\x18\x0b \x01(\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x12\n\x10ListNodesRequest\"8\n\x11ListNodesResponse\x12#\n\x05nodes\x18\x01 \x03(\x0b\x32\x14.bayplan.v1.NodeView\"\x1e\n\x0eGetNodeRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\"5\n\x0fGetNodeResponse\x12\"\n\x04node\x18\x01 \x01(\x0b\x32\x14.bayplan.v1.NodeView*\x88\x01\n\nNodeStatus\x12\x1b\n\x17NODE_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13NODE_STATUS_UNKNOWN\x10\x01\x12\x15\n\x11NODE_STATUS_READY\x10\x02\x12\x17\n\x13NODE_STATUS_SUSPECT\x10\x03\x12\x14\n\x10NODE_STATUS_DOWN\x10\x04*u\n\x0c\x41vailability\x12\x1c\n\x18\x41VAILABILITY_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41VAILABILITY_ACTIVE\x10\x01\x12\x16\n\x12\x41VAILABILITY_PAUSE\x10\x02\x12\x16\n\x12\x41VAILABILITY_DRAIN\x10\x03\x32\x9b\x01\n\x0bNodeService\x12H\n\tListNodes\x12\x1c.bayplan.v1.ListNodesRequest\x1a\x1d.bayplan.v1.ListNodesResponse\x12\x42\n\x07GetNode\x12\x1a.bayplan.v1.GetNodeRequest\x1a\x1b.bayplan.v1.GetNodeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x62\x61yplan/v1/node.proto\x12\nbayplan.v1\x1a\x17\x62\x61yplan/v1/common.proto\"\xf4\x01\n\tInventory\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12\'\n\x08\x63\x61pacity\x18\x02 \x01(\x0b\x32\x15.bayplan.v1.Resources\x12\x16\n\x0e\x65ngine_version\x18\x03 \x01(\t\x12\x15\n\ragent_version\x18\x04 \x01(\t\x12\n\n\x02os\x18\x05 \x01(\t\x12\x0c\n\x04\x61rch\x18\x06 \x01(\t\x12\x33\n\x07generic\x18\x07 \x03(\x0b\x32\".bayplan.v1.Inventory.GenericEntry\x1a.\n\x0cGenericEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xc8\x03\n\x08NodeView\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12&\n\x06status\x18\x03 \x01(\x0e\x32\x16.bayplan.v1.NodeStatus\x12.\n\x0c\x61vailability\x18\x04 \x01(\x0e\x32\x18.bayplan.v1.Availability\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x30\n\x06labels\x18\x06 \x03(\x0b\x32 .bayplan.v1.NodeView.LabelsEntry\x12(\n\tinventory\x18\x07 \x01(\x0b\x32\x15.bayplan.v1.Inventory\x12\'\n\x08reserved\x18\x08 \x01(\x0b\x32\x15.bayplan.v1.Resources\x12\r\n\x05tasks\x18\t \x01(\r\x12\x11\n\tsilent_ms\x18\n \x01(\x03\x12\x11\n\tjoined_ms\x18\x0b \x01(\x03\x12\x18\n\x10\x65ngine_silent_ms\x18\x0c \x01(\x03\x12\x0c\n\x04held\x18\r \x01(\t\x12\x16\n\x0e\x64rain_until_ms\x18\x0e \x01(\x03\x12\x10\n\x08shaky_ms\x18\x0f \x01(\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x12\n\x10ListNodesRequest\"8\n\x11ListNodesResponse\x12#\n\x05nodes\x18\x01 \x03(\x0b\x32\x14.bayplan.v1.NodeView\"\x1e\n\x0eGetNodeRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\"5\n\x0fGetNodeResponse\x12\"\n\x04node\x18\x01 \x01(\x0b\x32\x14.bayplan.v1.NodeView\"\xed\x01\n\x11UpdateNodeRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12.\n\x0c\x61vailability\x18\x02 \x01(\x0e\x32\x18.bayplan.v1.Availability\x12>\n\tlabel_add\x18\x03 \x03(\x0b\x32+.bayplan.v1.UpdateNodeRequest.LabelAddEntry\x12\x14\n\x0clabel_remove\x18\x04 \x03(\t\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x05 \x01(\x03\x1a/\n\rLabelAddEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"8\n\x12UpdateNodeResponse\x12\"\n\x04node\x18\x01 \x01(\x0b\x32\x14.bayplan.v1.NodeView\"0\n\x11RemoveNodeRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\".\n\x12RemoveNodeResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t*\x88\x01\n\nNodeStatus\x12\x1b\n\x17NODE_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13NODE_STATUS_UNKNOWN\x10\x01\x12\x15\n\x11NODE_STATUS_READY\x10\x02\x12\x17\n\x13NODE_STATUS_SUSPECT\x10\x03\x12\x14\n\x10NODE_STATUS_DOWN\x10\x04*u\n\x0c\x41vailability\x12\x1c\n\x18\x41VAILABILITY_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41VAILABILITY_ACTIVE\x10\x01\x12\x16\n\x12\x41VAILABILITY_PAUSE\x10\x02\x12\x16\n\x12\x41VAILABILITY_DRAIN\x10\x03\x32\xb5\x02\n\x0bNodeService\x12H\n\tListNodes\x12\x1c.bayplan.v1.ListNodesRequest\x1a\x1d.bayplan.v1.ListNodesResponse\x12\x42\n\x07GetNode\x12\x1a.bayplan.v1.GetNodeRequest\x1a\x1b.bayplan.v1.GetNodeResponse\x12K\n\nUpdateNode\x12\x1d.bayplan.v1.UpdateNodeRequest\x1a\x1e.bayplan.v1.UpdateNodeResponse\x12K\n\nRemoveNode\x12\x1d.bayplan.v1.RemoveNodeRequest\x1a\x1e.bayplan.v1.RemoveNodeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,26 +36,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVENTORY_GENERICENTRY']._serialized_options = b'8\001'
   _globals['_NODEVIEW_LABELSENTRY']._loaded_options = None
   _globals['_NODEVIEW_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_NODESTATUS']._serialized_start=852
-  _globals['_NODESTATUS']._serialized_end=988
-  _globals['_AVAILABILITY']._serialized_start=990
-  _globals['_AVAILABILITY']._serialized_end=1107
+  _globals['_UPDATENODEREQUEST_LABELADDENTRY']._loaded_options = None
+  _globals['_UPDATENODEREQUEST_LABELADDENTRY']._serialized_options = b'8\001'
+  _globals['_NODESTATUS']._serialized_start=1330
+  _globals['_NODESTATUS']._serialized_end=1466
+  _globals['_AVAILABILITY']._serialized_start=1468
+  _globals['_AVAILABILITY']._serialized_end=1585
   _globals['_INVENTORY']._serialized_start=63
   _globals['_INVENTORY']._serialized_end=307
   _globals['_INVENTORY_GENERICENTRY']._serialized_start=261
   _globals['_INVENTORY_GENERICENTRY']._serialized_end=307
   _globals['_NODEVIEW']._serialized_start=310
-  _globals['_NODEVIEW']._serialized_end=684
-  _globals['_NODEVIEW_LABELSENTRY']._serialized_start=639
-  _globals['_NODEVIEW_LABELSENTRY']._serialized_end=684
-  _globals['_LISTNODESREQUEST']._serialized_start=686
-  _globals['_LISTNODESREQUEST']._serialized_end=704
-  _globals['_LISTNODESRESPONSE']._serialized_start=706
-  _globals['_LISTNODESRESPONSE']._serialized_end=762
-  _globals['_GETNODEREQUEST']._serialized_start=764
-  _globals['_GETNODEREQUEST']._serialized_end=794
-  _globals['_GETNODERESPONSE']._serialized_start=796
-  _globals['_GETNODERESPONSE']._serialized_end=849
-  _globals['_NODESERVICE']._serialized_start=1110
-  _globals['_NODESERVICE']._serialized_end=1265
+  _globals['_NODEVIEW']._serialized_end=766
+  _globals['_NODEVIEW_LABELSENTRY']._serialized_start=721
+  _globals['_NODEVIEW_LABELSENTRY']._serialized_end=766
+  _globals['_LISTNODESREQUEST']._serialized_start=768
+  _globals['_LISTNODESREQUEST']._serialized_end=786
+  _globals['_LISTNODESRESPONSE']._serialized_start=788
+  _globals['_LISTNODESRESPONSE']._serialized_end=844
+  _globals['_GETNODEREQUEST']._serialized_start=846
+  _globals['_GETNODEREQUEST']._serialized_end=876
+  _globals['_GETNODERESPONSE']._serialized_start=878
+  _globals['_GETNODERESPONSE']._serialized_end=931
+  _globals['_UPDATENODEREQUEST']._serialized_start=934
+  _globals['_UPDATENODEREQUEST']._serialized_end=1171
+  _globals['_UPDATENODEREQUEST_LABELADDENTRY']._serialized_start=1124
+  _globals['_UPDATENODEREQUEST_LABELADDENTRY']._serialized_end=1171
+  _globals['_UPDATENODERESPONSE']._serialized_start=1173
+  _globals['_UPDATENODERESPONSE']._serialized_end=1229
+  _globals['_REMOVENODEREQUEST']._serialized_start=1231
+  _globals['_REMOVENODEREQUEST']._serialized_end=1279
+  _globals['_REMOVENODERESPONSE']._serialized_start=1281
+  _globals['_REMOVENODERESPONSE']._serialized_end=1327
+  _globals['_NODESERVICE']._serialized_start=1588
+  _globals['_NODESERVICE']._serialized_end=1897
 # @@protoc_insertion_point(module_scope)

@@ -187,6 +187,10 @@ class NodeView(_message.Message):
     TASKS_FIELD_NUMBER: _builtins.int
     SILENT_MS_FIELD_NUMBER: _builtins.int
     JOINED_MS_FIELD_NUMBER: _builtins.int
+    ENGINE_SILENT_MS_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    DRAIN_UNTIL_MS_FIELD_NUMBER: _builtins.int
+    SHAKY_MS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The node's id, from its certificate."""
     name: _builtins.str
@@ -203,6 +207,14 @@ class NodeView(_message.Message):
     """Time since the last sign of life, in milliseconds; -1 if there was none."""
     joined_ms: _builtins.int
     """When it joined, in Unix milliseconds."""
+    engine_silent_ms: _builtins.int
+    """How long its engine has not answered its agent, in milliseconds; 0 when it answers."""
+    held: _builtins.str
+    """It is down, but its tasks are not moved: too many nodes fell silent together. Empty, or why."""
+    drain_until_ms: _builtins.int
+    """When a drain gives up waiting for heirs, in Unix milliseconds; 0 is never."""
+    shaky_ms: _builtins.int
+    """Until when it takes tasks only if no other node can, because it came and went; in milliseconds from now."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Its labels."""
@@ -229,10 +241,14 @@ class NodeView(_message.Message):
         tasks: _builtins.int = ...,
         silent_ms: _builtins.int = ...,
         joined_ms: _builtins.int = ...,
+        engine_silent_ms: _builtins.int = ...,
+        held: _builtins.str = ...,
+        drain_until_ms: _builtins.int = ...,
+        shaky_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["inventory", b"inventory", "reserved", b"reserved"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "availability", b"availability", "id", b"id", "inventory", b"inventory", "joined_ms", b"joined_ms", "labels", b"labels", "name", b"name", "reserved", b"reserved", "silent_ms", b"silent_ms", "status", b"status", "tasks", b"tasks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "availability", b"availability", "drain_until_ms", b"drain_until_ms", "engine_silent_ms", b"engine_silent_ms", "held", b"held", "id", b"id", "inventory", b"inventory", "joined_ms", b"joined_ms", "labels", b"labels", "name", b"name", "reserved", b"reserved", "shaky_ms", b"shaky_ms", "silent_ms", b"silent_ms", "status", b"status", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -324,3 +340,143 @@ class GetNodeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetNodeResponse: _TypeAlias = GetNodeResponse  # noqa: Y015
+
+@_typing.final
+class UpdateNodeRequest(_message.Message):
+    """What shall be different about a node. What is left out stays."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelAddEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NODE_FIELD_NUMBER: _builtins.int
+    AVAILABILITY_FIELD_NUMBER: _builtins.int
+    LABEL_ADD_FIELD_NUMBER: _builtins.int
+    LABEL_REMOVE_FIELD_NUMBER: _builtins.int
+    DEADLINE_MS_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """The node: name, id, or a unique prefix of an id."""
+    availability: Global___Availability.ValueType
+    """Whether it takes tasks."""
+    deadline_ms: _builtins.int
+    """With a drain: how long tasks may wait for an heir elsewhere before they are stopped without one, in
+    milliseconds; 0 is for ever.
+    """
+    @_builtins.property
+    def label_add(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels to set."""
+
+    @_builtins.property
+    def label_remove(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels to take away, by key."""
+
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        availability: Global___Availability.ValueType = ...,
+        label_add: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        label_remove: _abc.Iterable[_builtins.str] | None = ...,
+        deadline_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["availability", b"availability", "deadline_ms", b"deadline_ms", "label_add", b"label_add", "label_remove", b"label_remove", "node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateNodeRequest: _TypeAlias = UpdateNodeRequest  # noqa: Y015
+
+@_typing.final
+class UpdateNodeResponse(_message.Message):
+    """The node after that."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def node(self) -> Global___NodeView:
+        """The node."""
+
+    def __init__(
+        self,
+        *,
+        node: Global___NodeView | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["node", b"node"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateNodeResponse: _TypeAlias = UpdateNodeResponse  # noqa: Y015
+
+@_typing.final
+class RemoveNodeRequest(_message.Message):
+    """Names a node that shall go."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """The node: name, id, or a unique prefix of an id."""
+    force: _builtins.bool
+    """Although it is not down, or has tasks."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        force: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["force", b"force", "node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveNodeRequest: _TypeAlias = RemoveNodeRequest  # noqa: Y015
+
+@_typing.final
+class RemoveNodeResponse(_message.Message):
+    """The node is no more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its id."""
+    name: _builtins.str
+    """Its name."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveNodeResponse: _TypeAlias = RemoveNodeResponse  # noqa: Y015

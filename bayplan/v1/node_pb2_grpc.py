@@ -45,6 +45,16 @@ class NodeServiceStub:
                 request_serializer=bayplan_dot_v1_dot_node__pb2.GetNodeRequest.SerializeToString,
                 response_deserializer=bayplan_dot_v1_dot_node__pb2.GetNodeResponse.FromString,
                 _registered_method=True)
+        self.UpdateNode = channel.unary_unary(
+                '/bayplan.v1.NodeService/UpdateNode',
+                request_serializer=bayplan_dot_v1_dot_node__pb2.UpdateNodeRequest.SerializeToString,
+                response_deserializer=bayplan_dot_v1_dot_node__pb2.UpdateNodeResponse.FromString,
+                _registered_method=True)
+        self.RemoveNode = channel.unary_unary(
+                '/bayplan.v1.NodeService/RemoveNode',
+                request_serializer=bayplan_dot_v1_dot_node__pb2.RemoveNodeRequest.SerializeToString,
+                response_deserializer=bayplan_dot_v1_dot_node__pb2.RemoveNodeResponse.FromString,
+                _registered_method=True)
 
 
 class NodeServiceServicer:
@@ -65,6 +75,20 @@ class NodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateNode(self, request, context):
+        """Changes a node's availability and labels. Draining moves its tasks away; the reply does not wait.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveNode(self, request, context):
+        """Takes a node out of the cluster; its certificate is void at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +101,16 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.GetNode,
                     request_deserializer=bayplan_dot_v1_dot_node__pb2.GetNodeRequest.FromString,
                     response_serializer=bayplan_dot_v1_dot_node__pb2.GetNodeResponse.SerializeToString,
+            ),
+            'UpdateNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateNode,
+                    request_deserializer=bayplan_dot_v1_dot_node__pb2.UpdateNodeRequest.FromString,
+                    response_serializer=bayplan_dot_v1_dot_node__pb2.UpdateNodeResponse.SerializeToString,
+            ),
+            'RemoveNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveNode,
+                    request_deserializer=bayplan_dot_v1_dot_node__pb2.RemoveNodeRequest.FromString,
+                    response_serializer=bayplan_dot_v1_dot_node__pb2.RemoveNodeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +168,60 @@ class NodeService:
             '/bayplan.v1.NodeService/GetNode',
             bayplan_dot_v1_dot_node__pb2.GetNodeRequest.SerializeToString,
             bayplan_dot_v1_dot_node__pb2.GetNodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bayplan.v1.NodeService/UpdateNode',
+            bayplan_dot_v1_dot_node__pb2.UpdateNodeRequest.SerializeToString,
+            bayplan_dot_v1_dot_node__pb2.UpdateNodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bayplan.v1.NodeService/RemoveNode',
+            bayplan_dot_v1_dot_node__pb2.RemoveNodeRequest.SerializeToString,
+            bayplan_dot_v1_dot_node__pb2.RemoveNodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

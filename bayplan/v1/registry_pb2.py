@@ -26,7 +26,7 @@ from bayplan.v1 import task_pb2 as bayplan_dot_v1_dot_task__pb2
 from bayplan.v1 import common_pb2 as bayplan_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62\x61yplan/v1/registry.proto\x12\nbayplan.v1\x1a\x15\x62\x61yplan/v1/task.proto\x1a\x17\x62\x61yplan/v1/common.proto\"\xcb\x01\n\x08Instance\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\x12\x0c\n\x04node\x18\x04 \x01(\t\x12\"\n\x06health\x18\x05 \x01(\x0e\x32\x12.bayplan.v1.Health\x12\r\n\x05ready\x18\x06 \x01(\x08\x12\x0c\n\x04slot\x18\x07 \x01(\r\x12\x0f\n\x07version\x18\x08 \x01(\x04\x12$\n\x05ports\x18\t \x03(\x0b\x32\x15.bayplan.v1.BoundPort\x12\x0e\n\x06reason\x18\n \x01(\t\"<\n\rLookupRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0b\n\x03\x61ll\x18\x03 \x01(\x08\"k\n\x0eLookupResponse\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\'\n\tinstances\x18\x04 \x03(\x0b\x32\x14.bayplan.v1.Instance\"@\n\x0cWatchRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\"j\n\rWatchResponse\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\'\n\tinstances\x18\x04 \x03(\x0b\x32\x14.bayplan.v1.Instance\"\r\n\x0bListRequest\"_\n\rRegistryEntry\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\r\n\x05ready\x18\x03 \x01(\r\x12\r\n\x05total\x18\x04 \x01(\r\x12\x10\n\x08revision\x18\x05 \x01(\x04\";\n\x0cListResponse\x12+\n\x08services\x18\x01 \x03(\x0b\x32\x19.bayplan.v1.RegistryEntry2\xcd\x01\n\x0fRegistryService\x12?\n\x06Lookup\x12\x19.bayplan.v1.LookupRequest\x1a\x1a.bayplan.v1.LookupResponse\x12>\n\x05Watch\x12\x18.bayplan.v1.WatchRequest\x1a\x19.bayplan.v1.WatchResponse0\x01\x12\x39\n\x04List\x12\x17.bayplan.v1.ListRequest\x1a\x18.bayplan.v1.ListResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62\x61yplan/v1/registry.proto\x12\nbayplan.v1\x1a\x15\x62\x61yplan/v1/task.proto\x1a\x17\x62\x61yplan/v1/common.proto\"\xcb\x01\n\x08Instance\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\x12\x0c\n\x04node\x18\x04 \x01(\t\x12\"\n\x06health\x18\x05 \x01(\x0e\x32\x12.bayplan.v1.Health\x12\r\n\x05ready\x18\x06 \x01(\x08\x12\x0c\n\x04slot\x18\x07 \x01(\r\x12\x0f\n\x07version\x18\x08 \x01(\x04\x12$\n\x05ports\x18\t \x03(\x0b\x32\x15.bayplan.v1.BoundPort\x12\x0e\n\x06reason\x18\n \x01(\t\"<\n\rLookupRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0b\n\x03\x61ll\x18\x03 \x01(\x08\"k\n\x0eLookupResponse\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\'\n\tinstances\x18\x04 \x03(\x0b\x32\x14.bayplan.v1.Instance\"Q\n\x0cWatchRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\x0f\n\x07watcher\x18\x04 \x01(\t\"W\n\x12\x41\x63knowledgeRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0f\n\x07watcher\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x04\"\x15\n\x13\x41\x63knowledgeResponse\"j\n\rWatchResponse\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\'\n\tinstances\x18\x04 \x03(\x0b\x32\x14.bayplan.v1.Instance\"\r\n\x0bListRequest\"_\n\rRegistryEntry\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\r\n\x05ready\x18\x03 \x01(\r\x12\r\n\x05total\x18\x04 \x01(\r\x12\x10\n\x08revision\x18\x05 \x01(\x04\";\n\x0cListResponse\x12+\n\x08services\x18\x01 \x03(\x0b\x32\x19.bayplan.v1.RegistryEntry2\x9d\x02\n\x0fRegistryService\x12?\n\x06Lookup\x12\x19.bayplan.v1.LookupRequest\x1a\x1a.bayplan.v1.LookupResponse\x12>\n\x05Watch\x12\x18.bayplan.v1.WatchRequest\x1a\x19.bayplan.v1.WatchResponse0\x01\x12N\n\x0b\x41\x63knowledge\x12\x1e.bayplan.v1.AcknowledgeRequest\x1a\x1f.bayplan.v1.AcknowledgeResponse\x12\x39\n\x04List\x12\x17.bayplan.v1.ListRequest\x1a\x18.bayplan.v1.ListResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,15 +40,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOOKUPRESPONSE']._serialized_start=357
   _globals['_LOOKUPRESPONSE']._serialized_end=464
   _globals['_WATCHREQUEST']._serialized_start=466
-  _globals['_WATCHREQUEST']._serialized_end=530
-  _globals['_WATCHRESPONSE']._serialized_start=532
-  _globals['_WATCHRESPONSE']._serialized_end=638
-  _globals['_LISTREQUEST']._serialized_start=640
-  _globals['_LISTREQUEST']._serialized_end=653
-  _globals['_REGISTRYENTRY']._serialized_start=655
-  _globals['_REGISTRYENTRY']._serialized_end=750
-  _globals['_LISTRESPONSE']._serialized_start=752
-  _globals['_LISTRESPONSE']._serialized_end=811
-  _globals['_REGISTRYSERVICE']._serialized_start=814
-  _globals['_REGISTRYSERVICE']._serialized_end=1019
+  _globals['_WATCHREQUEST']._serialized_end=547
+  _globals['_ACKNOWLEDGEREQUEST']._serialized_start=549
+  _globals['_ACKNOWLEDGEREQUEST']._serialized_end=636
+  _globals['_ACKNOWLEDGERESPONSE']._serialized_start=638
+  _globals['_ACKNOWLEDGERESPONSE']._serialized_end=659
+  _globals['_WATCHRESPONSE']._serialized_start=661
+  _globals['_WATCHRESPONSE']._serialized_end=767
+  _globals['_LISTREQUEST']._serialized_start=769
+  _globals['_LISTREQUEST']._serialized_end=782
+  _globals['_REGISTRYENTRY']._serialized_start=784
+  _globals['_REGISTRYENTRY']._serialized_end=879
+  _globals['_LISTRESPONSE']._serialized_start=881
+  _globals['_LISTRESPONSE']._serialized_end=940
+  _globals['_REGISTRYSERVICE']._serialized_start=943
+  _globals['_REGISTRYSERVICE']._serialized_end=1228
 # @@protoc_insertion_point(module_scope)

@@ -45,6 +45,11 @@ class RegistryServiceStub:
                 request_serializer=bayplan_dot_v1_dot_registry__pb2.WatchRequest.SerializeToString,
                 response_deserializer=bayplan_dot_v1_dot_registry__pb2.WatchResponse.FromString,
                 _registered_method=True)
+        self.Acknowledge = channel.unary_unary(
+                '/bayplan.v1.RegistryService/Acknowledge',
+                request_serializer=bayplan_dot_v1_dot_registry__pb2.AcknowledgeRequest.SerializeToString,
+                response_deserializer=bayplan_dot_v1_dot_registry__pb2.AcknowledgeResponse.FromString,
+                _registered_method=True)
         self.List = channel.unary_unary(
                 '/bayplan.v1.RegistryService/List',
                 request_serializer=bayplan_dot_v1_dot_registry__pb2.ListRequest.SerializeToString,
@@ -70,6 +75,13 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Acknowledge(self, request, context):
+        """A watcher says that it uses no instance any more that is not in the view of this revision.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def List(self, request, context):
         """All services with their numbers.
         """
@@ -89,6 +101,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=bayplan_dot_v1_dot_registry__pb2.WatchRequest.FromString,
                     response_serializer=bayplan_dot_v1_dot_registry__pb2.WatchResponse.SerializeToString,
+            ),
+            'Acknowledge': grpc.unary_unary_rpc_method_handler(
+                    servicer.Acknowledge,
+                    request_deserializer=bayplan_dot_v1_dot_registry__pb2.AcknowledgeRequest.FromString,
+                    response_serializer=bayplan_dot_v1_dot_registry__pb2.AcknowledgeResponse.SerializeToString,
             ),
             'List': grpc.unary_unary_rpc_method_handler(
                     servicer.List,
@@ -151,6 +168,33 @@ class RegistryService:
             '/bayplan.v1.RegistryService/Watch',
             bayplan_dot_v1_dot_registry__pb2.WatchRequest.SerializeToString,
             bayplan_dot_v1_dot_registry__pb2.WatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Acknowledge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bayplan.v1.RegistryService/Acknowledge',
+            bayplan_dot_v1_dot_registry__pb2.AcknowledgeRequest.SerializeToString,
+            bayplan_dot_v1_dot_registry__pb2.AcknowledgeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class RegistryServiceStub:
     """The ready instances of one service. NOT_FOUND tells why there is none."""
     Watch: _grpc.UnaryStreamMultiCallable[_registry_pb2.WatchRequest, _registry_pb2.WatchResponse]
     """The same, now and after each change of what can be routed to."""
+    Acknowledge: _grpc.UnaryUnaryMultiCallable[_registry_pb2.AcknowledgeRequest, _registry_pb2.AcknowledgeResponse]
+    """A watcher says that it uses no instance any more that is not in the view of this revision."""
     List: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListRequest, _registry_pb2.ListResponse]
     """All services with their numbers."""
 
@@ -49,6 +51,8 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """The ready instances of one service. NOT_FOUND tells why there is none."""
     Watch: _aio.UnaryStreamMultiCallable[_registry_pb2.WatchRequest, _registry_pb2.WatchResponse]  # type: ignore[assignment]
     """The same, now and after each change of what can be routed to."""
+    Acknowledge: _aio.UnaryUnaryMultiCallable[_registry_pb2.AcknowledgeRequest, _registry_pb2.AcknowledgeResponse]  # type: ignore[assignment]
+    """A watcher says that it uses no instance any more that is not in the view of this revision."""
     List: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListRequest, _registry_pb2.ListResponse]  # type: ignore[assignment]
     """All services with their numbers."""
 
@@ -70,6 +74,14 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_registry_pb2.WatchResponse], _abc.AsyncIterator[_registry_pb2.WatchResponse]]:
         """The same, now and after each change of what can be routed to."""
+
+    @_abc_1.abstractmethod
+    def Acknowledge(
+        self,
+        request: _registry_pb2.AcknowledgeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.AcknowledgeResponse, _abc.Awaitable[_registry_pb2.AcknowledgeResponse]]:
+        """A watcher says that it uses no instance any more that is not in the view of this revision."""
 
     @_abc_1.abstractmethod
     def List(

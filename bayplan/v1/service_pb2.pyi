@@ -61,6 +61,8 @@ class _UpdateOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UpdateOrd
     """The old task ends before the new one starts."""
     UPDATE_ORDER_START_FIRST: _UpdateOrder.ValueType  # 2
     """The new task is ready before the old one ends."""
+    UPDATE_ORDER_AUTO: _UpdateOrder.ValueType  # 3
+    """The new one first where the service allows two copies of a slot, else the old one."""
 
 class UpdateOrder(_UpdateOrder, metaclass=_UpdateOrderEnumTypeWrapper):
     """Which comes first in an update of a slot."""
@@ -71,6 +73,8 @@ UPDATE_ORDER_STOP_FIRST: UpdateOrder.ValueType  # 1
 """The old task ends before the new one starts."""
 UPDATE_ORDER_START_FIRST: UpdateOrder.ValueType  # 2
 """The new task is ready before the old one ends."""
+UPDATE_ORDER_AUTO: UpdateOrder.ValueType  # 3
+"""The new one first where the service allows two copies of a slot, else the old one."""
 Global___UpdateOrder: _TypeAlias = UpdateOrder  # noqa: Y015
 
 class _FailureAction:
@@ -239,6 +243,9 @@ class UpdatePolicy(_message.Message):
     MONITOR_MS_FIELD_NUMBER: _builtins.int
     MAX_FAILURE_RATIO_FIELD_NUMBER: _builtins.int
     FAILURE_ACTION_FIELD_NUMBER: _builtins.int
+    DEADLINE_MS_FIELD_NUMBER: _builtins.int
+    CANARIES_FIELD_NUMBER: _builtins.int
+    AUTO_PROMOTE_FIELD_NUMBER: _builtins.int
     parallelism: _builtins.int
     """Slots that are replaced at the same time; 0 is all."""
     delay_ms: _builtins.int
@@ -251,6 +258,14 @@ class UpdatePolicy(_message.Message):
     """Share of failed slots, 0 to 1, above which the failure action is taken."""
     failure_action: Global___FailureAction.ValueType
     """What happens when a rollout fails."""
+    deadline_ms: _builtins.int
+    """A rollout without progress for this long has failed, in milliseconds; 0 is never."""
+    canaries: _builtins.int
+    """Tasks of the new version that run beside the old ones until they are promoted; 0 is none. As many as
+    replicas is blue/green.
+    """
+    auto_promote: _builtins.bool
+    """Canaries that are healthy for the monitor time are promoted without being asked."""
     def __init__(
         self,
         *,
@@ -260,10 +275,13 @@ class UpdatePolicy(_message.Message):
         monitor_ms: _builtins.int = ...,
         max_failure_ratio: _builtins.float = ...,
         failure_action: Global___FailureAction.ValueType = ...,
+        deadline_ms: _builtins.int = ...,
+        canaries: _builtins.int = ...,
+        auto_promote: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay_ms", b"delay_ms", "failure_action", b"failure_action", "max_failure_ratio", b"max_failure_ratio", "monitor_ms", b"monitor_ms", "order", b"order", "parallelism", b"parallelism"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_promote", b"auto_promote", "canaries", b"canaries", "deadline_ms", b"deadline_ms", "delay_ms", b"delay_ms", "failure_action", b"failure_action", "max_failure_ratio", b"max_failure_ratio", "monitor_ms", b"monitor_ms", "order", b"order", "parallelism", b"parallelism"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -385,6 +403,11 @@ class ServiceSpec(_message.Message):
     ROLLBACK_FIELD_NUMBER: _builtins.int
     ENDPOINT_MODE_FIELD_NUMBER: _builtins.int
     DEPENDS_ON_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    DRAIN_MS_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    TTL_MS_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The short name, unique in its stack."""
     replicas: _builtins.int
@@ -395,6 +418,16 @@ class ServiceSpec(_message.Message):
     """How many tasks it has, and whether they shall end."""
     endpoint_mode: _builtins.str
     """vip, dnsrr, or empty."""
+    fence: _builtins.bool
+    """A node without a controller stops its copy before another may start elsewhere."""
+    drain_ms: _builtins.int
+    """The longest time that a task which is about to stop is no longer found but still serves, in
+    milliseconds. It ends sooner when all watchers of the service have acknowledged.
+    """
+    ttl_ms: _builtins.int
+    """A finished job is removed after this time, in milliseconds; 0 is never."""
+    generation: _builtins.int
+    """Grows when all tasks shall be replaced though nothing else has changed."""
     @_builtins.property
     def container(self) -> _container_pb2.ContainerSpec:
         """Its container."""
@@ -439,6 +472,10 @@ class ServiceSpec(_message.Message):
     def depends_on(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dependency]:
         """Services of the stack that come first."""
 
+    @_builtins.property
+    def schedule(self) -> Global___Schedule:
+        """When a job runs, again and again; a job without one runs once."""
+
     def __init__(
         self,
         *,
@@ -458,14 +495,49 @@ class ServiceSpec(_message.Message):
         rollback: Global___UpdatePolicy | None = ...,
         endpoint_mode: _builtins.str = ...,
         depends_on: _abc.Iterable[Global___Dependency] | None = ...,
+        fence: _builtins.bool = ...,
+        drain_ms: _builtins.int = ...,
+        schedule: Global___Schedule | None = ...,
+        ttl_ms: _builtins.int = ...,
+        generation: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "reservations", b"reservations", "restart", b"restart", "rollback", b"rollback", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "reservations", b"reservations", "restart", b"restart", "rollback", b"rollback", "schedule", b"schedule", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraints", b"constraints", "container", b"container", "depends_on", b"depends_on", "endpoint_mode", b"endpoint_mode", "generic", b"generic", "labels", b"labels", "max_replicas_per_node", b"max_replicas_per_node", "mode", b"mode", "name", b"name", "places", b"places", "preferences", b"preferences", "replicas", b"replicas", "reservations", b"reservations", "restart", b"restart", "rollback", b"rollback", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraints", b"constraints", "container", b"container", "depends_on", b"depends_on", "drain_ms", b"drain_ms", "endpoint_mode", b"endpoint_mode", "fence", b"fence", "generation", b"generation", "generic", b"generic", "labels", b"labels", "max_replicas_per_node", b"max_replicas_per_node", "mode", b"mode", "name", b"name", "places", b"places", "preferences", b"preferences", "replicas", b"replicas", "reservations", b"reservations", "restart", b"restart", "rollback", b"rollback", "schedule", b"schedule", "ttl_ms", b"ttl_ms", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ServiceSpec: _TypeAlias = ServiceSpec  # noqa: Y015
+
+@_typing.final
+class Schedule(_message.Message):
+    """When a job runs. A run that is due while the one before is going on is left out. Written by the user."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CRON_FIELD_NUMBER: _builtins.int
+    TIMEZONE_FIELD_NUMBER: _builtins.int
+    CATCH_UP_MS_FIELD_NUMBER: _builtins.int
+    cron: _builtins.str
+    """Five fields as in crontab(5), or @daily and the like."""
+    timezone: _builtins.str
+    """The time zone by its IANA name; empty is UTC."""
+    catch_up_ms: _builtins.int
+    """A run that was missed is made up for once if it was due at most this long ago, in milliseconds."""
+    def __init__(
+        self,
+        *,
+        cron: _builtins.str = ...,
+        timezone: _builtins.str = ...,
+        catch_up_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catch_up_ms", b"catch_up_ms", "cron", b"cron", "timezone", b"timezone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Schedule: _TypeAlias = Schedule  # noqa: Y015
 
 @_typing.final
 class Reservation(_message.Message):
@@ -523,6 +595,7 @@ class ServiceView(_message.Message):
     WAITS_FOR_FIELD_NUMBER: _builtins.int
     ROLLOUT_FIELD_NUMBER: _builtins.int
     RESERVATION_FIELD_NUMBER: _builtins.int
+    NEXT_RUN_MS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The service's id."""
     name: _builtins.str
@@ -555,6 +628,8 @@ class ServiceView(_message.Message):
     """The dependency that holds it back, or empty."""
     rollout: _builtins.str
     """How its rollout goes, in words; empty when there is none."""
+    next_run_ms: _builtins.int
+    """When a scheduled job runs next, in Unix milliseconds; 0 is never."""
     @_builtins.property
     def ports(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.PortSpec]:
         """Published ports."""
@@ -584,10 +659,11 @@ class ServiceView(_message.Message):
         waits_for: _builtins.str = ...,
         rollout: _builtins.str = ...,
         reservation: Global___Reservation | None = ...,
+        next_run_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reservation", b"reservation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "current", b"current", "desired", b"desired", "id", b"id", "image", b"image", "mode", b"mode", "name", b"name", "ports", b"ports", "ready", b"ready", "removed", b"removed", "reservation", b"reservation", "revision", b"revision", "rollout", b"rollout", "running", b"running", "stack", b"stack", "updated_ms", b"updated_ms", "version", b"version", "waits_for", b"waits_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "current", b"current", "desired", b"desired", "id", b"id", "image", b"image", "mode", b"mode", "name", b"name", "next_run_ms", b"next_run_ms", "ports", b"ports", "ready", b"ready", "removed", b"removed", "reservation", b"reservation", "revision", b"revision", "rollout", b"rollout", "running", b"running", "stack", b"stack", "updated_ms", b"updated_ms", "version", b"version", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -124,6 +124,8 @@ class _DesiredEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Desired.Value
     """It shall run."""
     DESIRED_STOP: _Desired.ValueType  # 2
     """It shall not run; its container and logs are kept."""
+    DESIRED_READY: _Desired.ValueType  # 3
+    """Its image shall be there and its container made, but not started: its predecessor still runs."""
 
 class Desired(_Desired, metaclass=_DesiredEnumTypeWrapper):
     """What the controller wants of a task."""
@@ -134,6 +136,8 @@ DESIRED_RUN: Desired.ValueType  # 1
 """It shall run."""
 DESIRED_STOP: Desired.ValueType  # 2
 """It shall not run; its container and logs are kept."""
+DESIRED_READY: Desired.ValueType  # 3
+"""Its image shall be there and its container made, but not started: its predecessor still runs."""
 Global___Desired: _TypeAlias = Desired  # noqa: Y015
 
 class _LogStream:

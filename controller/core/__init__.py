@@ -11,11 +11,22 @@ from typing import assert_never
 from bayplan.model import Now
 from bayplan.session import PreflightResult
 from bayplan.step import Step
-from controller.core import file_requests, files, joins, sessions, stacks
+from controller.core import (
+    draining,
+    file_requests,
+    files,
+    foresight,
+    joins,
+    nodes,
+    rollouts,
+    sessions,
+    stacks,
+)
 from controller.core.requests import Requests
 from controller.core.settling import Settler
 from controller.core.turn import Settings, Turn
 from controller.events import (
+    AgentEvent,
     AgentSaid,
     CallerLeft,
     DeployAsked,
@@ -24,13 +35,29 @@ from controller.events import (
     FileRemoveAsked,
     FileUpdateAsked,
     JoinAsked,
+    NodeRemoveAsked,
+    NodeUpdateAsked,
+    PlainRequest,
     PlanAsked,
+    RebalanceAsked,
     RemoveAsked,
     RollbackAsked,
+    RolloutAsked,
     ScaleAsked,
+    ServiceCreateAsked,
+    ServiceRemoveAsked,
+    ServiceRestartAsked,
+    ServiceRollbackAsked,
+    ServiceUpdateAsked,
     SessionLost,
     SessionOpened,
+    SimulateAsked,
     TokenMade,
+    WatcherAcknowledged,
+    WatcherCame,
+    WatcherLeft,
+    WitnessLost,
+    WitnessOpened,
 )
 from controller.state import State
 
@@ -90,6 +117,30 @@ class ControllerCore:
 
     def _dispatch(self, turn: Turn, event: Event) -> None:
         match event:
+            case SessionOpened() | AgentSaid() | SessionLost() | WitnessOpened() | WitnessLost():
+                self._from_agent(turn, event)
+            case (
+                DeployAsked()
+                | PlanAsked()
+                | RollbackAsked()
+                | ScaleAsked()
+                | ServiceCreateAsked()
+                | ServiceUpdateAsked()
+                | ServiceRestartAsked()
+                | ServiceRemoveAsked()
+            ):
+                self._requests.asked(turn, event)
+                self._requests_due_ms = self._requests.wake(turn)
+            case CallerLeft():
+                self._requests.caller_left(event)
+            case WatcherCame() | WatcherAcknowledged() | WatcherLeft():
+                draining.watched(turn, event)
+            case _:
+                self._from_user(turn, event)
+
+    def _from_agent(self, turn: Turn, event: AgentEvent) -> None:
+        """What nodes say, and that they fall silent."""
+        match event:
             case SessionOpened():
                 sessions.session_opened(turn, event)
                 self._judge_soon(turn)
@@ -101,13 +152,24 @@ class ControllerCore:
             case SessionLost():
                 sessions.session_lost(turn, event)
                 self._judge_soon(turn)
-            case DeployAsked() | PlanAsked() | RollbackAsked() | ScaleAsked():
-                self._requests.asked(turn, event)
-                self._requests_due_ms = self._requests.wake(turn)
+            case WitnessOpened() | WitnessLost():
+                sessions.witnessed(turn, event)
+                self._judge_soon(turn)
+            case _:
+                assert_never(event)
+
+    def _from_user(self, turn: Turn, event: PlainRequest) -> None:
+        """What users ask that no node has a say in."""
+        match event:
             case RemoveAsked():
                 stacks.remove_asked(turn, event)
-            case CallerLeft():
-                self._requests.caller_left(event)
+            case ServiceRollbackAsked() | RolloutAsked():
+                rollouts.asked(turn, event)
+            case NodeUpdateAsked() | NodeRemoveAsked():
+                nodes.asked(turn, event)
+                self._judge_soon(turn)
+            case RebalanceAsked() | SimulateAsked():
+                foresight.asked(turn, event)
             case FileCreateAsked() | FileUpdateAsked() | FileRemoveAsked():
                 file_requests.asked(turn, event)
             case TokenMade():

@@ -19,7 +19,17 @@ from controller import names
 from controller.core import history
 from controller.core.turn import Turn
 from controller.decide import allowance, check, deploy, files
-from controller.events import DeployAsked, PlanAsked, RollbackAsked, ScaleAsked
+from controller.events import (
+    DeployAsked,
+    PlanAsked,
+    RollbackAsked,
+    ScaleAsked,
+    ServiceCreateAsked,
+    ServiceRemoveAsked,
+    ServiceRestartAsked,
+    ServiceUpdateAsked,
+    TriedRequest,
+)
 from controller.state import State
 
 #: Configs and secrets of the whole cluster.
@@ -27,7 +37,7 @@ FILES_MAX = 5_000
 #: Contents of all of them together, old ones that can be had back included, in bytes; they are in memory.
 CONTENTS_BYTES_MAX = 256 * 1024 * 1024
 
-Request = DeployAsked | PlanAsked | RollbackAsked | ScaleAsked
+Request = TriedRequest
 
 
 class Proposal(NamedTuple):
@@ -71,6 +81,8 @@ def propose(turn: Turn, event: Request, images: Mapping[str, str]) -> Proposal:
             return _of_rollback(turn, event, images)
         case ScaleAsked():
             return _of_scale(turn, event)
+        case ServiceCreateAsked() | ServiceUpdateAsked() | ServiceRestartAsked() | ServiceRemoveAsked():
+            raise refuse(ProblemKind.INVALID, "services cannot be changed one by one yet")
 
 
 def _of_rollback(turn: Turn, event: RollbackAsked, images: Mapping[str, str]) -> Proposal:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from bayplan.model import ServiceSpec
+from bayplan.views import RolloutState
 from controller.core import dependencies, history, placing
 from controller.core.turn import Turn
 from controller.decide import reconcile, rollout
-from controller.records import RolloutState, Service, Task
+from controller.records import Service, Task
 from controller.state import State
 
 

@@ -10,7 +10,7 @@ from bayplan.session import Dismissal, FilesWanted, Goodbye, Report, Welcome
 from controller.core import dependencies, files
 from controller.core.turn import Turn
 from controller.decide import liveness, restarts
-from controller.events import AgentSaid, SessionLost, SessionOpened
+from controller.events import AgentSaid, SessionLost, SessionOpened, WitnessLost, WitnessOpened
 from controller.records import Node, Task
 from controller.state import Life
 
@@ -200,3 +200,7 @@ def _take_gone(turn: Turn, node_id: str, task_ids: tuple[str, ...]) -> None:
                 since_ms=turn.now.wall_ms,
             )
             _take_statuses(turn, node_id, (lost,))
+
+
+def witnessed(turn: Turn, event: WitnessOpened | WitnessLost) -> None:
+    """A node's witness came or broke: whether the machine still is there when its agent is not."""

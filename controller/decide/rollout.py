@@ -14,8 +14,9 @@ import msgspec
 
 from bayplan.lifecycle import TaskState
 from bayplan.model import FailureAction, ServiceSpec, UpdatePolicy
+from bayplan.views import RolloutState
 from controller.decide import restarts
-from controller.records import JOB_MODES, Rollout, RolloutState, Service, Task
+from controller.records import JOB_MODES, Rollout, Service, Task
 
 #: A new task for which no node has room after this long has failed: it would block the rollout for ever.
 #: Longer than a machine of the cluster needs to be seen down and its tasks to be moved.

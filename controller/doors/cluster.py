@@ -107,6 +107,16 @@ class NodeDoor(node_pb2_grpc.NodeServiceServicer):
             node=to_pb(views.node_view(state, node.id, self._gate.clock().mono_ms))
         )
 
+    @answers
+    async def UpdateNode(self, request: node_pb2.UpdateNodeRequest, context: Context) -> Any:
+        """Other labels or availability."""
+        raise refuse(ProblemKind.INVALID, "nodes cannot be changed yet")
+
+    @answers
+    async def RemoveNode(self, request: node_pb2.RemoveNodeRequest, context: Context) -> Any:
+        """The node goes."""
+        raise refuse(ProblemKind.INVALID, "nodes cannot be removed yet")
+
 
 class EventDoor(event_pb2_grpc.EventServiceServicer):
     """EventService."""

@@ -51,6 +51,11 @@ class RegistryDoor(registry_pb2_grpc.RegistryServiceServicer):
                 )
 
     @answers
+    async def Acknowledge(self, request: registry_pb2.AcknowledgeRequest, context: Context) -> Any:
+        """A watcher uses what is in its view, and nothing else."""
+        return registry_pb2.AcknowledgeResponse()
+
+    @answers
     async def List(self, request: registry_pb2.ListRequest, context: Context) -> Any:
         """All services with their numbers."""
         rows = views.registry_entries(await self._gate.read())

@@ -17,10 +17,12 @@ from bayplan.v1 import (
     agent_pb2_grpc,
     cluster_pb2_grpc,
     event_pb2_grpc,
+    explain_pb2_grpc,
     file_pb2_grpc,
     join_pb2_grpc,
     node_pb2_grpc,
     registry_pb2_grpc,
+    rollout_pb2_grpc,
     service_pb2_grpc,
     stack_pb2_grpc,
     task_pb2_grpc,
@@ -28,17 +30,21 @@ from bayplan.v1 import (
 from bayplan.v1.agent_pb2 import DESCRIPTOR as AGENT
 from bayplan.v1.cluster_pb2 import DESCRIPTOR as CLUSTER
 from bayplan.v1.event_pb2 import DESCRIPTOR as EVENT
+from bayplan.v1.explain_pb2 import DESCRIPTOR as EXPLAIN
 from bayplan.v1.file_pb2 import DESCRIPTOR as FILE
 from bayplan.v1.node_pb2 import DESCRIPTOR as NODE
 from bayplan.v1.registry_pb2 import DESCRIPTOR as REGISTRY
+from bayplan.v1.rollout_pb2 import DESCRIPTOR as ROLLOUT
 from bayplan.v1.service_pb2 import DESCRIPTOR as SERVICE
 from bayplan.v1.stack_pb2 import DESCRIPTOR as STACK
 from bayplan.v1.task_pb2 import DESCRIPTOR as TASK
 from controller.doors.access import AccessInterceptor, Listener
 from controller.doors.cluster import ClusterDoor, EventDoor, NodeDoor
+from controller.doors.explaining import ExplainDoor
 from controller.doors.files import FileDoor
 from controller.doors.join import JoinDoor
 from controller.doors.registry import RegistryDoor
+from controller.doors.rollouts import RolloutDoor
 from controller.doors.sessions import AgentDoor
 from controller.doors.stacks import ServiceDoor, StackDoor
 from controller.doors.tasks import TaskDoor
@@ -58,6 +64,8 @@ class Doors:
         *,
         stacks: StackDoor,
         services: ServiceDoor,
+        rollouts: RolloutDoor,
+        explaining: ExplainDoor,
         files: FileDoor,
         tasks: TaskDoor,
         nodes: NodeDoor,
@@ -72,6 +80,8 @@ class Doors:
         self._adders = {
             STACK: (stack_pb2_grpc.add_StackServiceServicer_to_server, stacks),
             SERVICE: (service_pb2_grpc.add_ServiceServiceServicer_to_server, services),
+            ROLLOUT: (rollout_pb2_grpc.add_RolloutServiceServicer_to_server, rollouts),
+            EXPLAIN: (explain_pb2_grpc.add_ExplainServiceServicer_to_server, explaining),
             FILE: (file_pb2_grpc.add_FileServiceServicer_to_server, files),
             TASK: (task_pb2_grpc.add_TaskServiceServicer_to_server, tasks),
             NODE: (node_pb2_grpc.add_NodeServiceServicer_to_server, nodes),

@@ -1,0 +1,40 @@
+"""The door for questions: why something stands as it does, and what would be if."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bayplan.v1 import explain_pb2, explain_pb2_grpc
+from bayplan.wire import to_pb
+from controller import explaining
+from controller.doors.gate import Context, Gate, answers
+from controller.events import RebalanceAsked, SimulateAsked
+
+
+class ExplainDoor(explain_pb2_grpc.ExplainServiceServicer):
+    """ExplainService."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    @answers
+    async def Explain(self, request: explain_pb2.ExplainRequest, context: Context) -> Any:
+        """Why a service or a task stands as it does."""
+        state = await self._gate.read()
+        found = explaining.explain(state, request.target, self._gate.clock().mono_ms)
+        return explain_pb2.ExplainResponse(explanation=to_pb(found))
+
+    @answers
+    async def Simulate(self, request: explain_pb2.SimulateRequest, context: Context) -> Any:
+        """Where the tasks of lost nodes would go."""
+        lose = tuple(request.lose)
+        found = await self._gate.ask(lambda ticket: SimulateAsked(ticket=ticket, lose=lose))
+        return explain_pb2.SimulateResponse(moves=[to_pb(each) for each in found.moves], ended=found.ended)
+
+    @answers
+    async def Rebalance(self, request: explain_pb2.RebalanceRequest, context: Context) -> Any:
+        """Which tasks move to even out the load."""
+        found = await self._gate.ask(
+            lambda ticket: RebalanceAsked(ticket=ticket, dry_run=request.dry_run, moves_max=request.moves_max)
+        )
+        return explain_pb2.RebalanceResponse(moves=[to_pb(each) for each in found.moves])
