@@ -85,8 +85,8 @@ class Task(Model, frozen=True, kw_only=True):
 
     @property
     def wanted(self) -> bool:
-        """Whether it shall run."""
-        return self.assignment is not None and self.assignment.desired is Desired.RUN
+        """Whether it shall run, at once or when its turn comes."""
+        return self.assignment is not None and self.assignment.desired is not Desired.STOP
 
     @property
     def hooks_due(self) -> bool:

@@ -89,20 +89,25 @@ def _leave(task: Task) -> Decision:
 
 
 def _wind_down(task: Task) -> Decision:
-    """Stop it; what is left of the container stays, for its output."""
+    """Stop it; what is left of the container stays, for its output. One that never ran has none."""
+    if task.container is not None and task.container.phase is Phase.CREATED:
+        return Decision(Act.REMOVE, task.retry_at)
     if task.alive:
         return Decision(Act.STOP, task.retry_at, task.ending or TaskState.SHUTDOWN)
     return Decision(Act.FINISH)
 
 
 def _keep_up(task: Task, situation: Situation) -> Decision:
+    """Towards a container that runs, or for a task that is to be ready only, one that could."""
+    assert task.assignment is not None
     container = task.container
     if container is None:
         # Once it was started its container can only have been taken away: a task runs once.
         started = task.status.state not in (TaskState.ASSIGNED, TaskState.PREPARING)
         return Decision(Act.FINISH) if started else Decision(Act.CREATE, task.retry_at)
     if container.phase is Phase.CREATED:
-        return Decision(Act.START, task.retry_at)
+        its_turn = task.assignment.desired is Desired.RUN
+        return Decision(Act.START, task.retry_at) if its_turn else REST
     if container.phase is Phase.EXITED:
         return _after_exit(task, situation)
     if container.health is Health.UNHEALTHY and situation.alone_since is None:
@@ -123,6 +128,8 @@ def _after_exit(task: Task, situation: Situation) -> Decision:
 def _may_restart(task: Task) -> bool:
     assert task.assignment is not None and task.container is not None
     condition = task.assignment.restart
+    if task.assignment.desired is not Desired.RUN:
+        return False
     if condition is RestartCondition.ANY:
         return True
     return condition is RestartCondition.ON_FAILURE and task.container.exit_code != 0

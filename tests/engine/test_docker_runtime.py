@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from bayplan.lifecycle import TaskState
@@ -324,3 +325,25 @@ async def test_many_tasks_start_and_go_within_the_nodes_slots(world: World) -> N
         world.withdraw(name)
     await world.until("all are gone", lambda: set(names) <= world.gone, 60)
     assert world.host.containers() == []
+
+
+async def test_a_task_is_made_ready_and_starts_when_its_turn_comes(world: World) -> None:
+    await world.start_agent()
+    shop = (NetworkAttachment(network="shop_default"),)
+    world.assign("t1", sleeper(networks=shop), Desired.READY)
+    await world.until("it is ready", lambda: (status := world.status("t1")) and status.container_id)
+    made = world.host.inspect("bp-t1")
+    assert made["State"]["Status"] == "created"  # type: ignore[index]
+    assert world.host.networks() == ["shop_default"]
+    await world.kill_agent()
+    await world.start_agent()
+    assert world.hellos[-1].tasks[0].state is TaskState.PREPARING
+    await asyncio.sleep(0.5)
+    assert world.host.containers(running=True) == []
+    world.assign("t1", None, Desired.RUN)
+    assert (await world.reach("t1", TaskState.RUNNING)).container_id == made["Id"]
+    world.assign("t2", sleeper(), Desired.READY)
+    await world.until("t2 is ready", lambda: (status := world.status("t2")) and status.container_id)
+    world.assign("t2", None, Desired.STOP)
+    await world.reach("t2", TaskState.SHUTDOWN)
+    assert world.host.containers() == [made["Id"]]
