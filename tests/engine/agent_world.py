@@ -20,6 +20,7 @@ from agent.runtime.docker import DockerEngine
 from agent.runtime.files import FileStore
 from agent.runtime.journal import Journal
 from agent.runtime.logs import Batch
+from agent.state import Work
 from bayplan.lifecycle import TaskState
 from bayplan.model import (
     Assignment,
@@ -30,6 +31,7 @@ from bayplan.model import (
     RestartCondition,
     TaskStatus,
 )
+from bayplan.pump import read_clock
 from bayplan.session import (
     AgentSays,
     ControllerSays,
@@ -43,7 +45,7 @@ from bayplan.session import (
     Report,
     Welcome,
 )
-from tests.real.testbed import Host
+from tests.real.host import Host
 
 IMAGE = "bayplan/demo:1"
 TIMEOUT_S = 20.0
@@ -79,6 +81,7 @@ class World:
 
     def __init__(self, host: Host, data_dir: Path, node_id: str = "n1") -> None:
         self.host = host
+        self.core: AgentCore | None = None
         self.epoch = 1
         self.revision = 0
         self.reachable = True
@@ -134,12 +137,25 @@ class World:
         """What the agent logged of one event."""
         return [entry for entry in self._logged.entries if entry["event"] == event]
 
+    def engine_silent_ms(self) -> int:
+        """How long the engine has not answered, as the agent sees it."""
+        assert self.core is not None
+        return self.core.state.engine_silent_ms(read_clock())
+
+    def failures(self) -> set[str]:
+        """The tasks whose last command was given up."""
+        assert self.core is not None
+        return {
+            task.id for task in self.core.state.tasks.values() if task.failures and task.work is Work.NONE
+        }
+
     def journal_files(self) -> list[Path]:
         return sorted(self._data_dir.glob("*.journal"))
 
     async def _run_agent(self) -> None:
         journal = Journal(self._data_dir)
         core = AgentCore(identity=self._node, remembered=journal.load(), boot_id="b1", cores=2)
+        self.core = core
         async with (
             DockerEngine(str(self.host.docker_socket), self._node, "0") as engine,
             asyncio.TaskGroup() as group,

@@ -16,7 +16,7 @@ from agent.runtime.docker import DockerEngine
 from bayplan.compose import Source, load
 from bayplan.compose.project import Sent
 from bayplan.model import Assignment, ContainerSpec, Desired
-from tests.real.testbed import Host
+from tests.real.host import Host
 
 NODE = NodeRef(node_id="keys", cluster_id="c1", name="node-1")
 FOLDER = Path("/project")

@@ -20,7 +20,9 @@ from bayplan.errors import ProblemError
 from bayplan.lifecycle import TaskState
 from bayplan.model import NodeStatus
 from bayplan.views import TaskView
-from tests.real.testbed import SWITCH_ADDRESS, Host, Process, Testbed, tail, wait_until
+from tests.real.host import SWITCH_ADDRESS, Host
+from tests.real.machine import Process, tail, wait_until
+from tests.real.testbed import Testbed
 
 BIN = Path(sys.executable).parent
 

@@ -9,7 +9,8 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from tests.real.cluster import Cluster
-from tests.real.testbed import Testbed, tail
+from tests.real.machine import tail
+from tests.real.testbed import Testbed
 
 
 def _missing() -> str:

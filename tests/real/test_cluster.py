@@ -6,8 +6,8 @@ import signal
 import time
 
 from tests.real.cluster import Cluster
+from tests.real.machine import wait_until
 from tests.real.stacks import SHOP, SHOP_TASKS, demanding, publishing, sleepers
-from tests.real.testbed import wait_until
 
 #: A dead container must be gone from the registry's answers after this.
 GONE_FROM_LOOKUP_S = 1.0

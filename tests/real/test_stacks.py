@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.real.cluster import Answer, Cluster
+from tests.real.host import Host
+from tests.real.machine import wait_until
 from tests.real.stacks import SHOP, SLEEP
-from tests.real.testbed import Host, wait_until
 
 CHANGES, DONE = 2, 0
 
