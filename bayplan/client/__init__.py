@@ -3,8 +3,16 @@
 The one place of the client that knows gRPC. Knows nothing of terminals.
 """
 
-from bayplan.client.answers import ClusterNow, JoinToken, LogBatch, StackNow
+from bayplan.client.answers import ClusterNow, InstancesNow, JoinToken, LogBatch, StackNow
 from bayplan.client.client import Client
 from bayplan.client.connection import DEFAULT_HOST
 
-__all__ = ["DEFAULT_HOST", "Client", "ClusterNow", "JoinToken", "LogBatch", "StackNow"]
+__all__ = [
+    "DEFAULT_HOST",
+    "Client",
+    "ClusterNow",
+    "InstancesNow",
+    "JoinToken",
+    "LogBatch",
+    "StackNow",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bayplan.model import LogLine
+from bayplan.model import Instance, LogLine
 from bayplan.views import Event, NodeView, ServiceView, StackView, TaskView
 
 
@@ -45,3 +45,10 @@ class LogBatch(NamedTuple):
     lines: tuple[LogLine, ...]
     names: dict[str, str]
     warning: str
+
+
+class InstancesNow(NamedTuple):
+    """The ready instances of a service at one moment, and the registry's revision of them."""
+
+    revision: int
+    instances: tuple[Instance, ...]

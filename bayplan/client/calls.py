@@ -15,11 +15,32 @@ from bayplan.rpc_errors import problem_error_of
 from bayplan.wire import WireError, from_pb
 
 T = TypeVar("T")
+StubT = TypeVar("StubT")
 
+#: The deadline of a call that only reads, in seconds.
+READ_S = 15.0
+#: The deadline of a deploy: the controller asks the nodes before it answers. In seconds.
+DEPLOY_S = 90.0
+#: The deadline of another call that changes something, in seconds.
+WRITE_S = 30.0
 #: The deadline of one watching stream, in seconds; the watch then opens the next.
 WATCH_S = 3_600.0
 #: How long a watch tries to reach a controller that went away, in seconds.
 AWAY_MAX_S = 60.0
+
+
+class Calls:
+    """The calls about one noun, over a channel that the nouns share."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._channel = channel
+        self._stubs: dict[Any, Any] = {}
+
+    def _stub(self, kind: Callable[[grpc.Channel], StubT]) -> StubT:
+        """The service's stub, made when it is first needed."""
+        if kind not in self._stubs:
+            self._stubs[kind] = kind(self._channel)
+        return cast(StubT, self._stubs[kind])
 
 
 def call(method: Any, request: Any, timeout_s: float) -> Any:
