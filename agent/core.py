@@ -93,7 +93,7 @@ def _apply(turn: Turn, event: ev.Event) -> None:
             observe.engine_listed(turn, event)
             talk.greet(turn)
         case ev.EngineLost():
-            turn.state.engine_up = False
+            observe.engine_lost(turn, event)
         case ev.ContainerObserved(container=container):
             observe.observed(turn, container)
         case ev.ContainerExited():

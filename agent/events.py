@@ -120,9 +120,13 @@ class EngineListed(Model, frozen=True, kw_only=True, tag=True):
 
 
 class EngineLost(Model, frozen=True, kw_only=True, tag=True):
-    """The engine's event stream ended; nothing is known until the next EngineListed."""
+    """The engine's event stream ended; nothing is known until the next EngineListed.
+
+    Posted again with each failed try. `silent_ms`: how long ago the engine answered last.
+    """
 
     reason: str = ""
+    silent_ms: int = 0
 
 
 class ContainerObserved(Model, frozen=True, kw_only=True, tag=True):

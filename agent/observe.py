@@ -18,7 +18,7 @@ NETWORK_RETRY_MS = 10_000
 def engine_listed(turn: Turn, event: ev.EngineListed) -> None:
     """Compare all rows with all containers."""
     state = turn.state
-    state.engine_up, state.inventory = True, event.inventory
+    state.engine_up, state.engine_silent_since, state.inventory = True, None, event.inventory
     listed = {container.task_id for container in event.containers}
     for container in sorted(event.containers, key=lambda container: container.task_id):
         observed(turn, container)
@@ -28,6 +28,14 @@ def engine_listed(turn: Turn, event: ev.EngineListed) -> None:
     state.networks.update(dict.fromkeys(event.networks, 0))
     state.networks_due = True
     state.due.update(state.tasks)
+
+
+def engine_lost(turn: Turn, event: ev.EngineLost) -> None:
+    """The engine is away or hangs. Its containers may well live on: nothing is concluded."""
+    state = turn.state
+    state.engine_up = False
+    if state.engine_silent_since is None:
+        state.engine_silent_since = turn.now.mono_ms - event.silent_ms
 
 
 def observed(turn: Turn, container: ev.Container) -> None:

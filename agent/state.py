@@ -186,6 +186,8 @@ class State:
         self.confirmed = False
         #: The engine answers and its containers are known.
         self.engine_up = False
+        #: When the engine that is away now answered last, monotonic ms; None while it answers.
+        self.engine_silent_since: int | None = None
         self.inventory: Inventory | None = None
         self.tasks: dict[str, Task] = {}
         #: Tasks to be decided about, and those to be decided about later (monotonic ms).
@@ -205,6 +207,11 @@ class State:
         self.hooked_changed = False
         self.session = Session()
         self.outbox = Outbox()
+
+    def engine_silent_ms(self, now: Now) -> int:
+        """How long the engine has not answered; 0: it does."""
+        since = self.engine_silent_since
+        return 0 if since is None else max(1, now.mono_ms - since)
 
     def put(self, task: Task) -> None:
         """Change a row and note what follows from it: decide about it, tell it, keep its end."""

@@ -15,7 +15,7 @@ from agent.runtime.base import EngineError
 from agent.runtime.faults import fault_of
 
 #: Deadlines of calls, in seconds. A start on a busy machine takes seconds, a question does not.
-PING_DEADLINE_S = 8.0
+PING_DEADLINE_S = 6.0
 QUERY_DEADLINE_S = 15.0
 CREATE_DEADLINE_S = 60.0
 START_DEADLINE_S = 60.0

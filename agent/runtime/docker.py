@@ -80,11 +80,18 @@ class DockerEngine:
     # --- questions -----------------------------------------------------------------------------------
 
     async def ping(self) -> None:
-        """Succeed if the engine answers. Takes note of its version, which may change while we run."""
-        async with deadline(PING_DEADLINE_S):
+        """Succeed if the engine answers. Cheap: unlike `version` it runs no programs on the host."""
+        ping = self._docker._query("_ping", versioned_api=False)
+        async with deadline(PING_DEADLINE_S), ping as response:
+            await response.read()
+
+    async def _meet(self) -> EngineVersion:
+        """Take note of the engine's version, which may change while we run."""
+        async with deadline(QUERY_DEADLINE_S):
             shown = await self._docker._query_json("version", versioned_api=False)
             self._version = version_of(shown)
             self._docker.api_version = f"v{shown['ApiVersion']}"
+            return self._version
 
     async def inventory(self) -> Inventory:
         """What the machine is and has."""
@@ -126,7 +133,7 @@ class DockerEngine:
             "since": f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}",
             "filters": msgspec.json.encode(filters).decode(),
         }
-        await self.ping()  # an engine that comes back may be another version
+        await self._meet()  # an engine that comes back may be another version
         async with AsyncExitStack() as stack:
             # Not aiodocker's events: once the engine has restarted its second subscribe() stays dead.
             response = await self._stream(stack, "events", params)
@@ -167,14 +174,12 @@ class DockerEngine:
 
     async def create(self, command: CreateContainer) -> Container:
         """Make the container, or adopt the one that a lost create left behind."""
-        if self._version is None:
-            await self.ping()
-        assert self._version is not None
-        _check(command.spec, self._version)
+        version = self._version or await self._meet()
+        _check(command.spec, version)
         await require_external(self._docker, command.config)
         for attachment in command.spec.networks:
             await self._networks.ensure(attachment, command.stack)
-        body, later = request_for(self._version.api, command.config)
+        body, later = request_for(version.api, command.config)
         name = container_name(command.task_id)
         try:
             container = _just_made(command, body, await self._make(name, command.spec.platform, body))

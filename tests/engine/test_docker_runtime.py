@@ -270,22 +270,6 @@ async def test_output_comes_by_line_with_stream_and_time_and_follows(world: Worl
     assert world.warnings == ["no output of task none: it has no container on this node"]
 
 
-async def test_an_engine_that_hangs_ends_nothing_and_doubles_nothing(world: World) -> None:
-    await world.start_agent()
-    world.assign("t1", sleeper())
-    await world.reach("t1", TaskState.RUNNING)
-    started = world.host.inspect("bp-t1")["State"]["StartedAt"]  # type: ignore[index]
-    with world.hung_engine():
-        world.assign("t2", sleeper())
-        beats = world.beats
-        await world.until("the agent knows", lambda: world.agent_log("the engine is away"), 12.5)
-        assert world.beats >= beats + 8  # the node itself is well
-    await world.reach("t2", TaskState.RUNNING)
-    assert world.states("t1")[-1] is TaskState.RUNNING
-    assert world.host.inspect("bp-t1")["State"]["StartedAt"] == started  # type: ignore[index]
-    assert len(world.host.containers()) == 2
-
-
 async def test_a_create_whose_outcome_was_lost_is_adopted(world: World) -> None:
     labels = ("--label", "bayplan.node=n1", "--label", "bayplan.task=t1")
     await world.start_agent()

@@ -559,6 +559,17 @@ def test_nothing_is_asked_of_an_engine_that_is_away() -> None:
     assert world.alive() == {"t1", "t2"}
 
 
+def test_it_is_known_since_when_an_engine_is_silent() -> None:
+    world = ready()
+    assert world.engine_silent_ms() == 0
+    world.post(ev.EngineLost(reason="no answer", silent_ms=8_000))
+    world.wait(1_000)
+    world.post(ev.EngineLost(reason="no answer", silent_ms=9_000))
+    assert world.engine_silent_ms() == 9_000
+    world.list_engine()
+    assert world.engine_silent_ms() == 0
+
+
 def test_what_ended_while_the_engine_was_away_is_seen_by_comparing() -> None:
     world = ready()
     world.run("dead", "lives", "removed")

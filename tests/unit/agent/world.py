@@ -209,6 +209,9 @@ class World:
         self.wait(100)
         return self.told[task_id].state
 
+    def engine_silent_ms(self) -> int:
+        return self.core.state.engine_silent_ms(self._now())
+
     def alive(self) -> set[str]:
         return {found.task_id for found in self.engine.values() if found.phase is ev.Phase.RUNNING}
 
