@@ -70,6 +70,11 @@ def main(context: click.Context) -> None:
     default="",
     help="Memory that a task sets aside whose service declares nothing, as 64MiB.",
 )
+@click.option(
+    "--heartbeat",
+    default="",
+    help="How often each node is asked for a sign of life; three left unanswered, and it is down. Default 2s.",
+)
 @click.option("--socket", default=configuration.SOCKET, show_default=True, help="The commands' unix socket.")
 def init(
     data_dir: Path,
@@ -81,6 +86,7 @@ def init(
     allow: str,
     default_cpus: str,
     default_memory: str,
+    heartbeat: str,
 ) -> None:
     """Make a new cluster on this host."""
     from controller.making import make_cluster
@@ -92,6 +98,7 @@ def init(
             bootstrap_listen=bootstrap_listen,
             http_listen=http_listen,
             socket=socket,
+            timing=configuration.parse_heartbeat(heartbeat),
             allow=configuration.parse_allow(allow),
             default_reservation=configuration.parse_default(default_cpus, default_memory),
         )

@@ -13,7 +13,7 @@ from bayplan.errors import ProblemKind, refuse
 from bayplan.files import write_whole
 from bayplan.model import Model, Resources
 from bayplan.policy import Privilege
-from bayplan.units import parse_bytes, parse_cpus
+from bayplan.units import parse_bytes, parse_cpus, parse_duration_ms
 from controller.decide.liveness import Timing
 from controller.decide.reservations import DEFAULT_RESERVATION
 
@@ -25,6 +25,11 @@ LISTEN = "0.0.0.0:7443"
 BOOTSTRAP_LISTEN = "0.0.0.0:7444"
 HTTP_LISTEN = "127.0.0.1:7480"
 SOCKET = "/run/bayplan/controller.sock"
+
+#: How often a node may be asked for a sign of life, in ms: any oftener and the answers are all that it does.
+HEARTBEAT_MS_MIN, HEARTBEAT_MS_MAX = 250, 60_000
+#: So many beats without an answer make a node suspect, and down.
+SUSPECT_BEATS, DOWN_BEATS = 2, 3
 
 #: In the data directory: the store, and the CA.
 STORE_FILE = "state.db"
@@ -105,6 +110,19 @@ def parse_default(cpus: str, memory: str) -> Resources:
         )
     except ValueError as error:
         raise refuse(ProblemKind.INVALID, f"--default-cpus, --default-memory: {error}") from error
+
+
+def parse_heartbeat(text: str) -> Timing:
+    """The timing that goes with --heartbeat; an empty text is the default. Raises ProblemError."""
+    if not text:
+        return Timing()
+    try:
+        beat_ms = parse_duration_ms(text)
+        if not HEARTBEAT_MS_MIN <= beat_ms <= HEARTBEAT_MS_MAX:
+            raise ValueError(f"not between {HEARTBEAT_MS_MIN} ms and {HEARTBEAT_MS_MAX // 1_000} s: {text}")
+    except ValueError as error:
+        raise refuse(ProblemKind.INVALID, f"--heartbeat: {error}", hint="give it as 1s or 500ms") from error
+    return Timing(heartbeat_ms=beat_ms, suspect_ms=SUSPECT_BEATS * beat_ms, down_ms=DOWN_BEATS * beat_ms)
 
 
 def check_loopback(listen: str) -> tuple[str, int]:

@@ -26,6 +26,7 @@ CONTROLLER_UNIT, AGENT_UNIT = "bayplan-controller", "bayplan-agent"
 @click.option("--allow", metavar="WORDS", help="Privileges that containers may have: docs/install.md.")
 @click.option("--default-cpus", metavar="CPUS", help="What a task sets aside that declares nothing.")
 @click.option("--default-memory", metavar="SIZE", help="What a task sets aside that declares nothing.")
+@click.option("--heartbeat", metavar="TIME", help="How often each node is asked for a sign of life.")
 @click.option("--data-dir", metavar="DIR", help="Where the controller keeps everything.")
 @click.option("--socket", metavar="PATH", help="The unix socket for this command line.")
 @click.pass_context

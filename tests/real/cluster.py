@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,10 +47,15 @@ class Answer:
 
 
 class Cluster:
-    """One controller and an agent per host. `start` makes it, `stop` ends it and empties the engines."""
+    """One controller and an agent per host. `start` makes it, `stop` ends it and empties the engines.
 
-    def __init__(self, bed: Testbed) -> None:
+    `hosts` are all of the testbed's unless others are given; `heartbeat` is a flag of `init`, empty its default.
+    """
+
+    def __init__(self, bed: Testbed, hosts: Sequence[Host] = (), heartbeat: str = "") -> None:
         self.bed = bed
+        self.hosts = tuple(hosts or bed.hosts)
+        self.heartbeat = heartbeat
         self.socket = bed.root / "controller.sock"
         self.data = bed.root / "controller"
         self.agents: dict[str, Process] = {}
@@ -62,13 +68,13 @@ class Cluster:
             str(BIN / "bayplan-controller"), "init",
             "--data-dir", str(self.data), "--advertise-addr", SWITCH_ADDRESS,
             "--listen", f"{SWITCH_ADDRESS}:7443", "--bootstrap-listen", f"{SWITCH_ADDRESS}:7444",
-            "--http-listen", HTTP, "--socket", str(self.socket),
+            "--http-listen", HTTP, "--socket", str(self.socket), "--heartbeat", self.heartbeat,
         )  # fmt: skip
         self.start_controller()
-        token = self.cli("join-token", "-q", "--uses", str(len(self.bed.hosts))).strip()
+        token = self.cli("join-token", "-q", "--uses", str(len(self.hosts))).strip()
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda host: self._bring_in(host, token), self.bed.hosts))
-        self.wait_nodes(len(self.bed.hosts))
+            list(pool.map(lambda host: self._bring_in(host, token), self.hosts))
+        self.wait_nodes(len(self.hosts))
 
     def _bring_in(self, host: Host, token: str) -> None:
         self.join(host, token)
@@ -125,9 +131,9 @@ class Cluster:
         for daemon in (self._controller, *self.agents.values()):
             if daemon is not None and daemon.alive:
                 daemon.kill()
-        for host in self.bed.hosts:
+        for host in self.hosts:
             self._empty(host)
-        for folder in (self.data, *(host.folder / "agent" for host in self.bed.hosts)):
+        for folder in (self.data, *(host.folder / "agent" for host in self.hosts)):
             subprocess.run(["rm", "-rf", folder], check=True)
 
     def _empty(self, host: Host) -> None:
@@ -215,7 +221,7 @@ class Cluster:
         """Every container in the fleet and the host it is on; powered-off hosts have none."""
         return {
             container: host
-            for host in self.bed.hosts
+            for host in self.hosts
             if host.on
             for container in host.containers(running=running)
         }
