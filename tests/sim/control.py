@@ -18,12 +18,13 @@ from bayplan.session import ControllerSays, Dismissal, Hello, Report
 from controller.core import ControllerCore
 from controller.doors.sessions import OUTBOX_MESSAGES_MAX
 from controller.events import AgentSaid, Publish, Reply, Send, SessionLost, SessionOpened
-from controller.records import Cluster, Drop, Put, Record
+from controller.records import Cluster, Drop, Put, Record, Service, ServiceVersion, Task
 from controller.state import State
 from tests.sim.clock import CLOCK_AHEAD_MS_MAX, Clock
 from tests.sim.daemon import Daemon, Moment
 from tests.sim.host import Session
 from tests.sim.link import Connection
+from tests.sim.news import News, Part
 
 
 class AgentSession:
@@ -77,7 +78,7 @@ class AgentSession:
 
 
 class Control:
-    """`replied` hears each answer to a caller, `touched` each change worth a line."""
+    """`replied` hears each answer to a caller."""
 
     def __init__(
         self,
@@ -85,7 +86,7 @@ class Control:
         seed: str,
         replied: Callable[[Reply], None],
         turned: Callable[[], None],
-        touched: Callable[[str], None],
+        news: News,
     ) -> None:
         self.records: dict[tuple[str, str], Record] = {}
         self.sessions: dict[str, AgentSession] = {}
@@ -95,7 +96,9 @@ class Control:
         self.core: ControllerCore | None = None
         self.up_since_ms = 0
         self.on_crash: Callable[[], None] = lambda: None
-        self._clock, self._replied, self._turned, self._touched = clock, replied, turned, touched
+        self._clock, self._replied, self._turned, self._news = clock, replied, turned, news
+        #: Each task that ever became durable, as it was last.
+        self.tasks_ever: dict[str, Task] = {}
         self._seed = seed
         self._rng = random.Random(f"{seed}/controller")
         self._runs = self._sessions_made = 0
@@ -130,7 +133,8 @@ class Control:
         dice = random.Random(f"{self._seed}/core/{self._runs}")
         self.core = self._make_core(state, dice, daemon)
         self.up_since_ms = self._clock.now_ms
-        self._touched(f"controller starts, epoch {state.cluster.epoch}")
+        self._news.tell(f"controller starts, epoch {state.cluster.epoch}")
+        self._news.all_anew()
         daemon.run(self.core)
 
     def _make_core(self, state: State, dice: random.Random, daemon: Daemon) -> ControllerCore:
@@ -151,7 +155,7 @@ class Control:
         connections, self._connections = self._connections, []
         for connection in connections:
             connection.close(1, reset=True)
-        self._touched(f"controller is killed {died_at.value if died_at else ''}")
+        self._news.tell(f"controller is killed {died_at.value if died_at else ''}")
         self.on_crash()
 
     def pause(self, for_ms: int) -> None:
@@ -160,7 +164,7 @@ class Control:
         if daemon is None:
             return
         daemon.pause(for_ms)
-        self._touched(f"controller is paused for {for_ms} ms")
+        self._news.tell(f"controller is paused for {for_ms} ms")
         for connection in self._connections:
             connection.expire(0, lambda: daemon is self.daemon and daemon.paused)
 
@@ -203,8 +207,19 @@ class Control:
         for change in changes:
             if isinstance(change, Drop):
                 self.records.pop((change.kind, change.key), None)
+                if change.kind in ("Service", "ServiceVersion"):
+                    self._news.parts.add(Part.SERVICES)
             else:
-                self.records[type(change.record).__name__, change.record.key] = change.record
+                self._keep_record(change.record)
+        self._news.parts.add(Part.RECORDS)
+
+    def _keep_record(self, record: Record) -> None:
+        self.records[type(record).__name__, record.key] = record
+        self._news.records.append(record)
+        if isinstance(record, Task):
+            self.tasks_ever[record.id] = record
+        elif isinstance(record, Service | ServiceVersion):
+            self._news.parts.add(Part.SERVICES)
 
     def _perform(self, command: Any) -> None:
         match command:

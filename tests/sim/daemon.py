@@ -12,12 +12,14 @@ from enum import StrEnum
 from typing import Any
 
 from bayplan.model import Now
-from bayplan.pump import BATCH_EVENTS_MAX, INBOX_EVENTS_MAX
+from bayplan.pump import BATCH_EVENTS_MAX
 from bayplan.step import Core
 from tests.sim.clock import WALL_START_MS, Clock
 
 #: How long a commit takes.
 COMMIT_MS = (1, 8)
+#: Events that may wait in the inbox of a cluster of this size.
+INBOX_EVENTS_SIM_MAX = 500
 #: Turns at one moment of virtual time; more is a core that does not come to rest.
 TURNS_AT_ONCE_MAX = 1_000
 
@@ -42,7 +44,7 @@ class Daemon:
         rng: random.Random,
         keep: Callable[[Sequence[Any]], None],
         perform: Callable[[Any], None],
-        turned: Callable[[], None],
+        turned: Callable[[], None] = lambda: None,
         ahead_ms: int = 0,
     ) -> None:
         self.alive = True
@@ -79,7 +81,7 @@ class Daemon:
     def post(self, event: Any) -> None:
         """Put an event into the inbox of a living daemon."""
         if self.alive:
-            assert len(self.inbox) < INBOX_EVENTS_MAX, "the inbox is full"
+            assert len(self.inbox) < INBOX_EVENTS_SIM_MAX, "more events wait in the inbox than ever should"
             self.inbox.append(event)
             self._plan()
 
@@ -87,10 +89,11 @@ class Daemon:
         """Turn as soon as there is something to do."""
         if self._busy or not self.alive or self._core is None:
             return
-        wake_at = self._core.wake_at()
-        due = None if wake_at is None else max(wake_at - self._ahead_ms, self._clock.now_ms)
         if self.inbox:
-            due = self._clock.now_ms
+            due: int | None = self._clock.now_ms
+        else:
+            wake_at = self._core.wake_at()
+            due = None if wake_at is None else max(wake_at - self._ahead_ms, self._clock.now_ms)
         if due is not None and (self._planned is None or due < self._planned):
             self._planned = due
             self._clock.at(due, lambda: self._turn(due))

@@ -102,6 +102,7 @@ class Engine:
         for box in self.boxes.values():
             if box.phase is ev.Phase.RUNNING:
                 self._mark_exited(box, 255)
+                self.seen("die", box)
 
     def kill(self, box: Box, exit_code: int = 137, oom_killed: bool = False) -> None:
         """A container's process dies."""

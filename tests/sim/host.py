@@ -26,6 +26,7 @@ from tests.sim.clock import CLOCK_AHEAD_MS_MAX, WALL_START_MS, Clock
 from tests.sim.daemon import Daemon
 from tests.sim.engine import Box, Engine
 from tests.sim.link import Connection, Wire
+from tests.sim.news import News, Part
 
 #: The engine's events reach the agent within this time, in order.
 EVENT_DELAY_MS = (1, 30)
@@ -68,7 +69,7 @@ class Host:
         seed: str,
         wire: Wire,
         connect: Connect,
-        touched: Callable[[str], None],
+        news: News,
         capacity: Resources,
         subnet: int,
     ) -> None:
@@ -93,7 +94,7 @@ class Host:
         #: What the controller said in the current session, under which epoch.
         self._session_epoch = 0
         self._session_said: dict[int, Assignments] = {}
-        self._clock, self._connect, self._touched = clock, connect, touched
+        self._clock, self._connect, self._news = clock, connect, news
         self._rng = random.Random(f"{seed}/host/{name}")
         self._ahead_ms = self._rng.randint(0, CLOCK_AHEAD_MS_MAX)
         self._journal: dict[type[Any], Any] = {}
@@ -116,12 +117,12 @@ class Host:
         """Start the agent, on a machine that has power."""
         if self.daemon is not None or not self.powered or self.dismissed:
             return
-        self.daemon = Daemon(self._clock, self._rng, self._keep, self._perform, self._turned, self._ahead_ms)
+        self.daemon = Daemon(self._clock, self._rng, self._keep, self._perform, ahead_ms=self._ahead_ms)
         self.core = self._make_core()
         self._listed, self._own, self._delay_ms = False, {}, int(RECONNECT_DELAY_S_MIN * 1000)
         self.daemon.run(self.core)
         self.daemon.post(ev.FilesListed(files=tuple(sorted(self.files))))
-        self._touched(f"{self.name} agent starts")
+        self._news.tell(f"{self.name} agent starts")
         self._list_soon(self.daemon)
 
     def _make_core(self) -> AgentCore:
@@ -151,7 +152,7 @@ class Host:
                 session.connection.vanish(0)
             else:
                 session.connection.close(0, reset=True)
-        self._touched(f"{self.name} agent is killed")
+        self._news.tell(f"{self.name} agent is killed")
 
     def power_off(self) -> None:
         """The machine stops at once, without a word."""
@@ -159,14 +160,14 @@ class Host:
         self.powered = False
         self.files = {file for file in self.files if file.kind is FileKind.CONFIG}
         self.engine.power_off()
-        self._touched(f"{self.name} is powered off")
+        self._news.tell(f"{self.name} is powered off")
 
     def power_on(self) -> None:
         """The machine boots: a new boot, an engine with stopped containers, the agent."""
         if not self.powered:
             self.powered = True
             self.boot_id = self._new_boot()
-            self._touched(f"{self.name} boots")
+            self._news.tell(f"{self.name} boots")
             self.start_agent()
 
     def pause_agent(self, for_ms: int) -> None:
@@ -175,7 +176,7 @@ class Host:
         if daemon is None:
             return
         daemon.pause(for_ms)
-        self._touched(f"{self.name} agent is paused for {for_ms} ms")
+        self._news.tell(f"{self.name} agent is paused for {for_ms} ms")
         if session is not None and session.connection is not None:
             session.connection.expire(1, lambda: daemon is self.daemon and daemon.paused)
 
@@ -183,7 +184,7 @@ class Host:
         """The agent's state file is gone, or garbled, which it treats alike."""
         self._journal.clear()
         self.journals_lost += 1
-        self._touched(f"{self.name} journal is lost")
+        self._news.tell(f"{self.name} journal is lost")
 
     def restart_engine(self, away_ms: int) -> None:
         """The engine's daemon dies and comes back; its containers live on (live-restore)."""
@@ -192,7 +193,7 @@ class Host:
             return
         self._listed = False
         daemon.post(ev.EngineLost(reason="the engine went away"))
-        self._touched(f"{self.name} engine restarts")
+        self._news.tell(f"{self.name} engine restarts")
         self._clock.after(away_ms, lambda: self._list_soon(daemon))
 
     def _new_boot(self) -> str:
@@ -202,9 +203,11 @@ class Host:
     def _keep(self, changes: Sequence[Any]) -> None:
         for change in changes:
             self._journal[type(change)] = change
+        self._spoke()
 
-    def _turned(self) -> None:
-        self._touched("")
+    def _spoke(self) -> None:
+        self._news.spoke.add(self.name)
+        self._news.parts.add(Part.JOURNALS)
 
     # --- the engine ---
 
@@ -227,7 +230,8 @@ class Host:
         """Post what happened, in order, a moment later; what is seen before a list is in the list."""
         if action == "start":
             self.starts.append((box.task_id, box.container_id))
-        self._touched(f"{self.name} {action} {box.task_id} {_how(action, box)}")
+        self._news.tell(f"{self.name} {action} {box.task_id} {_how(action, box)}")
+        self._news.box(self, box)
         daemon = self.daemon
         if daemon is None or not self._listed:
             return
@@ -341,10 +345,11 @@ class Host:
             return
         session.connection.send(0, command.message)
         if isinstance(command.message, Hello):
-            self._touched(f"{self.name} says hello with {len(command.message.tasks)} tasks")
+            self._news.tell(f"{self.name} says hello with {len(command.message.tasks)} tasks")
         if isinstance(command.message, Report):
             kept, ends = self.remembered().assignments, self.remembered().ends
             self.reports.append((command.message, kept, {status.task_id for status in ends}))
+            self._spoke()
             self._clock.after(1, lambda: self._said(session))
 
     def _said(self, session: Session) -> None:
@@ -389,7 +394,7 @@ class Host:
         self.session = None
         if session.connection is not None:
             session.connection.close(0)
-        self._touched(f"{self.name} session over: {reason}")
+        self._news.tell(f"{self.name} session over: {reason}")
         self.daemon.post(ev.LinkClosed(link=session.number, reason=reason))
         self._try_later(self.daemon)
 

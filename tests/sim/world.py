@@ -25,12 +25,15 @@ from controller.records import Node
 from controller.state import State
 from tests.sim.clock import WALL_START_MS, Clock
 from tests.sim.control import Control
+from tests.sim.copies import Copies
 from tests.sim.daemon import Moment
 from tests.sim.engine import Box
 from tests.sim.host import Host, Session
 from tests.sim.intents import Intents, in_records
-from tests.sim.invariants import ALL, Invariant, Part, convergence
+from tests.sim.invariants import ALL, Invariant, convergence
 from tests.sim.link import Connection, Wire
+from tests.sim.news import News, Part
+from tests.sim.sight import Sight
 
 #: Lines of the log that a failure prints.
 LOG_LINES_SHOWN = 60
@@ -60,19 +63,19 @@ class World:
         self.clock = Clock()
         self.rng = random.Random(f"{seed}/world")
         self.hosts: dict[str, Host] = {}
-        self.trace: list[str] = []
+        self.news = News(self.clock)
+        self.copies = Copies()
         self.replies: dict[str, Reply] = {}
         self.intents = Intents()
         #: Hosts with a fault now, and until when each counts as disturbed (ms).
         self.faults: dict[str, int] = {}
         self.disturbed_until: dict[str, int] = {}
-        self.control = control(self.clock, str(seed), self._replied, self._turned, self._touched)
+        self.control = control(self.clock, str(seed), self._replied, self._turned, self.news)
         self.control.on_crash = self._control_died
         self._control_down_ms = 0
         self._host_class, self._delay_ms = host, delay_ms
-        self._changed: set[Part] = set()
         self._tickets = 0
-        self._seen: dict[str, str] = {}
+        self._sight = Sight(self.news)
         self._invariants: list[Invariant] = [make() for make in ALL]
         self.control.start()
         self._ask(TokenMade, token_id="token", secret_hash="hash", expires_ms=WALL_START_MS * 2, uses=1_000)
@@ -85,7 +88,7 @@ class World:
         capacity = Resources(cpu_millis=int(cpu * 1000), memory_bytes=8 << 30)
         subnet = 17 + len(self.hosts)
         host = self._host_class(
-            name, self.clock, str(self.seed), wire, self._connect, self._touched, capacity, subnet
+            name, self.clock, str(self.seed), wire, self._connect, self.news, capacity, subnet
         )
         asked: dict[str, Any] = {"token_id": "token", "secret_hash": "hash", "key_id": name, "name": name}
         ticket = self._ask(JoinAsked, **asked, address=f"10.0.0.{subnet}", labels=labels)
@@ -141,7 +144,7 @@ class World:
             if intend is not None:
                 intend(ticket, *intent)
                 about = getattr(fields.get("stack"), "name", fields.get("stack") or fields.get("service"))
-                self._touched(f"user asks {event.__name__} {about} ({ticket})")
+                self.news.tell(f"user asks {event.__name__} {about} ({ticket})")
             self.control.post(event(ticket=ticket, **fields))
         return ticket
 
@@ -151,12 +154,12 @@ class World:
         """Cut a host off, both ways or one (`up` is from the host to the controller)."""
         self._fault(name)
         self.hosts[name].wire.cut(up=up, down=down)
-        self._touched(f"{name} is cut off{'' if up and down else ' upwards' if up else ' downwards'}")
+        self.news.tell(f"{name} is cut off{'' if up and down else ' upwards' if up else ' downwards'}")
 
     def heal(self, name: str) -> None:
         """Mend the cut."""
         self.hosts[name].wire.heal()
-        self._touched(f"{name} is mended")
+        self.news.tell(f"{name} is mended")
         self._mend(name)
 
     def crash_controller(self, moment: Moment = Moment.NOW, down_s: float = 0.5) -> None:
@@ -166,6 +169,7 @@ class World:
 
     def _control_died(self) -> None:
         self.intents.unanswered()
+        self.news.parts.add(Part.SERVICES)
         self.clock.after(self._control_down_ms, self.control.start)
 
     def crash_agent(self, name: str, moment: Moment = Moment.NOW, down_s: float = 1) -> None:
@@ -224,7 +228,7 @@ class World:
     def trouble(self, name: str, share: float, slowness: int = 1) -> None:
         """Let a share of a host's engine calls go unanswered, and all take longer."""
         self.hosts[name].engine.trouble, self.hosts[name].engine.slowness = share, slowness
-        self._touched(f"{name} engine: trouble {share:.2f}, {slowness} times slower")
+        self.news.tell(f"{name} engine: trouble {share:.2f}, {slowness} times slower")
 
     def heal_all(self) -> None:
         """End all faults."""
@@ -249,6 +253,7 @@ class World:
         left = self.faults.get(name, 0) - 1
         self.faults[name] = max(0, left)
         self.disturbed_until[name] = self.clock.now_ms + CALM_AFTER_MS
+        self.news.later(CALM_AFTER_MS, Part.CALM)
 
     def calm(self, name: str) -> bool:
         """Whether a host has had no fault for a while."""
@@ -260,6 +265,11 @@ class World:
     def state(self) -> State:
         """What the running controller knows."""
         return self.control.state
+
+    @property
+    def trace(self) -> list[str]:
+        """The log, one line per change of state."""
+        return self.news.trace
 
     @property
     def hosts_by_id(self) -> dict[str, Host]:
@@ -287,7 +297,8 @@ class World:
         until_ms = self.clock.now_ms + int(seconds * 1000)
         with self._told():
             while self.clock.step(until_ms):
-                self._check()
+                if self.news.parts:
+                    self._check()
 
     def run_until(self, what: Callable[[], bool], within_s: float = CONVERGE_S) -> float:
         """Let time pass until something is so; returns the seconds that it took."""
@@ -304,7 +315,8 @@ class World:
                 if due > began_ms + within_s * 1000:
                     raise BrokenError(f"not converged after {within_s} s: {'; '.join(left)}")
                 while self.clock.step(due):
-                    self._check()
+                    if self.news.parts:
+                        self._check()
         return (self.clock.now_ms - began_ms) / 1000
 
     def _run_until(self, what: Callable[[], bool], within_s: float = CONVERGE_S) -> None:
@@ -313,19 +325,19 @@ class World:
             while not what():
                 if not self.clock.step(until_ms):
                     raise BrokenError(f"did not come about within {within_s} s")
-                self._check()
+                if self.news.parts:
+                    self._check()
 
     def _check(self) -> None:
-        """Cases: nothing changed; only hosts did; the controller did, which all checkers look at."""
-        if not self._changed:
-            return
-        controller = Part.CONTROLLER in self._changed
-        self._changed.clear()
+        """Let the checkers look at what they watch of what has changed."""
+        parts = self.news.parts
+        self.copies.update(self)
         for invariant in self._invariants:
-            if controller or invariant.watches is Part.HOST:
+            if not parts.isdisjoint(invariant.watches):
                 fault = invariant.check(self)
                 if fault:
                     raise BrokenError(f"{type(invariant).__name__}: {fault}")
+        self.news.clear()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -333,7 +345,7 @@ class World:
         try:
             yield
         except Exception as error:
-            tail = "\n".join(self.trace[-LOG_LINES_SHOWN:])
+            tail = "\n".join(self.news.trace[-LOG_LINES_SHOWN:])
             error.add_note(f"seed {self.seed}, at {self.clock.now_ms / 1000:.3f} s; the log's end:\n{tail}")
             raise
 
@@ -346,33 +358,12 @@ class World:
         self.replies[reply.ticket] = reply
         answer = reply.problem.summary if reply.problem else "accepted"
         stack_name = self.intents.answered(reply.ticket, reply.problem is None)
-        self._touched(f"reply {reply.ticket}: {answer}")
+        self.news.tell(f"reply {reply.ticket}: {answer}", Part.SERVICES)
         if stack_name:
             readings = in_records(self.control.records.values()).get(stack_name, [{}])
             allowed = self.intents.allowed(stack_name)
             if not any(reading in allowed for reading in readings):
                 raise BrokenError(f"{reply.ticket} was answered, and {stack_name} is not durably so")
 
-    def _touched(self, line: str) -> None:
-        self._changed.add(Part.HOST)
-        if line:
-            self.trace.append(f"{self.clock.now_ms / 1000:9.3f} {line}")
-
     def _turned(self) -> None:
-        """The controller has turned: tell what it sees otherwise than before."""
-        self._changed.add(Part.CONTROLLER)
-        state = self.state
-        seen = {f"node {state.nodes[node].name}": str(life.status) for node, life in state.lives.items()}
-        for task in state.tasks.values():
-            wish = "removing" if task.removing else task.desired.value
-            where = state.nodes[task.node_id].name if task.node_id else "-"
-            key = f"task {task.id} {state.services[task.service_id].name}.{task.slot} v{task.version}"
-            status = state.status_of(task)
-            what = f"{status.state.value}{f' ({status.message})' if status.message else ''}"
-            seen[key] = f"{what}, wanted {wish}, on {where}"
-        for key, now in seen.items():
-            if self._seen.get(key) != now:
-                self._touched(f"sees {key}: {now}")
-        for key in [key for key in self._seen if key not in seen]:
-            self._touched(f"sees {key}: no more")
-        self._seen = seen
+        self._sight.look(self.state)

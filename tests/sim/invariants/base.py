@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from agent import events as ev
 from controller.records import Task
@@ -13,9 +12,12 @@ from tests.sim.control import Control
 from tests.sim.engine import Box
 from tests.sim.host import Host
 from tests.sim.intents import Intents
+from tests.sim.news import VIEW_LAG_MS, News, Part
 
-#: A change on a host reaches the controller's view within this time when nothing hinders it.
-VIEW_LAG_MS = 1_000
+if TYPE_CHECKING:
+    from tests.sim.copies import Copies
+
+__all__ = ["VIEW_LAG_MS", "Invariant", "Part", "View", "holding", "is_running"]
 
 
 class View(Protocol):
@@ -25,6 +27,8 @@ class View(Protocol):
     control: Control
     clock: Clock
     intents: Intents
+    news: News
+    copies: Copies
 
     @property
     def state(self) -> State: ...
@@ -33,18 +37,11 @@ class View(Protocol):
     def calm(self, name: str) -> bool: ...
 
 
-class Part(Enum):
-    """What has changed since the last check."""
-
-    CONTROLLER = auto()
-    HOST = auto()
-
-
 class Invariant(Protocol):
-    """Made once a run; `check` runs after each event that changed what it `watches`, and gives what is
-    wrong, or an empty string."""
+    """Made once a run; `check` runs after each event that changed a part that it `watches`, and gives what
+    is wrong, or an empty string."""
 
-    watches: Part
+    watches: frozenset[Part]
 
     def check(self, world: View) -> str: ...
 

@@ -7,13 +7,15 @@ from tests.sim.invariants.base import Part, View, holding
 
 
 class CapacityKept:
-    watches = Part.CONTROLLER
+    watches = frozenset({Part.VIEW, Part.CALM})
 
     def check(self, world: View) -> str:
         if not world.control.running:
             return ""
         state = world.state
-        for node in state.nodes.values():
+        nodes = state.nodes if Part.CALM in world.news.parts else world.news.nodes & state.nodes.keys()
+        for node_id in sorted(nodes):
+            node = state.nodes[node_id]
             used, has = placing.reserved(state, holding(world, node.id)), node.inventory.capacity
             if used.cpu_millis > has.cpu_millis or used.memory_bytes > has.memory_bytes:
                 return f"{node.name} has {has} and {used} are reserved"

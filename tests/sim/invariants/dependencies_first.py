@@ -14,7 +14,7 @@ Met = tuple[str, int, int, DependencyCondition]
 
 
 class DependenciesFirst:
-    watches = Part.HOST
+    watches = frozenset({Part.BOXES, Part.RECORDS})
 
     def __init__(self) -> None:
         self._met: set[Met] = set()
@@ -22,10 +22,12 @@ class DependenciesFirst:
         self._was: dict[str, tuple[int, int]] = {}
 
     def check(self, world: View) -> str:
+        self._watch(world)
         if not world.control.running:
             return ""
         state = world.state
-        self._watch(world)
+        if Part.RECORDS not in world.news.parts:
+            return ""
         for task in state.tasks.values():
             pair = (task.service_id, task.version)
             if pair in self._begun:
@@ -40,13 +42,12 @@ class DependenciesFirst:
         return ""
 
     def _watch(self, world: View) -> None:
-        tasks = world.state.tasks
-        for host in world.hosts.values():
-            for box in host.engine.boxes.values():
-                task = tasks.get(box.task_id)
-                if task is not None:
-                    at = (task.service_id, task.version, task.slot)
-                    self._met.update((*at, condition) for condition in _conditions(box))
+        tasks = world.control.tasks_ever
+        for _, box in world.news.boxes:
+            task = tasks.get(box.task_id)
+            if task is not None:
+                at = (task.service_id, task.version, task.slot)
+                self._met.update((*at, condition) for condition in _conditions(box))
 
     def _missing(self, world: View, needed: Service, dependency: Dependency) -> int:
         """The first slot that was never seen so; 0 also when what is needed has itself just changed."""

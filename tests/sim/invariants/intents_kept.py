@@ -7,7 +7,7 @@ from tests.sim.invariants.base import Part, View
 
 
 class IntentsKept:
-    watches = Part.CONTROLLER
+    watches = frozenset({Part.SERVICES})
 
     def __init__(self) -> None:
         self._services: object = None

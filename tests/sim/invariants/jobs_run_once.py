@@ -6,12 +6,12 @@ from agent import events as ev
 from controller.records import GLOBAL_MODES, JOB_MODES, Service
 from tests.sim.invariants.base import Part, View
 
-#: A slot of a service at a version.
-Slot = tuple[str, int, int]
+#: A slot of a service at a version, in a run of its schedule.
+Slot = tuple[str, int, int, int]
 
 
 class JobsRunOnce:
-    watches = Part.HOST
+    watches = frozenset({Part.BOXES, Part.VIEW, Part.SERVICES})
 
     def __init__(self) -> None:
         self._done: set[Slot] = set()
@@ -19,36 +19,41 @@ class JobsRunOnce:
         self._last_run: dict[str, int] = {}
 
     def check(self, world: View) -> str:
-        if not world.control.running:
-            return ""
+        if world.control.running:
+            if self._done and Part.SERVICES in world.news.parts:
+                self._forget(world)
+            for task, status in world.news.sightings:
+                slot = (task.service_id, task.version, task.slot, task.run)
+                if status is not None and task.id not in self._known and slot in self._done:
+                    return f"{task} is made, and the work of its slot was done"
+                self._known.add(task.id)
+                if task.completed and task.wanted and self._is_job(world, task.service_id, task.version):
+                    self._done.add(slot)
+        return self._run_again(world)
+
+    def _forget(self, world: View) -> None:
+        """What is scaled away and comes back, or went back to, is work that is asked for anew."""
         state = world.state
         for slot in list(self._done):
-            # What is scaled away and comes back, or went back to, is work that is asked for anew.
             service = state.services.get(slot[0])
             scaled = service is not None and not _global(world, service) and slot[2] > service.replicas
             if service is None or scaled or service.version != slot[1]:
                 self._done.discard(slot)
-        for task in state.tasks.values():
-            slot = (task.service_id, task.version, task.slot)
-            if task.id not in self._known and slot in self._done:
-                return f"{task} is made, and the work of its slot was done"
-        self._known |= state.tasks.keys()
-        jobs = {key for key, spec in state.specs.items() if spec.mode in JOB_MODES}
-        mine = {task.id: task for task in state.tasks.values() if (task.service_id, task.version) in jobs}
-        done = [task for task in mine.values() if task.completed]
-        self._done |= {(task.service_id, task.version, task.slot) for task in done}
-        return self._run_again(world, set(mine))
 
-    def _run_again(self, world: View, tasks: set[str]) -> str:
-        for name, host in world.hosts.items():
-            for box in host.engine.boxes.values():
-                if box.task_id not in tasks:
-                    continue
-                if box.runs > self._last_run.get(box.task_id, box.runs):
-                    return f"{name} runs {box.task_id} again, which ended with success"
-                if box.phase is ev.Phase.EXITED and box.exit_code == 0:
-                    self._last_run[box.task_id] = box.runs
+    def _run_again(self, world: View) -> str:
+        for host, box in world.news.boxes:
+            task = world.control.tasks_ever.get(box.task_id)
+            if task is None or not self._is_job(world, task.service_id, task.version):
+                continue
+            if box.runs > self._last_run.get(box.task_id, box.runs):
+                return f"{host.name} runs {box.task_id} again, which ended with success"
+            if box.phase is ev.Phase.EXITED and box.exit_code == 0:
+                self._last_run[box.task_id] = box.runs
         return ""
+
+    def _is_job(self, world: View, service_id: str, version: int) -> bool:
+        record = world.control.records.get(("ServiceVersion", f"{service_id}/{version}"))
+        return record is not None and record.spec.mode in JOB_MODES
 
 
 def _global(world: View, service: Service) -> bool:

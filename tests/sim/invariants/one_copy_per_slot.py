@@ -1,54 +1,53 @@
-"""A slot runs at most one container, and a successor of another version where that starts first, except
-while one of its hosts is away or was until lately."""
+"""A slot runs at most one container, and one successor where that starts first, except while one of its
+hosts is away or was until lately."""
 
 from __future__ import annotations
 
-from bayplan.model import UpdateOrder
+from bayplan.model import ServiceSpec, UpdateOrder
+from controller.records import ServiceVersion
 from tests.sim.engine import Box
 from tests.sim.invariants.base import Part, View
 
+#: Orders in which a successor may start before its elder stops.
+SURGING = frozenset({UpdateOrder.START_FIRST, UpdateOrder.AUTO})
+
 
 class OneCopyPerSlot:
-    watches = Part.HOST
+    watches = frozenset({Part.BOXES, Part.RECORDS, Part.VIEW, Part.CALM})
 
     def __init__(self) -> None:
-        self._slot_of: dict[str, tuple[str, int]] = {}
-        self._version_of: dict[str, int] = {}
         #: When each task was first seen not to be wanted any more.
         self._told_ms: dict[str, int] = {}
         #: Services of which some version was to start its successors first.
         self._surging: set[str] = set()
 
     def check(self, world: View) -> str:
-        if world.control.running:
-            for task in world.state.tasks.values():
-                self._slot_of[task.id] = (task.service_id, task.slot)
-                self._version_of[task.id] = task.version
-                if not task.wanted:
-                    self._told_ms.setdefault(task.id, world.clock.now_ms)
-            for (service_id, _), spec in world.state.specs.items():
-                if UpdateOrder.START_FIRST in (spec.update.order, spec.rollback.order):
-                    self._surging.add(service_id)
-        running: dict[tuple[str, int], list[Box]] = {}
-        for name, host in world.hosts.items():
-            if not world.calm(name):
-                continue
-            for box in host.engine.running():
-                slot = self._slot_of.get(box.task_id)
-                if slot is None:
-                    return f"{name} runs {box.task_id}, which no controller knows"
-                running.setdefault(slot, []).append(box)
-        for slot, copies in running.items():
-            if len(copies) > 1 and not self._succession(slot[0], copies):
+        for record in world.news.records:
+            if isinstance(record, ServiceVersion) and _may_surge(record.spec):
+                self._surging.add(record.service_id)
+        for task, status in world.news.sightings:
+            if not task.wanted or status is None:
+                self._told_ms.setdefault(task.id, world.clock.now_ms)
+        for task_id, host in world.copies.unknown.items():
+            if world.calm(host.name):
+                return f"{host.name} runs {task_id}, which no controller knows"
+        for slot, places in world.copies.crowded.items():
+            copies = [box for host, box in places.values() if world.calm(host.name)]
+            if len(copies) > 1 and not self._succession(world, slot[0], copies):
                 return f"slot {slot} runs as {sorted(box.container_id for box in copies)}"
         return ""
 
-    def _succession(self, service_id: str, copies: list[Box]) -> bool:
+    def _succession(self, world: View, service_id: str, copies: list[Box]) -> bool:
         """Whether these are a task and its successor of another version, which started before the task was
         told to stop."""
         if len(copies) > 2 or service_id not in self._surging:
             return False
         elder, heir = sorted(copies, key=lambda box: box.started_ms)
         told_ms = self._told_ms.get(elder.task_id, heir.started_ms)
-        same = self._version_of[elder.task_id] == self._version_of[heir.task_id]
+        tasks = world.control.tasks_ever
+        same = tasks[elder.task_id].version == tasks[heir.task_id].version
         return not same and heir.started_ms <= told_ms
+
+
+def _may_surge(spec: ServiceSpec) -> bool:
+    return not SURGING.isdisjoint((spec.update.order, spec.rollback.order))

@@ -6,7 +6,7 @@ from tests.sim.invariants.base import Part, View
 
 
 class OneNodePerTask:
-    watches = Part.HOST
+    watches = frozenset({Part.BOXES})
 
     def __init__(self) -> None:
         self._started_on: dict[str, str] = {}

@@ -7,13 +7,14 @@ from tests.sim.invariants.base import Part, View, holding
 
 
 class PortsUnique:
-    watches = Part.CONTROLLER
+    watches = frozenset({Part.VIEW, Part.CALM})
 
     def check(self, world: View) -> str:
         if not world.control.running:
             return ""
         state = world.state
-        for node_id in state.nodes:
+        nodes = state.nodes if Part.CALM in world.news.parts else world.news.nodes & state.nodes.keys()
+        for node_id in sorted(nodes):
             taken: set[tuple[int, str, str]] = set()
             for task in holding(world, node_id):
                 keys = port_keys(state.specs[task.service_id, task.version].container.ports)

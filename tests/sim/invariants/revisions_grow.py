@@ -7,7 +7,7 @@ from tests.sim.invariants.base import Part, View
 
 
 class RevisionsGrow:
-    watches = Part.CONTROLLER
+    watches = frozenset({Part.VIEW})
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[int, object]] = {}

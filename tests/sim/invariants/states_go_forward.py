@@ -9,7 +9,7 @@ _ORDER = {state: number for number, state in enumerate(TaskState)}
 
 
 class StatesGoForward:
-    watches = Part.CONTROLLER
+    watches = frozenset({Part.VIEW})
 
     def __init__(self) -> None:
         self._epoch = 0
@@ -21,8 +21,10 @@ class StatesGoForward:
         state = world.state
         if state.cluster.epoch != self._epoch:
             self._epoch, self._seen = state.cluster.epoch, {}
-        for task in state.tasks.values():
-            before, now = self._seen.get(task.id), state.status_of(task).state
+        for task, status in world.news.sightings:
+            if status is None:
+                continue
+            before, now = self._seen.get(task.id), status.state
             self._seen[task.id] = now
             if before is None or before is now:
                 continue
