@@ -1,6 +1,6 @@
 # Verbs of the project; `make help` lists them. Every verb prepares what it needs by itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test unit real fuzz bench demo demo-down protos lock format clean
+.PHONY: help setup check test unit real sim mutants fuzz bench demo demo-down protos lock format clean
 
 # Some shells forbid Python its compiled files; then each start would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -9,6 +9,9 @@ BIN := .venv/bin
 # Benches that `make bench` runs, each as `python -m bench.NAME --quick`.
 BENCHES := deploy hostile
 FUZZ_SECONDS := 60
+# Hours of random faults that `make sim` simulates, and the seed of its first run.
+SIM_HOURS ?= 200
+SIM_SEED ?= 1
 # What needs no engine runs on all cores at once; engines and hosts have the machine to themselves.
 SUITES := tests/unit tests/sim tests/doors
 ENGINE_SUITES := tests/engine tests/real
@@ -30,6 +33,7 @@ test: setup ## everything: the checks, then all tests, on real engines too (root
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory fuzz
 	@$(BIN)/pytest -n auto $(SUITES)
+	@$(MAKE) --no-print-directory mutants sim
 	@$(BIN)/pytest $(ENGINE_SUITES)
 
 unit: setup ## the tests that need neither root nor an engine
@@ -38,6 +42,12 @@ unit: setup ## the tests that need neither root nor an engine
 real: setup ## the tests on three hosts with an engine each (root)
 	@scripts/engine.sh install
 	@$(BIN)/pytest tests/real
+
+sim: setup ## SIM_HOURS of random faults on simulated clusters; prints the seed of what breaks
+	@$(BIN)/python -m tests.sim.hours $(SIM_HOURS) $(SIM_SEED)
+
+mutants: setup ## plant faults into the real code, each of which the simulator must find
+	@$(BIN)/python -m tests.sim.mutants
 
 fuzz: setup ## look for input that breaks the compose loader, for FUZZ_SECONDS
 	@$(BIN)/python -m tests.fuzz.compose $(FUZZ_SECONDS)

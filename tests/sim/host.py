@@ -21,7 +21,7 @@ from agent.doors.session import (
     WELCOME_DEADLINE_S,
 )
 from bayplan.model import Assignments, FileKind, Resources
-from bayplan.session import Dismissal, Heartbeat, Hello, Report, Welcome
+from bayplan.session import Dismissal, Hello, Report, Welcome
 from tests.sim.clock import CLOCK_AHEAD_MS_MAX, WALL_START_MS, Clock
 from tests.sim.daemon import Daemon
 from tests.sim.engine import Box, Engine
@@ -47,7 +47,7 @@ class Session:
         self.number = number
         self.host = host
         self.connection: Connection | None = None
-        self.beating = False
+        self.welcomed = False
         self.over = False
 
     def received(self, message: Any) -> None:
@@ -333,7 +333,7 @@ class Host:
         self._clock.after(delay, lambda: self._try_once(daemon))
 
     def _want_welcome(self, session: Session) -> None:
-        if not session.beating:
+        if not session.welcomed:
             self.end_session(session, "no Welcome in time")
 
     def _perform_session(self, command: do.Say | do.CloseLink) -> None:
@@ -361,12 +361,11 @@ class Host:
         if session is not self.session or self.daemon is None:
             return
         self.daemon.post(ev.Heard(link=session.number, message=message))
-        if isinstance(message, Welcome) and not session.beating:
-            session.beating = True
+        if isinstance(message, Welcome) and not session.welcomed:
+            session.welcomed = True
             self._session_epoch = message.epoch
             self._session_said.clear()
             self._delay_ms = int(RECONNECT_DELAY_S_MIN * 1000)
-            self._beat(session, max(message.heartbeat_ms, 100))
         elif isinstance(message, Assignments):
             self._session_said[message.revision] = message
         elif isinstance(message, Dismissal):
@@ -377,15 +376,6 @@ class Host:
     def was_said_in_session(self, assignments: Assignments, epoch: int) -> bool:
         """Whether the controller of that epoch said this in the newest session."""
         return epoch == self._session_epoch and self._session_said.get(assignments.revision) is assignments
-
-    def _beat(self, session: Session, period_ms: int) -> None:
-        def beat() -> None:
-            if session is self.session and session.connection is not None:
-                if self.daemon is not None and not self.daemon.paused:
-                    session.connection.send(0, Heartbeat())
-                self._clock.after(period_ms, beat)
-
-        self._clock.after(period_ms, beat)
 
     def end_session(self, session: Session, reason: str) -> None:
         """The agent's side of a session is over; try for another one later."""

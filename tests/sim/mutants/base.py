@@ -26,11 +26,18 @@ class Find(NamedTuple):
 
 
 def hunt(mutant: Mutant, seeds: range) -> Find | None:
-    """The first seed that shows the fault, or None."""
-    with mutant.plant():
-        for seed in seeds:
-            try:
-                mutant.run(seed)
-            except AssertionError as error:
-                return Find(seed, error)
+    """The first seed that shows the fault, and passes without it; or None."""
+    for seed in seeds:
+        with mutant.plant():
+            error = _broken(mutant, seed)
+        if error is not None and _broken(mutant, seed) is None:
+            return Find(seed, error)
+    return None
+
+
+def _broken(mutant: Mutant, seed: int) -> AssertionError | None:
+    try:
+        mutant.run(seed)
+    except AssertionError as error:
+        return error
     return None

@@ -6,16 +6,16 @@ from unittest.mock import patch
 
 from bayplan.model import NodeStatus
 from controller.decide import liveness
-from controller.decide.liveness import Timing
+from controller.decide.liveness import Signs, Timing
 from tests.sim.mutants.base import Mutant
 
 _real = liveness.judge
 
 
-def _judge(timing: Timing, heard_ms: int, connected: bool, ever: bool, now_ms: int) -> tuple[NodeStatus, int]:
-    if not ever and now_ms > heard_ms:
+def _judge(timing: Timing, signs: Signs, now_ms: int) -> tuple[NodeStatus, int]:
+    if not signs.ever and now_ms > signs.heard_ms:
         return NodeStatus.DOWN, 0
-    return _real(timing, heard_ms, connected, ever, now_ms)
+    return _real(timing, signs, now_ms)
 
 
 MUTANT = Mutant("no grace after a start", lambda: patch.object(liveness, "judge", _judge))

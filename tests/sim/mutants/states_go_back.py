@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
-from controller.core import sessions
+from controller.core import statuses
 from tests.sim.mutants.base import Mutant
 
-MUTANT = Mutant("states go back", lambda: patch.object(sessions, "may_follow", lambda before, after: True))
+MUTANT = Mutant("states go back", lambda: patch.object(statuses, "may_follow", lambda before, after: True))
