@@ -16,14 +16,17 @@ from bayplan.compose.report import Report, invalid
 from bayplan.compose.resources import generic, replicas, resources, resources_place
 from bayplan.compose.scope import Project
 from bayplan.model import (
+    ContainerSpec,
     RestartCondition,
     RestartPolicy,
+    Schedule,
     ServiceMode,
     ServiceSpec,
     UpdatePolicy,
 )
 
 _JOBS = (ServiceMode.REPLICATED_JOB, ServiceMode.GLOBAL_JOB)
+_USUAL = ServiceSpec(name="", container=ContainerSpec(image=""))
 
 
 def build_services(project: Project) -> tuple[ServiceSpec, ...]:
@@ -37,6 +40,8 @@ def _service(project: Project, name: str, placed: Placed[typed.Service]) -> Serv
     service = placed.value
     report, deploy = project.report, service.deploy
     limits, reservations = resources(report, name, service)
+    own = service.bayplan
+    _check_own(report, name, service)
     return ServiceSpec(
         name=name,
         container=container(project, name, service, image_of(project, name, placed), limits),
@@ -48,13 +53,39 @@ def _service(project: Project, name: str, placed: Placed[typed.Service]) -> Serv
         preferences=deploy.placement.preferences,
         max_replicas_per_node=deploy.placement.max_replicas_per_node,
         restart=_restart(report, name, service),
-        update=_rollout(deploy.update_config),
-        rollback=_rollout(deploy.rollback_config),
+        update=_rollout(deploy.update_config, own.update),
+        rollback=_rollout(deploy.rollback_config, own.rollback),
         endpoint_mode=deploy.endpoint_mode,
         depends_on=dependencies(name, project.services),
         labels=deploy.labels,
         places=_places(placed),
+        fence=own.fence,
+        drain_ms=_USUAL.drain_ms if own.drain is None else own.drain,
+        schedule=_schedule(own.schedule),
+        ttl_ms=own.ttl,
     )
+
+
+def _schedule(written: typed.Cron | None) -> Schedule | None:
+    if written is None or not written.cron:
+        return None
+    return Schedule(cron=written.cron, timezone=written.timezone, catch_up_ms=written.catch_up)
+
+
+def _check_own(report: Report, name: str, service: typed.Service) -> None:
+    """Keys of `x-bayplan` that the service's mode has no use for."""
+    own, job = service.bayplan, service.deploy.mode in _JOBS
+    for key in () if job else ("schedule", "ttl"):
+        if key in own.places:
+            problem = f"services.{name}.x-bayplan.{key} is for jobs, and services.{name} is none"
+            hint = "add `deploy: {mode: replicated-job}`, or remove the key"
+            report.add(invalid(own.places[key], problem, hint=hint))
+    if own.schedule and own.ttl:
+        problem = f"services.{name}.x-bayplan has both schedule and ttl, but a scheduled job never finishes"
+        report.add(invalid(own.places["ttl"], problem, hint="keep one of them"))
+    if job and own.update.canaries:
+        path = f"services.{name}.x-bayplan.update.canaries"
+        report.warn(own.update.places["canaries"], "has no effect: a job has no canaries", path)
 
 
 def _restart(report: Report, name: str, service: typed.Service) -> RestartPolicy:
@@ -81,7 +112,7 @@ def _restart(report: Report, name: str, service: typed.Service) -> RestartPolicy
     return found
 
 
-def _rollout(update: typed.Update) -> UpdatePolicy:
+def _rollout(update: typed.Update, gate: typed.Gate) -> UpdatePolicy:
     usual = UpdatePolicy()
     return UpdatePolicy(
         parallelism=usual.parallelism if update.parallelism is None else update.parallelism,
@@ -90,6 +121,9 @@ def _rollout(update: typed.Update) -> UpdatePolicy:
         monitor_ms=usual.monitor_ms if update.monitor is None else update.monitor,
         max_failure_ratio=update.max_failure_ratio or usual.max_failure_ratio,
         failure_action=update.failure_action or usual.failure_action,
+        deadline_ms=usual.deadline_ms if gate.deadline is None else gate.deadline,
+        canaries=gate.canaries,
+        auto_promote=gate.auto_promote,
     )
 
 
@@ -97,7 +131,7 @@ def _places(placed: Placed[typed.Service]) -> dict[str, str]:
     """Where each key of the service and of its `deploy` was written, so that later errors can say so."""
     service = placed.value
     deploy = service.deploy
-    found = {**deploy.places, **deploy.placement.places, **service.places}
+    found = {**service.bayplan.places, **deploy.places, **deploy.placement.places, **service.places}
     found["service"] = placed.place
     found["resources"] = resources_place(service) or placed.place
     if "scale" in found:

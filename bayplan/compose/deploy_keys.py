@@ -96,14 +96,20 @@ RESTART_POLICY: Keys = {
 _ROLLOUT: Keys = {
     "parallelism": yes(read.count, "0 is all at once"),
     "delay": yes(read.duration),
-    "order": yes(choice({"stop-first": UpdateOrder.STOP_FIRST, "start-first": UpdateOrder.START_FIRST})),
+    "order": yes(
+        choice({"stop-first": UpdateOrder.STOP_FIRST, "start-first": UpdateOrder.START_FIRST}),
+        "where none is given: start-first if two tasks of a slot can be side by side, else stop-first",
+    ),
     "monitor": yes(read.duration),
     "max_failure_ratio": yes(read.ratio),
 }
 _ACTIONS = {"pause": FailureAction.PAUSE, "continue": FailureAction.CONTINUE}
 UPDATE_CONFIG: Keys = {
     **_ROLLOUT,
-    "failure_action": yes(choice({**_ACTIONS, "rollback": FailureAction.ROLLBACK})),
+    "failure_action": mapped(
+        choice({**_ACTIONS, "rollback": FailureAction.ROLLBACK}),
+        "`rollback` where none is given (Docker's default is `pause`)",
+    ),
 }
 ROLLBACK_CONFIG: Keys = {**_ROLLOUT, "failure_action": yes(choice(_ACTIONS))}
 PLACEMENT: Keys = {

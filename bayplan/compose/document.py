@@ -25,7 +25,7 @@ cannot honour is warned of or refused by name; nothing is dropped in silence. An
 line, and the way out; several errors are reported together.
 
 - **YAML** has its meaning of version 1.2: `22:22` and `no` are text. A key written twice is an error. Merge
-  keys (`<<`) and anchors work; keys that begin with `x-` are yours. A file has at most
+  keys (`<<`) and anchors work; keys that begin with `x-` are yours, but for `x-bayplan`. A file has at most
   {parse.SOURCE_BYTES_MAX // 1024} KiB, {budget.NODES_MAX:,} values (aliases counted in full),
   {parse.ALIASES_MAX:,} aliases and a depth of {parse.DEPTH_MAX}.
 - **Several files** (`-c` again) are merged, the later over the earlier, by the rules of the specification:

@@ -135,20 +135,20 @@ def struct(kind: type[S], keys: Keys, what: str) -> Decoder[S]:
     """Reads a mapping with known keys into a struct whose fields have the keys' names; only a key that is
     warned of, or was dealt with before (`done_before`), may have no field.
 
-    Keys beginning with `x-` and keys without a value are left out; unknown and refused keys are errors.
-    `what` is the thing's name in the error about an unknown key.
+    Other keys beginning with `x-` and keys without a value are left out; unknown and refused keys are errors.
+    `what` is the thing's name in the error about an unknown key. The field of `x-NAME` is NAME.
     """
 
     fields = frozenset(kind.__struct_fields__)
     for name, key in keys.items():
         lost = key.support in (Support.YES, Support.MAPPED) and key.decode is not done_before
-        assert name in fields or not lost, f"{kind.__name__} has no field for {name}"
+        assert _field_of(name) in fields or not lost, f"{kind.__name__} has no field for {name}"
 
     def decode(field: Field) -> S:
         values: dict[str, Any] = {}
         places: dict[str, str] = {}
         for name, child in field.entries():
-            if name.startswith("x-"):
+            if name.startswith("x-") and name not in keys:
                 continue
             with field.report.collect():
                 key = known_key(child, name, keys, what)
@@ -157,11 +157,15 @@ def struct(kind: type[S], keys: Keys, what: str) -> Decoder[S]:
                 places[name] = child.place
                 if key.keeps_empty or not _is_empty(child.node):
                     value = _read(child, key)
-                    if name in fields:
-                        values[name] = value
+                    if _field_of(name) in fields:
+                        values[_field_of(name)] = value
         return kind(**values, places=places)
 
     return decode
+
+
+def _field_of(name: str) -> str:
+    return name.removeprefix("x-")
 
 
 def known_key(field: Field, name: str, keys: Keys, what: str) -> Key:

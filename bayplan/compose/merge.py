@@ -82,11 +82,15 @@ def _deep(base: Node, over: Node, rule: Rule, path: str) -> Node:
     return over
 
 
+#: The one key beginning with `x-` that is not the user's but bayplan's.
+OWN = "x-bayplan"
+
+
 def _maps(base: Map, over: Map, rule: Rule, path: str) -> Map:
     entries = dict(base.entries)
     for name, entry in over.entries.items():
         have = entries.get(name)
-        if have is None or name.startswith("x-"):
+        if have is None or (name.startswith("x-") and name != OWN):
             entries[name] = entry
             continue
         value = merged(have.value, entry.value, rule.below(name), f"{path}.{name}" if path else name)

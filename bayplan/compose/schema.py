@@ -54,6 +54,7 @@ from bayplan.compose.network_keys import (
     network,
     volume,
 )
+from bayplan.compose.own_keys import BAYPLAN, ROLLBACK, SCHEDULE, UPDATE
 from bayplan.compose.ports import PORT, expose, ports
 from bayplan.limits import REPLICAS_MAX
 
@@ -165,6 +166,7 @@ SERVICE: Keys = {
     "restart": mapped(read.restart, "to deploy.restart_policy, which wins where both are given"),
     "scale": mapped(whole(0, REPLICAS_MAX), "to deploy.replicas"),
     "deploy": yes(struct(typed.Deploy, DEPLOY, "deploy")),
+    "x-bayplan": yes(struct(typed.Bayplan, BAYPLAN, "x-bayplan"), "what Compose has no word for"),
     "logging": yes(struct(typed.Logging, LOGGING, "logging")),
     "cap_add": yes(each(read.capability)),
     "cap_drop": yes(each(read.capability)),
@@ -271,6 +273,10 @@ TABLES: dict[str, Keys] = {
     "services.*.deploy.rollback_config": ROLLBACK_CONFIG,
     "services.*.deploy.placement": PLACEMENT,
     "services.*.deploy.placement.preferences[]": PREFERENCE,
+    "services.*.x-bayplan": BAYPLAN,
+    "services.*.x-bayplan.schedule": SCHEDULE,
+    "services.*.x-bayplan.update": UPDATE,
+    "services.*.x-bayplan.rollback": ROLLBACK,
     "networks.*": NETWORK,
     "networks.*.ipam": IPAM,
     "networks.*.ipam.config[]": POOL,

@@ -178,6 +178,33 @@ class Link(Typed, frozen=True, kw_only=True):
     read_only: bool = False
 
 
+class Gate(Typed, frozen=True, kw_only=True):
+    """`update` or `rollback` of `x-bayplan`; times in milliseconds."""
+
+    deadline: int | None = None
+    canaries: int = 0
+    auto_promote: bool = False
+
+
+class Cron(Typed, frozen=True, kw_only=True):
+    """`schedule` of `x-bayplan`; times in milliseconds."""
+
+    cron: str = ""
+    timezone: str = ""
+    catch_up: int = 0
+
+
+class Bayplan(Typed, frozen=True, kw_only=True):
+    """`x-bayplan`: what no other orchestrator has a key for; times in milliseconds."""
+
+    fence: bool = False
+    drain: int | None = None
+    schedule: Cron | None = None
+    ttl: int = 0
+    update: Gate = Gate()
+    rollback: Gate = Gate()
+
+
 class Service(Typed, frozen=True, kw_only=True):
     """A service; amounts in bytes, thousandths of a core, microseconds of CPU and else milliseconds."""
 
@@ -261,6 +288,7 @@ class Service(Typed, frozen=True, kw_only=True):
     deploy: Deploy = Deploy()
     configs: tuple[Placed[FileUse], ...] = ()
     secrets: tuple[Placed[FileUse], ...] = ()
+    bayplan: Bayplan = Bayplan()
 
 
 class Ipam(Typed, frozen=True, kw_only=True):

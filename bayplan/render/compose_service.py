@@ -6,12 +6,13 @@ from decimal import Decimal
 
 from bayplan.compose.devices import GPU, gpu_count
 from bayplan.model import (
+    ContainerSpec,
     Dependency,
     DependencyCondition,
     DeviceRequest,
-    FailureAction,
     RestartCondition,
     RestartPolicy,
+    Schedule,
     ServiceMode,
     ServiceSpec,
     UpdateOrder,
@@ -37,6 +38,12 @@ _RESTARTS = {
     RestartCondition.ON_FAILURE: "on-failure",
     RestartCondition.NONE: "none",
 }
+_ORDERS = {
+    UpdateOrder.AUTO: None,
+    UpdateOrder.STOP_FIRST: "stop-first",
+    UpdateOrder.START_FIRST: "start-first",
+}
+_USUAL = ServiceSpec(name="", container=ContainerSpec(image=""))
 
 
 def service(spec: ServiceSpec, names: Names) -> Entries:
@@ -44,6 +51,7 @@ def service(spec: ServiceSpec, names: Names) -> Entries:
     entries = container(spec.container, spec.name, names)
     entries["depends_on"] = _depends_on(spec.depends_on)
     entries["deploy"] = _deploy(spec)
+    entries["x-bayplan"] = _own(spec)
     return written(entries) or {}
 
 
@@ -148,14 +156,46 @@ def _update(policy: UpdatePolicy) -> Entries | None:
         {
             "parallelism": None if policy.parallelism == usual.parallelism else policy.parallelism,
             "delay": duration_unless(policy.delay_ms, usual.delay_ms),
-            "order": "start-first" if policy.order is UpdateOrder.START_FIRST else None,
+            "order": _ORDERS[policy.order],
             "monitor": duration_unless(policy.monitor_ms, usual.monitor_ms),
             "max_failure_ratio": policy.max_failure_ratio or None,
             "failure_action": None
-            if policy.failure_action is FailureAction.PAUSE
+            if policy.failure_action is usual.failure_action
             else str(policy.failure_action),
         }
     )
+
+
+def _own(spec: ServiceSpec) -> Entries | None:
+    """What Compose has no word for."""
+    return written(
+        {
+            "fence": spec.fence or None,
+            "drain": duration_unless(spec.drain_ms, _USUAL.drain_ms),
+            "schedule": _schedule(spec.schedule) if spec.schedule else None,
+            "ttl": duration_unless(spec.ttl_ms, 0),
+            "update": written({**_deadline(spec.update), **_canaries(spec.update)}),
+            "rollback": written(_deadline(spec.rollback)),
+        }
+    )
+
+
+def _schedule(schedule: Schedule) -> Entries | None:
+    return written(
+        {
+            "cron": schedule.cron,
+            "timezone": schedule.timezone or None,
+            "catch_up": duration_unless(schedule.catch_up_ms, 0),
+        }
+    )
+
+
+def _deadline(policy: UpdatePolicy) -> Entries:
+    return {"deadline": duration_unless(policy.deadline_ms, _USUAL.update.deadline_ms)}
+
+
+def _canaries(policy: UpdatePolicy) -> Entries:
+    return {"canaries": policy.canaries or None, "auto_promote": policy.auto_promote or None}
 
 
 def _cpus(millis: int) -> str | None:

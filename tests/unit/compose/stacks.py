@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from bayplan.model import (
     ContainerSpec,
+    FailureAction,
     FileKind,
     FileMount,
     HealthCheck,
@@ -147,6 +148,10 @@ updates = st.builds(
     order=st.sampled_from(UpdateOrder),
     monitor_ms=durations,
     max_failure_ratio=st.floats(0, 1),
+    failure_action=st.sampled_from(FailureAction),
+    deadline_ms=durations,
+    canaries=st.integers(0, 9),
+    auto_promote=flags,
 )
 containers = st.builds(
     ContainerSpec,
@@ -185,6 +190,8 @@ services = st.builds(
     ),
     update=updates,
     labels=labels,
+    fence=flags,
+    drain_ms=durations,
 )
 contents = st.builds(
     StackFile,

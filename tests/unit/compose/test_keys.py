@@ -27,6 +27,7 @@ from bayplan.model import (
     PortSpec,
     PullPolicy,
     RestartCondition,
+    Schedule,
     ServiceMode,
     Ulimit,
     UpdateOrder,
@@ -117,6 +118,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "stdin_open": ("true", "container.stdin_open", True),
         "read_only": ("true", "container.read_only", True),
         "init": ("true", "container.init", True),
+        "x-bayplan": ("{fence: true}", "fence", True),
         "stop_signal": ("sigint", "container.stop_signal", "SIGINT"),
         "stop_grace_period": ("1d", "container.stop_grace_ms", 86_400_000),
         "healthcheck": ("{test: true}", "container.health_check.test", ("CMD-SHELL", "true")),
@@ -378,6 +380,25 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     "services.*.deploy.placement.preferences[]": {
         "spread": ("node.id", "preferences", ("node.id",)),
     },
+    "services.*.x-bayplan": {
+        "fence": ("true", "fence", True),
+        "drain": ("0s", "drain_ms", 0),
+        "schedule": ("{cron: '0 3 * * *'}", "schedule", Schedule(cron="0 3 * * *")),
+        "ttl": ("1h", "ttl_ms", 3_600_000),
+        "update": ("{deadline: 1m}", "update.deadline_ms", 60_000),
+        "rollback": ("{deadline: 1m}", "rollback.deadline_ms", 60_000),
+    },
+    "services.*.x-bayplan.schedule": {
+        "cron": ("'*/5  * * JAN MON#1'", "schedule.cron", "*/5 * * JAN MON#1"),
+        "timezone": ("Europe/Berlin, cron: '0 3 * * *'", "schedule.timezone", "Europe/Berlin"),
+        "catch_up": ("10m, cron: '0 3 * * *'", "schedule.catch_up_ms", 600_000),
+    },
+    "services.*.x-bayplan.update": {
+        "deadline": ("0s", "update.deadline_ms", 0),
+        "canaries": ("2", "update.canaries", 2),
+        "auto_promote": ("true", "update.auto_promote", True),
+    },
+    "services.*.x-bayplan.rollback": {"deadline": ("1m", "rollback.deadline_ms", 60_000)},
 }
 EXAMPLES |= {
     "services.*.secrets[]": {
@@ -427,6 +448,7 @@ BESIDE = {
     "services.*.volumes[].bind": ", type: bind, source: /a, target: /t",
     "services.*.volumes[].volume": ", type: volume, source: data, target: /t",
     "services.*.volumes[].tmpfs": ", type: tmpfs, target: /t",
+    "services.*.x-bayplan": ", deploy: {mode: replicated-job}",
 }
 # How `web` uses what an example describes at the top of the file.
 USES = {"networks": "networks: [n]", "volumes": "volumes: ['v:/v']", "configs": "configs: [x]"}

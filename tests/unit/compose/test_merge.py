@@ -86,6 +86,7 @@ from tests.unit.compose.front import of_web, plain, refusal, said, tree, web
         ("gpus", "all", "[{count: 1}]", [{"count": "1"}]),
         ("profiles", "[a]", "[a, b]", ["a", "b"]),
         ("x-mine", "{a: 1}", "{b: 2}", {"b": "2"}),
+        ("x-bayplan", "{fence: true, drain: 1s}", "{drain: 2s}", {"fence": "true", "drain": "2s"}),
         ("image", "a", "!reset null", "gone"),
         ("ports", "['80:80']", "!reset []", "gone"),
         ("ports", "['80:80']", "!override ['90:90']", ["90:90"]),

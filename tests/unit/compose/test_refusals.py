@@ -32,6 +32,37 @@ from tests.unit.compose.world import loaded, nested, refusal, service, service_r
             "services.web.deploy.replica is not a key of deploy",
             "did you mean replicas?",
         ),
+        (
+            "x-bayplan: {fenc: true}",
+            "services.web.x-bayplan.fenc is not a key of x-bayplan",
+            "did you mean fence?",
+        ),
+        (
+            "deploy: {mode: global-job}\nx-bayplan: {schedule: {cron: '0 25 * * *'}}",
+            "services.web.x-bayplan.schedule.cron is wrong: '0 25 * * *' is no schedule: bad hour",
+            None,
+        ),
+        (
+            "deploy: {mode: global-job}\nx-bayplan: {schedule: {cron: '0 3 * * *', timezone: Europe/Berln}}",
+            "services.web.x-bayplan.schedule.timezone is wrong: 'Europe/Berln' is no time zone; "
+            "did you mean Europe/Berlin?",
+            None,
+        ),
+        (
+            "deploy: {mode: global-job}\nx-bayplan: {schedule: {timezone: UTC}}",
+            "services.web.x-bayplan.schedule does not say when",
+            'add `cron: "*/5 * * * *"`',
+        ),
+        (
+            "x-bayplan: {schedule: {cron: '0 3 * * *'}}",
+            "services.web.x-bayplan.schedule is for jobs, and services.web is none",
+            "add `deploy: {mode: replicated-job}`, or remove the key",
+        ),
+        (
+            "x-bayplan: {ttl: 1h}",
+            "services.web.x-bayplan.ttl is for jobs, and services.web is none",
+            "add `deploy: {mode: replicated-job}`, or remove the key",
+        ),
         ("volumes: [dat:/d]", "the volume 'dat' is not in the file's volumes", "did you mean data?"),
         (
             "volumes: [zzz:/d]",

@@ -17,6 +17,7 @@ from bayplan.model import (
     Resources,
     RestartCondition,
     RestartPolicy,
+    UpdateOrder,
     UpdatePolicy,
     VolumeSpec,
 )
@@ -290,7 +291,7 @@ def test_deploy_says_how_many_and_where() -> None:
     )
     assert (web.replicas, web.max_replicas_per_node, web.labels) == (3, 2, {"team": "a"})
     assert web.constraints == ("node.labels.zone == a", "node.role != manager")
-    assert web.update == UpdatePolicy(parallelism=0, delay_ms=5_000)
+    assert web.update == UpdatePolicy(parallelism=0, delay_ms=5_000, order=UpdateOrder.STOP_FIRST)
     assert web.container.labels == {}
 
 

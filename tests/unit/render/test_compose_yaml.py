@@ -35,6 +35,9 @@ UNSEEN = {
     "services.container.files.digest": "the controller's own",
     "services.container.expose.published": "what is exposed is not published",
     "services.container.expose.host_ip": "what is exposed is not published",
+    "services.generation": "the controller's own",
+    "services.rollback.canaries": "a rollback has none",
+    "services.rollback.auto_promote": "a rollback has no canaries",
 }
 
 
@@ -83,6 +86,11 @@ def test_a_stack_with_every_key_comes_back() -> None:
         "deploy: {mode: replicated-job}",
         "deploy: {restart_policy: {delay: 0s, window: 0s}}",
         "deploy: {update_config: {monitor: 0s, delay: 0s}}",
+        "deploy: {update_config: {order: stop-first}}",
+        "deploy: {update_config: {failure_action: pause}}",
+        "x-bayplan: {fence: true, drain: 0s}",
+        "x-bayplan: {update: {deadline: 0s, canaries: 2, auto_promote: true}, rollback: {deadline: 1m}}",
+        "x-bayplan: {schedule: {cron: '*/5 * * * MON'}}\ndeploy: {mode: global-job}",
         "labels: {'on': 'off', '<<': x, '1': 0x1F, y: n, 'a b': ' c ', d: '- e', f: 'g: h', i: '# j'}",
         "environment: {T: \"\\t\", R: \"\\r\\n\", S: \" \\n x\\n \", E: \"\\x1b[0m\", U: \"\\u2028 é 🐳\"}",
         "environment: ['A=b=c', 'x-y=1', 'N']",
