@@ -14,6 +14,7 @@ from bayplan.lifecycle import ENDED, ON_NODE, TaskState
 from bayplan.model import Instance, NodeStatus, Resources, ServiceSpec, TaskStatus
 from bayplan.views import Event
 from controller.contents import Contents
+from controller.endpoints import Leaving, Watchers
 from controller.records import (
     GLOBAL_MODES,
     Change,
@@ -101,6 +102,9 @@ class State:
         #: The newest revision of any exposure: a service that is removed and made anew does not go back.
         self.revision = 0
         self.pending_reasons: dict[str, tuple[str, ...]] = {}
+        #: Tasks that shall stop and serve until they are let go of, and those who let go.
+        self.leaving: dict[str, Leaving] = {}
+        self.watchers = Watchers()
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT_MAX)
         self._by_service: dict[str, set[str]] = {}
         #: What `tasks_of` gives, until one of them changes: it is asked several times for each report.
@@ -223,6 +227,7 @@ class State:
         self.since_ms.pop(task_id, None)
         self.ran_ms.pop(task_id, None)
         self.pending_reasons.pop(task_id, None)
+        self.leaving.pop(task_id, None)
 
     def _drop_service(self, service_id: str) -> None:
         service = self.services.pop(service_id, None)

@@ -101,7 +101,12 @@ class ControllerCore:
 
     def wake_at(self) -> int | None:
         """When a lease, a delay or a deadline ends next."""
-        dues = (self._nodes_due_ms, self._requests_due_ms, self._settler.wake_at())
+        dues = (
+            self._nodes_due_ms,
+            self._requests_due_ms,
+            self._settler.wake_at(),
+            draining.wake_at(self.state),
+        )
         return min((due for due in dues if due is not None), default=None)
 
     def _turn(self, now: Now) -> Turn:

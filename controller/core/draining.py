@@ -1,10 +1,72 @@
-"""Endpoints that are about to stop: found no more, but serving until their watchers have let go of them."""
+"""Endpoints that are about to stop: found no more, but serving until their watchers have let go of them.
+
+That a task shall stop is durable at once; only how long its node is not told yet is kept in memory.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from controller.core.turn import Turn
+from controller.decide import draining, registry
+from controller.endpoints import Leaving
 from controller.events import WatcherAcknowledged, WatcherCame, WatcherLeft
+from controller.records import Service
+from controller.state import State
 
 
 def watched(turn: Turn, event: WatcherCame | WatcherAcknowledged | WatcherLeft) -> None:
     """A watcher came, let go of what is not in its view, or left."""
+    watchers = turn.state.watchers
+    match event:
+        case WatcherCame():
+            watchers.came(event.service, event.watcher)
+        case WatcherAcknowledged():
+            # A service that is gone is shown without any revision: who saw that uses none of its tasks.
+            gone = not event.revision and turn.state.service_named(event.service) is None
+            watchers.acknowledged(
+                event.service, event.watcher, turn.state.revision if gone else event.revision
+            )
+        case WatcherLeft():
+            watchers.left(event.service, event.watcher)
+
+
+def begin(turn: Turn, service: Service, task_ids: Iterable[str]) -> None:
+    """Tasks of a service are about to be told to go: those that serve do so for a while."""
+    state = turn.state
+    ready = {each.id for each in registry.ready(state.exposure(service.id).instances)}
+    has_watchers = state.watchers.revision(service.name) is not None
+    for task_id in ready.intersection(task_ids):
+        task = state.tasks[task_id]
+        spec = state.specs[service.id, task.version]
+        waits = draining.waits(spec, removed=service.removed, watched=has_watchers)
+        if waits and task.wanted and not state.is_down(task.node_id):
+            state.leaving[task_id] = Leaving(turn.now.mono_ms + spec.drain_ms)
+
+
+def shown(turn: Turn, service: Service) -> None:
+    """The registry's view of a service is renewed: it offers no task that leaves."""
+    state = turn.state
+    for task in state.tasks_of(service.id):
+        leaving = state.leaving.get(task.id)
+        if leaving is not None and not leaving.revision:
+            revision = state.exposure(service.id).revision
+            state.leaving[task.id] = leaving._replace(revision=revision)
+
+
+def end(turn: Turn) -> None:
+    """Let those stop that were let go of, and forget those that have ended or are out of reach."""
+    state = turn.state
+    for task_id, leaving in list(state.leaving.items()):
+        task = state.tasks[task_id]
+        acknowledged = state.watchers.revision(state.services[task.service_id].name)
+        over = draining.over(leaving, acknowledged, turn.now.mono_ms)
+        if over or state.ended(task) or state.is_down(task.node_id):
+            del state.leaving[task_id]
+            turn.services.add(task.service_id)
+            turn.nodes.add(task.node_id)
+
+
+def wake_at(state: State) -> int | None:
+    """When the next one has served long enough (monotonic ms)."""
+    return min((each.until_ms for each in state.leaving.values()), default=None)

@@ -10,7 +10,7 @@ import msgspec
 
 from bayplan.lifecycle import TaskState
 from bayplan.model import Desired
-from controller.core import dependencies, placing, rolling
+from controller.core import dependencies, draining, placing, rolling
 from controller.core.turn import Turn
 from controller.decide import assign, reconcile, registry, schedule
 from controller.decide.slots import NO_SLOTS
@@ -38,6 +38,7 @@ class Settler:
         """Bring everything that the turn touched to rest."""
         due = [service_id for service_id, at in self._wakes.items() if at <= turn.now.mono_ms]
         turn.services.update(due)
+        draining.end(turn)
         touched: set[str] = set()
         for _ in range(ROUNDS_MAX):
             if not turn.services:
@@ -92,6 +93,7 @@ class Settler:
         state = turn.state
         turn.stacks.add(service.stack)
         _expose(turn, service)
+        draining.shown(turn, service)
         used = state.used_versions(service.id)
         gone = service.removed and not used
         keep = used if gone else used | rolling.versions_kept(service)
@@ -120,6 +122,7 @@ def _carry_out(turn: Turn, service: Service, decision: reconcile.Decision) -> No
         task = turn.state.tasks[task_id]
         turn.drop(task)
         turn.nodes.update({task.node_id} - {""})
+    draining.begin(turn, service, (*decision.stop, *decision.remove))
     for task_id in decision.stop:
         _change(turn, msgspec.structs.replace(turn.state.tasks[task_id], desired=Desired.STOP))
     for task_id in decision.remove:
@@ -182,6 +185,7 @@ def _assign(turn: Turn, node_id: str) -> None:
         state.services,
         state.specs,
         ending=lambda service: dependencies.shall_end(state, service),
+        leaving=state.leaving.keys(),
     )
     turn.command(Send(node_id=node_id, session_id=life.session_id, message=message))
 
@@ -196,6 +200,7 @@ def _expose(turn: Turn, service: Service) -> None:
             spec=state.specs[task.service_id, task.version],
             node=state.nodes[task.node_id],
             node_status=state.lives[task.node_id].status,
+            leaving=task.id in state.leaving,
         )
         for task in state.tasks_of(service.id)
         if task.node_id and state.status_of(task).state is not TaskState.ASSIGNED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from bayplan.model import Assignment, Assignments, Desired, ServiceSpec
 from controller.decide import restarts
@@ -15,16 +15,20 @@ def assignments(
     services: Mapping[str, Service],
     specs: Mapping[tuple[str, int], ServiceSpec],
     ending: Callable[[Service], bool],
+    leaving: Collection[str] = (),
 ) -> Assignments:
     """What the node shall have; a task that is to be removed is simply not in it.
 
     `ending` says whether a service's tasks shall end with success, so that the node restarts none that did.
+    `leaving` are ids of tasks that serve on for now, whatever shall become of them.
     """
-    kept = [task for task in tasks if not task.removing]
+    kept = [task for task in tasks if not task.removing or task.id in leaving]
     versions = sorted({(task.service_id, task.version) for task in kept})
     return Assignments(
         revision=revision,
-        tasks=tuple(_assignment(task, services[task.service_id], specs, ending) for task in kept),
+        tasks=tuple(
+            _assignment(task, services[task.service_id], specs, ending, task.id in leaving) for task in kept
+        ),
         specs={_spec_id(*version): specs[version].container for version in versions},
     )
 
@@ -34,7 +38,9 @@ def _assignment(
     service: Service,
     specs: Mapping[tuple[str, int], ServiceSpec],
     ending: Callable[[Service], bool],
+    leaving: bool,
 ) -> Assignment:
+    desired = Desired.STOP if task.completed else task.desired
     policy = specs[task.service_id, task.version].restart
     return Assignment(
         task_id=task.id,
@@ -42,7 +48,7 @@ def _assignment(
         stack=service.stack,
         slot=task.slot,
         version=task.version,
-        desired=Desired.STOP if task.completed else task.desired,
+        desired=Desired.RUN if leaving else desired,
         spec_id=_spec_id(task.service_id, task.version),
         restart=restarts.effective(policy, ending(service)).condition,
     )

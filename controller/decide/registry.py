@@ -14,13 +14,15 @@ REVISIONS_PER_EPOCH = 1_000_000_000
 
 
 class Seen(NamedTuple):
-    """A task, what its agent says, the spec it runs, and its node."""
+    """A task, what its agent says, the spec it runs, its node, and whether it only serves on until it
+    is let go of."""
 
     task: Task
     status: TaskStatus
     spec: ServiceSpec
     node: Node
     node_status: NodeStatus
+    leaving: bool = False
 
 
 def instances(rows: Sequence[Seen]) -> tuple[Instance, ...]:
@@ -66,6 +68,8 @@ def _reason(row: Seen) -> str:
     """Why the instance must not be used; empty when it can be."""
     if row.node_status in (NodeStatus.DOWN, NodeStatus.UNKNOWN):
         return f"its node is {row.node_status.value}"
+    if row.leaving:
+        return "it is draining"
     if not row.task.wanted or row.status.state is TaskState.STOPPING:
         return "it is stopping"
     if row.status.health is Health.UNHEALTHY:
