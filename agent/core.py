@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from agent import events as ev
-from agent import files, observe, talk, work
+from agent import files, lease, observe, talk, work
 from agent.decide.speech import report_at
 from agent.state import State, Task, Turn, taken_up
 from bayplan.model import Now
@@ -32,12 +32,14 @@ class AgentCore:
 
     def wake(self, now: Now) -> Step:
         """Do what has fallen due."""
-        return self._settle(self._begin(now))
+        turn = self._begin(now)
+        talk.end_silence(turn)  # not in a step: a pulse that waits counts first
+        return self._settle(turn)
 
     def wake_at(self) -> int | None:
         """The next moment that matters, monotonic ms."""
         state = self.state
-        moments: list[int] = []
+        moments = lease.moments(state)
         if state.engine_up:
             moments += state.timers.values()
             moments += [pull.retry_at for pull in state.pulls.values()]
@@ -71,6 +73,7 @@ class AgentCore:
 
     def _settle(self, turn: Turn) -> Step:
         state = turn.state
+        lease.fence(turn)
         if state.engine_up:
             work.converge(turn)
         files.collect(turn)

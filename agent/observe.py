@@ -143,7 +143,7 @@ def failed(turn: Turn, task_id: str, fault: ev.Fault) -> None:
     elif no_image and task.spec is not None and task.spec.pull_policy is PullPolicy.NEVER:
         reject(turn, task, f"image {task.spec.image} is not on this node, and pull_policy is never")
     elif no_image and not task.pulled:
-        await_image(turn, task)
+        await_image(turn, task, missing=True)
     elif work is Work.START and again and refused:
         state.put(_with_restart_delay(turn, task))
     elif work in (Work.CREATE, Work.START) and refused:
@@ -158,10 +158,12 @@ def reject(turn: Turn, task: Task, reason: str) -> None:
     turn.state.put(replace(task, work=Work.NONE, status=status))
 
 
-def await_image(turn: Turn, task: Task) -> None:
-    """Let a task that is still wanted wait for its image."""
+def await_image(turn: Turn, task: Task, *, missing: bool) -> None:
+    """Let a task that is still wanted wait for its image, which may be `missing` on this node."""
     if task.wanted and task.spec is not None:
-        turn.state.pulls.setdefault(wanted_image(task.spec), Pull())
+        pulls, wanted = turn.state.pulls, wanted_image(task.spec)
+        pull = pulls.get(wanted, Pull())
+        pulls[wanted] = replace(pull, missing=pull.missing or missing)
         message = f"pulling {task.spec.image}"
         status = moved(task.status, TaskState.PREPARING, turn.now.wall_ms, message)
         task = replace(task, work=Work.PULL, status=status)
@@ -177,15 +179,20 @@ def pulled(turn: Turn, event: ev.ImagePulled) -> None:
 
 
 def pull_failed(turn: Turn, event: ev.PullFailed) -> None:
-    """Those who waited are rejected; if the engine was away the pull is tried again."""
+    """Those who waited are rejected; if nothing came, or the engine was away, the pull is tried again."""
     wanted = WantedImage(event.image, event.platform)
     pull = turn.state.pulls.pop(wanted, Pull())
-    if event.fault.kind is ev.FaultKind.UNANSWERED:
+    again = event.fault.kind is ev.FaultKind.UNANSWERED
+    if again:
         retry_at = turn.now.mono_ms + retry_delay_ms(pull.failures)
-        turn.state.pulls[wanted] = Pull(failures=pull.failures + 1, retry_at=retry_at)
-        return
+        turn.state.pulls[wanted] = Pull(missing=pull.missing, failures=pull.failures + 1, retry_at=retry_at)
     for task in turn.state.waiting_for(wanted):
-        reject(turn, task, event.fault.reason)
+        if again:
+            message = f"{event.fault.reason}; it is tried again"
+            status = moved(task.status, TaskState.PREPARING, turn.now.wall_ms, message)
+            turn.state.put(replace(task, status=status))
+        else:
+            reject(turn, task, event.fault.reason)
 
 
 def network_settled(turn: Turn, event: ev.NetworkRemoved | ev.NetworkKept) -> None:

@@ -5,7 +5,7 @@ Rows are frozen; the tables around them are changed only by `agent.core`. Nothin
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -24,6 +24,9 @@ from bayplan.model import (
     Now,
     TaskStatus,
 )
+
+#: Answers to pulses that the controller has not confirmed; a lease ends long before.
+ANSWERS_KEPT_MAX = 100
 
 
 class Work(StrEnum):
@@ -89,6 +92,11 @@ class Task(Model, frozen=True, kw_only=True):
         return self.assignment is not None and self.assignment.desired is not Desired.STOP
 
     @property
+    def fenced(self) -> bool:
+        """Whether it must not run once the node's lease is over."""
+        return self.assignment is not None and self.assignment.fence
+
+    @property
     def hooks_due(self) -> bool:
         """Whether post_start hooks of its present run are not done."""
         if self.container is None or self.container.phase is not Phase.RUNNING or self.spec is None:
@@ -114,8 +122,9 @@ class WantedImage(NamedTuple):
 
 
 class Pull(Model, frozen=True, kw_only=True):
-    """An image that tasks wait for."""
+    """An image that tasks wait for. `missing`: it is not on this node, no task can do without the pull."""
 
+    missing: bool = False
     in_flight: bool = False
     failures: int = 0
     retry_at: int = 0
@@ -147,6 +156,21 @@ class Session:
         self.welcomed = False
         #: Since when there is no welcomed session, monotonic ms; None before the first event.
         self.alone_since: int | None = None
+
+
+class Lease:
+    """How long the controller counts on this node; times are monotonic ms (see `agent.lease`)."""
+
+    def __init__(self) -> None:
+        self.ms = 0
+        #: When the first event came in this run, and when the controller was heard last.
+        self.started_at: int | None = None
+        self.pulsed_at = 0
+        #: When the newest answer left that the controller is known to have; None before the first.
+        self.held_from: int | None = None
+        #: Answers of which that is not known yet: (pulse, when it left).
+        self.answers: deque[tuple[int, int]] = deque(maxlen=ANSWERS_KEPT_MAX)
+        self.over = False
 
 
 class Outbox:
@@ -206,6 +230,7 @@ class State:
         #: Some task's hooks were done since that was last kept.
         self.hooked_changed = False
         self.session = Session()
+        self.lease = Lease()
         self.outbox = Outbox()
 
     def engine_silent_ms(self, now: Now) -> int:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from agent import commands as do
 from agent import events as ev
-from agent import files
+from agent import files, lease
 from agent.decide.speech import hello, next_report, report_at
 from agent.state import Task, Turn, Work, taken_up
 from bayplan.model import Assignment, Assignments, ContainerSpec
@@ -31,6 +31,7 @@ def greet(turn: Turn) -> None:
         return
     session.greeted = True
     turn.state.outbox.clear()
+    lease.greeted(turn)
     turn.commands.append(do.Say(link=session.link, message=hello(turn.state, turn.now)))
 
 
@@ -45,6 +46,15 @@ def link_closed(turn: Turn, link: int) -> None:
     turn.state.outbox.in_flight = False
     turn.state.files.asked.clear()
     turn.state.due.update(turn.state.tasks)
+
+
+def end_silence(turn: Turn) -> None:
+    """A controller that has been silent for the lease is gone, whatever the link says: look for one anew."""
+    link, at = turn.state.session.link, lease.silent_at(turn.state)
+    if at is not None and turn.now.mono_ms >= at:
+        reason = f"the controller was silent for {turn.state.lease.ms / 1000:g} s"
+        turn.commands.append(do.CloseLink(link=link, reason=reason))
+        link_closed(turn, link)
 
 
 def heard(turn: Turn, event: ev.Heard) -> None:
@@ -65,7 +75,9 @@ def heard(turn: Turn, event: ev.Heard) -> None:
             turn.commands.append(do.PushLogs(pull=message))
         case LogStop(request_id=request_id):
             turn.commands.append(do.StopLogs(request_id=request_id))
-        case Pulse() | Welcome() | Dismissal():  # the door ends a dismissed link
+        case Pulse():
+            lease.pulsed(turn, message)
+        case Welcome() | Dismissal():  # the door ends a dismissed link
             pass
         case _:
             assert_never(message)
@@ -108,6 +120,7 @@ def _welcomed(turn: Turn, message: Welcome) -> None:
         turn.commands.append(do.CloseLink(link=session.link, reason=reason))
         return
     session.welcomed, session.alone_since = True, None
+    lease.welcomed(turn, message)
     if message.epoch > state.epoch:
         state.epoch, state.confirmed = message.epoch, False
         _keep(turn, replace(state.assignments, revision=0))

@@ -36,7 +36,7 @@ def converge(turn: Turn) -> None:
     """Decide about every task that is due and issue what there is room for."""
     state, session = turn.state, turn.state.session
     greeting = session.greeted and not session.welcomed
-    situation = Situation(state.confirmed, session.alone_since, greeting)
+    situation = Situation(state.confirmed, session.alone_since, greeting, state.lease.over)
     due, state.due = state.due, set()
     for task_id in sorted(due):
         while (task := state.tasks.get(task_id)) is not None:
@@ -89,7 +89,7 @@ def _create(turn: Turn, task: Task) -> None:
         reject(turn, task, f"the controller sent no container spec {task.assignment.spec_id!r}")
         return
     if _image_comes_first(turn, task, task.spec):
-        await_image(turn, task)
+        await_image(turn, task, missing=False)
         return
     if task.networks() & state.networks_leaving:
         return  # due again when the removal is over
@@ -105,10 +105,11 @@ def _create(turn: Turn, task: Task) -> None:
 
 
 def _image_comes_first(turn: Turn, task: Task, spec: ContainerSpec) -> bool:
-    """Whether to wait for a pull: one under way, or, where the policy is `always`, one of its own."""
+    """Whether to wait for a pull: where the policy is `always`, or while a missing image is under way."""
     if spec.pull_policy is PullPolicy.ALWAYS and not task.pulled:
         return True
-    return spec.pull_policy is not PullPolicy.NEVER and wanted_image(spec) in turn.state.pulls
+    pull = turn.state.pulls.get(wanted_image(spec))
+    return spec.pull_policy is not PullPolicy.NEVER and pull is not None and pull.missing
 
 
 def _handle(turn: Turn, task: Task, decision: Decision) -> None:
@@ -129,18 +130,19 @@ def _handle(turn: Turn, task: Task, decision: Decision) -> None:
     elif decision.act is Act.STOP:
         hooks = task.spec.pre_stop if task.spec else ()
         stop = do.StopContainer(**ids, grace_ms=container.stop_grace_ms, pre_stop=hooks)
-        _issue(turn, _ending(turn, task, container, decision.ending), Work.STOP, stop)
+        _issue(turn, _ending(turn, task, container, decision), Work.STOP, stop)
     else:
         assert decision.act is Act.REMOVE
         _issue(turn, task, Work.REMOVE, do.RemoveContainer(**ids))
 
 
-def _ending(turn: Turn, task: Task, container: ev.Container, ending: TaskState | None) -> Task:
-    """The task on its way to `ending`; the first reason for a stop is the one that counts."""
+def _ending(turn: Turn, task: Task, container: ev.Container, decision: Decision) -> Task:
+    """The task on its way to its end; the first reason for a stop is the one that counts."""
+    ending = decision.ending
     if task.ending is not None or ending is None:
         return task
     sick = ending is TaskState.FAILED and container.health is Health.UNHEALTHY
-    message = unhealthy_message(container) if sick else ""
+    message = unhealthy_message(container) if sick else decision.why
     status = moved(task.status, TaskState.STOPPING, turn.now.wall_ms, message)
     return replace(task, ending=ending, status=status)
 
@@ -154,7 +156,7 @@ def _issue(turn: Turn, task: Task, work: Work, command: do.Command) -> None:
 def _pull(turn: Turn) -> None:
     pulls = turn.state.pulls
     in_flight = sum(pull.in_flight for pull in pulls.values())
-    for wanted, pull in sorted(pulls.items()):
+    for wanted, pull in sorted(pulls.items(), key=lambda item: (item[1].failures, item[0])):
         if pull.in_flight:
             continue
         if not turn.state.waiting_for(wanted):

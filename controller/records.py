@@ -236,6 +236,11 @@ class Task(Model, frozen=True, kw_only=True, tag=True):
         """Whether it shall run."""
         return self.desired is Desired.RUN and not self.removing
 
+    @property
+    def leaving(self) -> bool:
+        """Whether it shall end: it neither runs nor is made ready to."""
+        return self.desired is Desired.STOP or self.removing
+
     def __repr__(self) -> str:
         wish = "remove" if self.removing else self.desired.value
         place = self.node_id or "-"

@@ -34,14 +34,19 @@ from controller.records import (
 
 #: Events kept for people.
 EVENTS_KEPT_MAX = 1_000
+#: Pulses without an answer whose time is kept; a lease ends long before.
+PULSES_KEPT_MAX = 100
+#: Returns of a node that are kept, to see whether it comes and goes.
+RETURNS_KEPT_MAX = 10
 #: Ends of tasks kept in a slot, for the restart policy's max_attempts within its window.
 SLOT_ENDS_KEPT_MAX = 100
 
 
 @dataclass
 class Life:
-    """What is known of a node's life. `heard_ms` is monotonic: the last sign of life, at first the start.
+    """What is known of a node's life; times are monotonic ms, and the controller's start at first.
 
+    `heard_ms`: when the newest pulse that it answered was sent. `answered_ms`: when that answer came.
     `ever`: it has been heard since the start. `revision` counts the assignments sent.
     """
 
@@ -49,13 +54,45 @@ class Life:
     session_id: str = ""
     boot_id: str = ""
     heard_ms: int = 0
+    answered_ms: int = 0
     ever: bool = False
     revision: int = 0
+    #: Pulses of this session: the last one sent, the newest answered, and when each since then was sent.
+    pulse: int = 0
+    pulse_answered: int = 0
+    pulses: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=PULSES_KEPT_MAX))
+    engine_silent_ms: int = 0
+    #: Its agent ended in order: that is no sign of a lost machine.
+    goodbye: bool = False
+    #: Connections of its witness, and when the session and the last of them broke.
+    witnesses: set[str] = field(default_factory=set)
+    session_lost_ms: int | None = None
+    witness_lost_ms: int | None = None
+    #: Since when it is down, and why its tasks are not moved though it is.
+    down_ms: int = 0
+    held: str = ""
+    #: When it came back from being down, lately; until when it counts as shaky, and for how long.
+    returns_ms: deque[int] = field(default_factory=lambda: deque(maxlen=RETURNS_KEPT_MAX))
+    shaky_until_ms: int = 0
+    shaky_for_ms: int = 0
 
     @property
     def connected(self) -> bool:
         """Whether a session is open."""
         return bool(self.session_id)
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is given up: its tasks may run elsewhere."""
+        return self.status is NodeStatus.DOWN and not self.held
+
+    def shift(self, by_ms: int) -> None:
+        """Take time out of what is measured: this process stood still."""
+        self.heard_ms += by_ms
+        self.answered_ms += by_ms
+        moved = [(number, at + by_ms) for number, at in self.pulses]
+        self.pulses.clear()
+        self.pulses.extend(moved)
 
 
 @dataclass
@@ -93,6 +130,8 @@ class State:
         self.contents = Contents()
         self.tasks: dict[str, Task] = {}
         self.lives: dict[str, Life] = {}
+        #: When too many nodes were last silent together for any to be given up, monotonic ms.
+        self.braked_ms: int | None = None
         self.statuses: dict[str, TaskStatus] = {}
         self.since_ms: dict[str, int] = {}
         #: How long a task that runs no more had been running, as far as this controller saw it.
@@ -326,12 +365,17 @@ class State:
 
     def holds_node(self, task: Task) -> bool:
         """Whether the task takes room on its node: it may be running there, or will."""
-        return bool(task.node_id) and self.status_of(task).state in ON_NODE and not self.is_down(task.node_id)
+        return bool(task.node_id) and self.status_of(task).state in ON_NODE and not self.is_lost(task.node_id)
 
     def is_down(self, node_id: str) -> bool:
-        """Whether a node's lease has ended."""
+        """Whether a node's lease has ended: nobody shall be sent to what is on it."""
         life = self.lives.get(node_id)
         return life is None or life.status is NodeStatus.DOWN
+
+    def is_lost(self, node_id: str) -> bool:
+        """Whether a node is given up: what is on it may be replaced, and takes no room."""
+        life = self.lives.get(node_id)
+        return life is None or life.lost
 
     def slot(self, service_id: str, slot: int) -> SlotHistory:
         """A slot's history, made when first asked for."""

@@ -21,6 +21,8 @@ RESTART_DELAY_MS_MIN = 1_000
 RESTART_DELAY_MS_MAX = 300_000
 #: A container that ran this long starts the back-off afresh.
 STEADY_RUN_MS = 60_000
+#: Why a fenced task is stopped.
+FENCED_MESSAGE = "fenced: no controller has heard this node for its lease, so that it may run elsewhere"
 #: Back-off after a command that the engine did not answer.
 RETRY_DELAY_MS_MIN = 200
 RETRY_DELAY_MS_MAX = 30_000
@@ -40,23 +42,27 @@ class Act(StrEnum):
 
 
 class Decision(NamedTuple):
-    """What is due, not before `at_ms` (monotonic). `ending`: how the task will have ended, with a STOP."""
+    """What is due, not before `at_ms` (monotonic). `ending`: how the task will have ended, with a STOP, and
+    `why`, for people."""
 
     act: Act
     at_ms: int = 0
     ending: TaskState | None = None
+    why: str = ""
 
 
 class Situation(NamedTuple):
     """What matters beside the row.
 
     `confirmed`: absence from the desired set means something. `alone_since` (monotonic ms) None: a
-    controller is in session. `greeting`: Hello was said and not answered yet.
+    controller is in session. `greeting`: Hello was said and not answered yet. `fenced`: the node's lease is
+    over, so that a fenced task may run elsewhere.
     """
 
     confirmed: bool
     alone_since: int | None
     greeting: bool = False
+    fenced: bool = False
 
 
 REST = Decision(Act.REST)
@@ -78,6 +84,8 @@ def _at_rest(task: Task, situation: Situation) -> Decision:
         return Decision(Act.STOP, task.retry_at) if task.alive else REST
     if task.assignment.desired is Desired.STOP or task.ending is not None:
         return _wind_down(task)
+    if situation.fenced and task.fenced:
+        return _stay_fenced(task)
     return _keep_up(task, situation)
 
 
@@ -95,6 +103,14 @@ def _wind_down(task: Task) -> Decision:
     if task.alive:
         return Decision(Act.STOP, task.retry_at, task.ending or TaskState.SHUTDOWN)
     return Decision(Act.FINISH)
+
+
+def _stay_fenced(task: Task) -> Decision:
+    """It must not run here now. One that never ran may do so when a controller is back."""
+    if task.alive:
+        return Decision(Act.STOP, task.retry_at, TaskState.SHUTDOWN, FENCED_MESSAGE)
+    exited = task.container is not None and task.container.phase is Phase.EXITED
+    return Decision(Act.FINISH) if exited else REST
 
 
 def _keep_up(task: Task, situation: Situation) -> Decision:

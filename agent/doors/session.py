@@ -1,7 +1,7 @@
 """The session with the controller: one link at a time, opened again and again until dismissed.
 
-What is heard is posted; what the core says is sent in order; heartbeats are the door's own. Knows
-links only by their protocol: they may be gRPC or memory.
+What is heard is posted, what the core says is sent, in order. Knows links only by their protocol: they
+may be gRPC or memory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from bayplan.session import (
     ControllerSays,
     Dismissal,
     Goodbye,
-    Heartbeat,
     Link,
     Report,
     Welcome,
@@ -29,14 +28,13 @@ from bayplan.session import (
 
 #: Back-off between two links, with jitter.
 RECONNECT_DELAY_S_MIN = 0.2
-RECONNECT_DELAY_S_MAX = 5.0
-#: A link that is not there, or on which no Welcome came, within this time is given up.
-CONNECT_DEADLINE_S = 10.0
+RECONNECT_DELAY_S_MAX = 2.0
+#: A link that is not there, or on which no Welcome came, within this time is given up. TCP repeats what was
+#: lost in a cut after 1 s and 3 s, then no earlier than a new try.
+CONNECT_DEADLINE_S = 4.0
 WELCOME_DEADLINE_S = 15.0
 #: Messages that may wait for a link; the core keeps one report in flight, so more means a stuck link.
 OUTGOING_MESSAGES_MAX = 64
-#: A controller may not ask for more heartbeats than this.
-HEARTBEAT_MS_MIN = 100
 #: A Goodbye may take this long.
 GOODBYE_DEADLINE_S = 1.0
 
@@ -72,17 +70,20 @@ class _Session:
 
 
 class SessionDoor:
-    """Keeps a session. `connect` opens a link or raises ConnectionError or OSError."""
+    """Keeps a session. `connect` opens a link or raises ConnectionError or OSError; `welcomed` hears of
+    each Welcome."""
 
     def __init__(
         self,
         connect: Connect,
         post: Callable[[SessionEvent], None],
         rng: random.Random,
+        welcomed: Callable[[Welcome], None] = lambda welcome: None,
     ) -> None:
         self._connect = connect
         self._post = post
         self._rng = rng
+        self._welcomed = welcomed
         self._links = 0
         self._session: _Session | None = None
         self._delay_s = RECONNECT_DELAY_S_MIN
@@ -139,8 +140,8 @@ class SessionDoor:
         _log.warning("the session is over", reason=session.reason)
 
     async def _converse(self, session: _Session) -> None:
-        """Listen, send and beat until the session is over."""
-        parts = [self._listen(session), self._send(session), self._beat(session)]
+        """Listen and send until the session is over."""
+        parts = [self._listen(session), self._send(session), self._await_welcome(session)]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(part) for part in parts]
             await session.over.wait()
@@ -164,8 +165,8 @@ class SessionDoor:
             if isinstance(message, Report) and not session.over.is_set():
                 self._post(Said(link=session.number))
 
-    async def _beat(self, session: _Session) -> None:
-        """Heartbeats from the Welcome on; each tells how late this loop was with it."""
+    async def _await_welcome(self, session: _Session) -> None:
+        """A link without a Welcome is of no use; one with it ends the back-off."""
         try:
             async with asyncio.timeout(WELCOME_DEADLINE_S):
                 welcome = await session.welcome
@@ -173,10 +174,5 @@ class SessionDoor:
             session.end(f"no Welcome within {WELCOME_DEADLINE_S:g} s")
             return
         self._delay_s = RECONNECT_DELAY_S_MIN
+        self._welcomed(welcome)
         _log.info("in session", node=welcome.node_name, epoch=welcome.epoch, session=welcome.session_id)
-        loop, period_s = asyncio.get_running_loop(), max(welcome.heartbeat_ms, HEARTBEAT_MS_MIN) / 1000
-        while True:
-            due = loop.time() + period_s
-            await asyncio.sleep(period_s)
-            late_ms = max(0, int((loop.time() - due) * 1000))
-            await session.send(Heartbeat(late_ms=late_ms))

@@ -17,6 +17,7 @@ from controller.core import (
     files,
     foresight,
     joins,
+    lives,
     nodes,
     rollouts,
     sessions,
@@ -78,8 +79,9 @@ class ControllerCore:
         self._last_ms = now.mono_ms
         self._nodes_due_ms: int | None = now.mono_ms
         self._requests_due_ms: int | None = None
+        self._pulse_due_ms = now.mono_ms
         for life in state.lives.values():
-            life.heard_ms = now.mono_ms
+            life.heard_ms = life.answered_ms = now.mono_ms
         self._unseen = set(state.services)
 
     def step(self, event: Event, now: Now) -> Step:
@@ -94,7 +96,9 @@ class ControllerCore:
         turn.services |= self._unseen
         self._unseen.clear()
         if self._nodes_due_ms is not None and now.mono_ms >= self._nodes_due_ms:
-            self._nodes_due_ms = sessions.judge_all(turn)
+            self._nodes_due_ms = lives.judge_all(turn)
+        if now.mono_ms >= self._pulse_due_ms:
+            self._pulse_due_ms = lives.pulse_all(turn)
         if self._requests_due_ms is not None and now.mono_ms >= self._requests_due_ms:
             self._requests_due_ms = self._requests.wake(turn)
         return self._done(turn)
@@ -158,7 +162,7 @@ class ControllerCore:
                 sessions.session_lost(turn, event)
                 self._judge_soon(turn)
             case WitnessOpened() | WitnessLost():
-                sessions.witnessed(turn, event)
+                lives.witnessed(turn, event)
                 self._judge_soon(turn)
             case _:
                 assert_never(event)
@@ -195,4 +199,4 @@ class ControllerCore:
         overslept = now.mono_ms - intended
         if due is not None and overslept > OVERSLEPT_MS:
             for life in self.state.lives.values():
-                life.heard_ms += overslept
+                life.shift(overslept)

@@ -41,7 +41,7 @@ def row(state: State, task: Task, now_ms: int) -> reconcile.Row:
     return reconcile.Row(
         task=task,
         state=status.state,
-        node_down=bool(task.node_id) and state.is_down(task.node_id),
+        node_down=bool(task.node_id) and state.is_lost(task.node_id),
         since_ms=state.since_ms.get(task.id, now_ms),
         ran_ms=state.ran_ms.get(task.id, reconcile.NEVER_RAN),
         why=(status.message or status.state.value) if task.node_id else "no node has room for it",

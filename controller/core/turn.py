@@ -7,7 +7,7 @@ import random
 from bayplan.errors import Problem, ProblemError
 from bayplan.model import Model, Now, Resources
 from bayplan.policy import Privilege
-from bayplan.session import Dismissal, Files, Preflight, Welcome
+from bayplan.session import Dismissal, Files, Preflight, Pulse, Welcome
 from bayplan.step import Step
 from bayplan.views import Event
 from controller.decide.liveness import Timing
@@ -77,7 +77,10 @@ class Turn:
         self._commands.append(Reply(ticket=ticket, problems=error.problems))
 
     def send(
-        self, node_id: str, message: Welcome | Preflight | Files | Dismissal, session_id: str = ""
+        self,
+        node_id: str,
+        message: Welcome | Pulse | Preflight | Files | Dismissal,
+        session_id: str = "",
     ) -> None:
         """Say something in a node's session (the current one, if none is named)."""
         session = session_id or self.state.lives[node_id].session_id

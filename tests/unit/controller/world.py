@@ -32,6 +32,7 @@ from bayplan.session import (
     Hello,
     Preflight,
     PreflightResult,
+    Pulse,
     Report,
 )
 from bayplan.views import ServiceView
@@ -83,6 +84,9 @@ class Node:
         self.inventory = inventory
         self.session = ""
         self.obedient = True
+        #: Whether it answers pulses, and what it says then of its engine.
+        self.beating = True
+        self.engine_silent_ms = 0
         self.faults: tuple[PreflightFault, ...] = ()
         self.images: dict[str, str] = {}
         self.given: list[Files] = []
@@ -120,6 +124,9 @@ class Node:
     def hears(self, message: Any) -> None:
         if isinstance(message, Dismissal):
             self.dismissed.append(message)
+        elif isinstance(message, Pulse):
+            if self.beating and self.world.beating:
+                self.says(Heartbeat(pulse=message.number, engine_silent_ms=self.engine_silent_ms))
         elif isinstance(message, Preflight):
             self.asked.append(message)
             if self.obedient:
@@ -183,6 +190,7 @@ class World:
         self.log: list[Any] = []
         #: What becomes of the containers of an image, where they do not simply run.
         self.fates: dict[str, TaskStatus] = {}
+        self.beating = True
         self._queue: list[Event] = []
         self._number = 0
         self._busy = False
@@ -230,18 +238,16 @@ class World:
         self._busy = False
 
     def pass_time(self, ms: int, *, beating: bool = True) -> None:
-        """Let time pass, second by second; connected nodes give signs of life unless not `beating`."""
-        end = self.now_ms + ms
+        """Let time pass, second by second; connected nodes answer pulses unless not `beating`."""
+        end, self.beating = self.now_ms + ms, beating
         while self.now_ms < end:
             due = self.core.wake_at()
             step = min(end, self.now_ms + 1_000, max(due, self.now_ms + 1) if due else end)
             self.now_ms = step
-            for node in self.nodes.values():
-                if beating and node.session:
-                    node.says(Heartbeat())
             self._perform(self.core.wake(self.now))
             while self._queue:
                 self.event(self._queue.pop(0))
+        self.beating = True
 
     def _perform(self, step: Any) -> None:
         self.log += [change for change in step.changes if isinstance(change, Put)]

@@ -18,7 +18,7 @@ from bayplan.model import (
     TaskStatus,
 )
 from controller.decide import registry, restarts
-from controller.decide.liveness import Timing, judge
+from controller.decide.liveness import Signs, Timing, judge
 from controller.records import Node, Task
 from tests.unit.controller.world import service
 
@@ -37,7 +37,7 @@ from tests.unit.controller.world import service
     ],
 )
 def test_a_nodes_lease(silent_ms: int, connected: bool, ever: bool, status: NodeStatus) -> None:
-    found, again_ms = judge(Timing(), 1_000, connected, ever, 1_000 + silent_ms)
+    found, again_ms = judge(Timing(), Signs(1_000, connected, ever), 1_000 + silent_ms)
     assert found is status
     assert again_ms > 1_000 + silent_ms or status is NodeStatus.DOWN
 

@@ -1,0 +1,163 @@
+"""The nodes' lives: pulses and their answers, suspect, down and back, the brake, coming and going.
+
+It notes and tells; what a silence means is decided in `decide.liveness`. Knows nothing of tasks beyond
+that a changed node is looked at again.
+"""
+
+from __future__ import annotations
+
+from bayplan.model import Availability, NodeStatus
+from bayplan.session import Dismissal, Heartbeat, Pulse
+from controller.core.turn import Turn
+from controller.decide import liveness
+from controller.events import WitnessLost, WitnessOpened
+from controller.state import Life
+
+#: Why the tasks of a node that is down are not moved.
+HELD = "too many nodes fell silent together: its tasks are not moved"
+#: An engine that has not answered for longer takes no new tasks.
+ENGINE_SILENT_MS_MAX = 10_000
+
+
+def pulse_all(turn: Turn) -> int:
+    """A pulse to every node in session. Returns when the next is due (monotonic ms)."""
+    for node_id, life in sorted(turn.state.lives.items()):
+        if life.connected:
+            pulse(turn, node_id, life)
+    return turn.now.mono_ms + turn.settings.timing.heartbeat_ms
+
+
+def pulse(turn: Turn, node_id: str, life: Life) -> None:
+    """Ask a node for a sign of life, and tell it which of its answers has come."""
+    life.pulse += 1
+    life.pulses.append((life.pulse, turn.now.mono_ms))
+    turn.send(node_id, Pulse(number=life.pulse, heard=life.pulse_answered))
+
+
+def begin(life: Life, now_ms: int) -> None:
+    """A session begins: its Hello is the first sign of life."""
+    life.heard_ms = life.answered_ms = now_ms
+    life.ever, life.goodbye = True, False
+    life.pulse = life.pulse_answered = 0
+    life.pulses.clear()
+    life.session_lost_ms = None
+
+
+def answered(turn: Turn, node_id: str, life: Life, beat: Heartbeat) -> None:
+    """An answer to a pulse: the node lived when that pulse was sent. One that was never sent, or was
+    answered before, says nothing."""
+    sent = dict(life.pulses)
+    if beat.pulse not in sent:
+        return
+    life.heard_ms, life.answered_ms = sent[beat.pulse], turn.now.mono_ms
+    life.pulse_answered = beat.pulse
+    while life.pulses and life.pulses[0][0] <= beat.pulse:
+        life.pulses.popleft()
+    _note_engine(turn, node_id, life, beat.engine_silent_ms)
+    if life.status is NodeStatus.SUSPECT:
+        status, _ = liveness.judge(turn.settings.timing, _signs(life), turn.now.mono_ms)
+        set_status(turn, node_id, status)
+
+
+def _note_engine(turn: Turn, node_id: str, life: Life, silent_ms: int) -> None:
+    before, life.engine_silent_ms = life.engine_silent_ms, max(0, silent_ms)
+    stalled, was = (ms > ENGINE_SILENT_MS_MAX for ms in (life.engine_silent_ms, before))
+    if stalled != was:
+        said = "its engine does not answer" if stalled else "its engine answers again"
+        turn.note("node", turn.state.nodes[node_id].name, said)
+        look_again(turn, node_id)
+
+
+def witnessed(turn: Turn, event: WitnessOpened | WitnessLost) -> None:
+    """A node's witness came or broke: whether the machine still is there when its agent is not."""
+    life = turn.state.lives.get(event.node_id)
+    if life is None:
+        return
+    if isinstance(event, WitnessOpened):
+        life.witnesses.add(event.witness)
+        life.witness_lost_ms = None
+    elif event.witness in life.witnesses:
+        life.witnesses.remove(event.witness)
+        if not life.witnesses:
+            life.witness_lost_ms = turn.now.mono_ms
+
+
+def judge_all(turn: Turn) -> int | None:
+    """Lets time pass for all nodes. Returns when to ask again (monotonic ms)."""
+    due: list[int] = []
+    verdicts: dict[str, NodeStatus] = {}
+    for node_id in sorted(turn.state.nodes):
+        life = turn.state.lives[node_id]
+        verdicts[node_id], again_ms = liveness.judge(turn.settings.timing, _signs(life), turn.now.mono_ms)
+        if verdicts[node_id] is not NodeStatus.DOWN:
+            due.append(again_ms)
+        elif life.session_id:
+            turn.send(node_id, Dismissal(reason="the node's lease ended"))
+            life.session_id = ""
+    _brake(turn, verdicts)
+    for node_id, status in verdicts.items():
+        if status is NodeStatus.DOWN and not turn.state.lives[node_id].lost:
+            due += _hold(turn, node_id)
+        set_status(turn, node_id, status)
+    return min(due, default=None)
+
+
+def _signs(life: Life) -> liveness.Signs:
+    severed_ms = liveness.severed(life.session_lost_ms, life.witness_lost_ms, life.goodbye)
+    return liveness.Signs(life.heard_ms, life.connected, life.ever, severed_ms)
+
+
+def _brake(turn: Turn, verdicts: dict[str, NodeStatus]) -> None:
+    """Note that the brake is on: a node would be given up, and too many are silent with it."""
+    expected = {node_id: status for node_id, status in verdicts.items() if not turn.state.lives[node_id].lost}
+    silent = [status for status in expected.values() if status is not NodeStatus.READY]
+    if NodeStatus.DOWN in silent and liveness.brakes(len(silent), len(expected)):
+        turn.state.braked_ms = turn.now.mono_ms
+
+
+def _hold(turn: Turn, node_id: str) -> list[int]:
+    """Hold a node that is down, or give it up. Returns when to look again. A user who drains it has
+    given it up."""
+    state, life, now_ms = turn.state, turn.state.lives[node_id], turn.now.mono_ms
+    if life.status is not NodeStatus.DOWN:
+        life.down_ms = now_ms
+    until_ms = liveness.held_until(turn.settings.timing, life.down_ms, state.braked_ms)
+    drained = state.nodes[node_id].availability is Availability.DRAIN
+    before, life.held = life.held, HELD if now_ms < until_ms and not drained else ""
+    if life.held and not before:
+        turn.note("node", state.nodes[node_id].name, life.held)
+    elif before and not life.held:
+        turn.note("node", state.nodes[node_id].name, "its tasks are moved now")
+        look_again(turn, node_id)
+    return [until_ms] if life.held else []
+
+
+def set_status(turn: Turn, node_id: str, status: NodeStatus) -> None:
+    """Note what a node's status is now, and look again at what hangs on it."""
+    life = turn.state.lives[node_id]
+    if life.status is status:
+        return
+    before, life.status = life.status, status
+    if status is not NodeStatus.DOWN:
+        life.held = ""
+    if before is NodeStatus.DOWN:
+        _came_back(turn, node_id, life)
+    look_again(turn, node_id)
+    turn.note("node", turn.state.nodes[node_id].name, f"{before.value} -> {status.value}")
+
+
+def look_again(turn: Turn, node_id: str) -> None:
+    """A node has changed: look at what is on it, and at what waits for a node."""
+    turn.touch_node(node_id)
+    turn.services.update(task.service_id for task in turn.state.waiting())
+
+
+def _came_back(turn: Turn, node_id: str, life: Life) -> None:
+    """A node that was down is back; one that comes and goes is avoided for a while."""
+    now_ms = turn.now.mono_ms
+    life.returns_ms.append(now_ms)
+    for_ms = liveness.shaky_for(life.returns_ms, life.shaky_for_ms, life.shaky_until_ms, now_ms)
+    if for_ms:
+        life.shaky_for_ms, life.shaky_until_ms = for_ms, now_ms + for_ms
+        name, minutes = turn.state.nodes[node_id].name, for_ms // 60_000
+        turn.note("node", name, f"it comes and goes: avoided for {minutes} min")

@@ -1,0 +1,93 @@
+"""What agents say about their tasks: believed as long as states go forward, counted, kept, told.
+
+It writes what is observed; what shall become of a task is decided in `decide.reconcile`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from bayplan.lifecycle import ALIVE, ENDED, TaskState, may_follow
+from bayplan.model import TaskStatus
+from controller.core import dependencies
+from controller.core.turn import Turn
+from controller.decide import restarts
+from controller.records import Task
+
+
+def was_there(turn: Turn, task: Task) -> bool:
+    """Whether the agent has had the task: then its silence about it means that it is gone."""
+    return task.leaving or turn.state.status_of(task).state in ALIVE | ENDED
+
+
+def never_there(turn: Turn, node_id: str) -> tuple[str, ...]:
+    """Tasks to be removed of which an agent that has taken over all it was sent has never spoken: they
+    came and went while it was sent something else."""
+    tasks = turn.state.tasks_on(node_id)
+    return tuple(task.id for task in tasks if task.removing and task.id not in turn.state.statuses)
+
+
+def take_statuses(turn: Turn, node_id: str, statuses: tuple[TaskStatus, ...]) -> None:
+    """Believes an agent about its own tasks, as long as states go forward."""
+    for status in statuses:
+        task = turn.state.tasks.get(status.task_id)
+        if task is None or task.node_id != node_id:
+            continue
+        before = turn.state.status_of(task)
+        if not may_follow(before.state, status.state):
+            continue
+        if before.state is not status.state:
+            _entered(turn, task, before.state, status)
+        turn.state.statuses[task.id] = status
+        turn.services.add(task.service_id)
+
+
+def _entered(turn: Turn, task: Task, before: TaskState, status: TaskStatus) -> None:
+    """A task entered a state: count an end in its slot, and tell people what matters."""
+    since = turn.state.since_ms.get(task.id, turn.now.mono_ms)
+    turn.state.since_ms[task.id] = turn.now.mono_ms
+    if before is TaskState.RUNNING:
+        turn.state.ran_ms[task.id] = turn.now.mono_ms - since
+    if status.state is TaskState.COMPLETE and task.wanted:
+        _complete(turn, task)
+    if status.state in ENDED and not task.leaving and status.state is not TaskState.SHUTDOWN:
+        _count_end(turn, task, turn.state.ran_ms.get(task.id, 0) >= restarts.PROVEN_MS)
+    if status.state in ENDED or status.state is TaskState.RUNNING:
+        name = turn.state.services[task.service_id].name
+        text = f"{status.state.value}{f': {status.message}' if status.message else ''}"
+        turn.note("task", f"{name}.{task.slot}", text)
+
+
+def _complete(turn: Turn, task: Task) -> None:
+    """Keep it that a task did its work, if that is all that was asked of it: it must not be done again."""
+    service = turn.state.services[task.service_id]
+    policy = dependencies.restart_policy(turn.state, service, turn.state.specs[task.service_id, task.version])
+    if not restarts.wants_successor(policy, TaskState.COMPLETE, ()):
+        turn.put(msgspec.structs.replace(task, completed=True))
+
+
+def _count_end(turn: Turn, task: Task, proven: bool) -> None:
+    history = turn.state.slot(task.service_id, task.slot)
+    history.failures = 1 if proven else history.failures + 1
+    history.ended_ms.append(turn.now.mono_ms)
+    policy = turn.state.specs[task.service_id, task.version].restart
+    history.not_before_ms = turn.now.mono_ms + restarts.delay_ms(policy, history.failures)
+
+
+def take_gone(turn: Turn, node_id: str, task_ids: tuple[str, ...]) -> None:
+    """Tasks of which the node has no trace any more."""
+    for task_id in task_ids:
+        task = turn.state.tasks.get(task_id)
+        if task is None or task.node_id != node_id:
+            continue
+        turn.services.add(task.service_id)
+        if task.leaving:
+            turn.drop(task)
+        elif not turn.state.ended(task):
+            lost = TaskStatus(
+                task_id=task.id,
+                state=TaskState.LOST,
+                message="the container is no longer on its node",
+                since_ms=turn.now.wall_ms,
+            )
+            take_statuses(turn, node_id, (lost,))
