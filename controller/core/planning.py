@@ -13,7 +13,7 @@ from controller.core import history, trial
 from controller.core.proposals import Proposal
 from controller.core.trial import TrialTask
 from controller.core.turn import Turn
-from controller.decide import deploy
+from controller.decide import deploy, succession
 from controller.decide.reservations import reserve
 from controller.state import State
 
@@ -64,11 +64,14 @@ def _reservation(turn: Turn, spec: ServiceSpec) -> Reservation:
 
 
 def _rolls(spec: ServiceSpec) -> str:
-    """How the tasks of a service are replaced: `2 at a time, stop-first, 10s apart`."""
+    """How the tasks of a service are replaced: `2 at a time, stop-first (it is a job), 10s apart`."""
     policy = spec.update
+    order = succession.resolve(policy, spec)
+    why = "" if order.reason == succession.AS_ASKED else f" ({order.reason})"
     many = f"{policy.parallelism} at a time" if policy.parallelism else "all at once"
     apart = f", {format_duration_ms(policy.delay_ms)} apart" if policy.delay_ms else ""
-    return f"{many}, {policy.order.value.replace('_', '-')}{apart}"
+    canaries = f"{policy.canaries} first beside the old ones, " if policy.canaries else ""
+    return f"{canaries}{many}, {order.order.value.replace('_', '-')}{why}{apart}"
 
 
 def _fields(state: State, change: deploy.Change, spec: ServiceSpec) -> tuple[FieldChange, ...]:

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from bayplan.lifecycle import ENDED, TaskState
-from bayplan.model import ServiceSpec, UpdateOrder
+from bayplan.model import ServiceSpec
 from controller.decide import restarts, rollout
 from controller.decide.slots import Slots
-from controller.records import JOB_MODES, Service, Task
+from controller.records import Service, Task
 
 #: Ended tasks kept in a slot, with their containers and logs.
 HISTORY_PER_SLOT = 4
@@ -158,8 +158,7 @@ class _Slot(NamedTuple):
     @property
     def start_first(self) -> bool:
         """Whether a successor is made, and becomes ready, before the task that it replaces stops."""
-        order = rollout.policy(self.service, self.spec).order
-        return order is UpdateOrder.START_FIRST and self.spec.mode not in JOB_MODES
+        return rollout.start_first(self.service, self.spec)
 
     def decide(self) -> Decision:
         wanted = [row for row in self.rows if row.task.wanted]

@@ -13,9 +13,9 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from bayplan.lifecycle import TaskState
-from bayplan.model import FailureAction, ServiceSpec, UpdatePolicy
+from bayplan.model import FailureAction, ServiceSpec, UpdateOrder, UpdatePolicy
 from bayplan.views import RolloutState
-from controller.decide import restarts
+from controller.decide import restarts, succession
 from controller.records import JOB_MODES, Rollout, Service, Task
 
 #: A new task for which no node has room after this long has failed: it would block the rollout for ever.
@@ -61,6 +61,11 @@ class Renewal(NamedTuple):
 def policy(service: Service, spec: ServiceSpec) -> UpdatePolicy:
     """The policy in force: on the way back it is that for rollbacks."""
     return spec.rollback if service.rollout and service.rollout.state in _BACK else spec.update
+
+
+def start_first(service: Service, spec: ServiceSpec) -> bool:
+    """Whether a successor is made, and becomes ready, before the task that it replaces stops."""
+    return succession.resolve(policy(service, spec), spec).order is UpdateOrder.START_FIRST
 
 
 def halted(service: Service) -> bool:

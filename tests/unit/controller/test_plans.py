@@ -216,6 +216,16 @@ def test_how_it_rolls_is_said_in_words(world: World) -> None:
     assert only(plan).rolls == "2 at a time, start-first, 10s apart"
 
 
+def test_an_order_that_nobody_asked_for_is_said_with_its_reason(world: World) -> None:
+    world.node("n1")
+    world.deploy(stack(service("web"), service("api")))
+    plan = world.plan(stack(service("web", image="app:2"), service("api", image="app:2", ports=[8080])))
+    assert [each.rolls for each in plan.services] == [
+        "1 at a time, start-first (two tasks of a slot may run side by side)",
+        "1 at a time, stop-first (it publishes port 8080 of its node)",
+    ]
+
+
 def test_the_reservation_says_where_it_comes_from(world: World) -> None:
     world.node("n1")
     reservation = only(world.plan(stack(service(cpu=500)))).reservation

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayplan.lifecycle import ALIVE, ENDED, TaskState
-from bayplan.model import Desired, ServiceSpec
+from bayplan.model import Desired, ServiceSpec, UpdateOrder, UpdatePolicy
 from controller.decide.reconcile import Decision, New, Row, reconcile
 from controller.decide.slots import NO_SLOTS, Slots
 from controller.records import Service, Task
 from tests.unit.controller.world import service
 
-SPEC = service()
+SPEC = service(update=UpdatePolicy(order=UpdateOrder.STOP_FIRST))
 
 
 def row(number: int, slot: int, state: TaskState, **fields: object) -> Row:
