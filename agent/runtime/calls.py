@@ -22,9 +22,9 @@ START_DEADLINE_S = 60.0
 REMOVE_DEADLINE_S = 60.0
 #: A stop may take its grace and this.
 STOP_MARGIN_S = 20.0
-#: A pull ends when nothing was heard of it for this long, or after the whole time.
-PULL_IDLE_DEADLINE_S = 90.0
-PULL_DEADLINE_S = 1_800.0
+#: A pull is given up when it did not get on for this long, or after the whole time.
+PULL_IDLE_DEADLINE_S = 60.0
+PULL_DEADLINE_S = 14_400.0
 
 #: What aiodocker and what lies below it raise when the engine does wrong, or is not there.
 ENGINE_TROUBLES = (

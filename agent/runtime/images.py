@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
+import aiohttp
+import msgspec
 from aiodocker import Docker
+from aiodocker.exceptions import DockerError
 
 from agent.events import Fault, FaultKind
 from agent.runtime.base import EngineError
@@ -17,6 +21,9 @@ from agent.runtime.calls import (
     refusal,
     status_of,
 )
+
+#: The engine's words for a pull that it gave up because it is shutting down.
+_CANCELED = "context canceled"
 
 
 class Images:
@@ -36,20 +43,61 @@ class Images:
             raise
 
     async def pull(self, image: str, platform: str) -> None:
-        """Bring an image here. A registry's trouble is a refusal: the controller tries elsewhere or later."""
+        """Bring an image here. A registry's no is a refusal: the controller tries elsewhere or later. A pull
+        that does not get on is given up, and may be tried again."""
         try:
             async with deadline(PULL_DEADLINE_S):
-                progress = aiter(self._docker.images.pull(image, platform=platform or None, stream=True))
-                while True:
-                    async with asyncio.timeout(PULL_IDLE_DEADLINE_S):
-                        await anext(progress)
-        except StopAsyncIteration:
-            pass
+                await self._follow(image, platform)
         except EngineError as error:
             raise _pull_error(image, error) from error
         # A stream that broke off ends as quietly as one that is done.
         if await self.digest(image) is None:
             raise EngineError(Fault(kind=FaultKind.UNANSWERED, reason=f"the pull of {image} broke off"))
+
+    async def _follow(self, image: str, platform: str) -> None:
+        """Read a pull's progress to its end. Raises TimeoutError when there is none for too long.
+
+        Not aiodocker's pull, which leaves the response open: the engine would go on, and the next try
+        would only join it.
+        """
+        progress, loop = Progress(), asyncio.get_running_loop()
+        params, endless = pull_request(image, platform), aiohttp.ClientTimeout(total=None)
+        async with asyncio.timeout(PULL_IDLE_DEADLINE_S) as idle:
+            response = await self._docker._do_query("images/create", "POST", params=params, timeout=endless)
+            try:
+                async for text in response.content:
+                    line = msgspec.json.decode(text)
+                    if error := line.get("error"):
+                        raise DockerError(response.status, error)
+                    if progress.made(line):
+                        idle.reschedule(loop.time() + PULL_IDLE_DEADLINE_S)
+            finally:
+                response.close()
+
+
+class Progress:
+    """Tells the lines of a pull that show it getting on from those that only show that it is tried again."""
+
+    def __init__(self) -> None:
+        #: The most bytes that each layer had at each stage.
+        self._reached: dict[tuple[str, str], int] = {}
+
+    def made(self, line: Mapping[str, Any]) -> bool:
+        """Whether a layer is at a new stage, or has more bytes than ever at this one."""
+        stage = (str(line.get("id", "")), str(line.get("status", "")))
+        if stage[1].startswith("Retrying"):
+            return False
+        current = (line.get("progressDetail") or {}).get("current") or 0
+        before = self._reached.get(stage, -1)
+        self._reached[stage] = max(before, current)
+        return bool(current > before)
+
+
+def pull_request(image: str, platform: str) -> dict[str, str]:
+    """The query of `POST /images/create`. Without a tag the engine would pull all of them."""
+    tagged = bool({":", "@"} & set(image.rpartition("/")[2]))
+    wanted = {"fromImage": image if tagged else f"{image}:latest"}
+    return wanted | ({"platform": platform} if platform else {})
 
 
 def digest_of(image: str, shown: dict[str, Any]) -> str:
@@ -62,10 +110,11 @@ def digest_of(image: str, shown: dict[str, Any]) -> str:
 
 
 def _pull_error(image: str, error: EngineError) -> EngineError:
-    """Cases: the engine is away; nothing was heard for too long; the registry's or the engine's no."""
-    if status_of(error) == 900:
-        return error
-    reason = error.fault.reason
+    """Cases: the engine is away; nothing came for too long; the registry's or the engine's no."""
     if isinstance(error.__cause__, TimeoutError):
-        reason = f"nothing came for {PULL_IDLE_DEADLINE_S:g} s"
-    return refusal(f"image {image} cannot be pulled: {reason}")
+        reason = f"image {image} cannot be pulled: nothing came for {PULL_IDLE_DEADLINE_S:g} s"
+        return EngineError(Fault(kind=FaultKind.UNANSWERED, reason=reason))
+    engine_away = not isinstance(error.__cause__, DockerError) or status_of(error) == 900
+    if engine_away or _CANCELED in error.fault.reason:
+        return error
+    return refusal(f"image {image} cannot be pulled: {error.fault.reason}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agent import commands as do
 from agent import events as ev
+from agent.work import PULLS_IN_FLIGHT_MAX
 from bayplan.lifecycle import TaskState
 from bayplan.model import Assignments, ContainerSpec, PullPolicy
 from tests.unit.agent.world import assignment, ready
@@ -54,3 +55,39 @@ def test_an_unknown_placeholder_rejects_the_task() -> None:
     world.run("t1", spec=ContainerSpec(image="web:1", hostname="{{.Task.Number}}"))
     assert world.state("t1") is TaskState.REJECTED
     assert world.told["t1"].message.startswith("unknown placeholder {{.Task.Number}}: known are ")
+
+
+def test_a_task_whose_image_is_here_does_not_wait_for_another_tasks_pull_of_it() -> None:
+    world = ready(auto=False)
+    specs = {
+        "s1": ContainerSpec(image="web:1"),
+        "s2": ContainerSpec(image="web:1", pull_policy=PullPolicy.ALWAYS),
+    }
+    tasks = (assignment("always", spec_id="s2"), assignment("missing", spec_id="s1"))
+    world.hear(Assignments(revision=1, tasks=tasks, specs=specs))
+    assert world.done(do.PullImage) == [do.PullImage(image="web:1")]
+    assert [command.task_id for command in world.done(do.CreateContainer)] == ["missing"]
+    world.fail("missing", ev.FaultKind.NO_IMAGE)
+    assert world.state("missing") is TaskState.PREPARING
+    world.post(ev.ImagePulled(image="web:1"))
+    created = [command.task_id for command in world.done(do.CreateContainer)]
+    assert created == ["missing", "always", "missing"]
+
+
+def test_a_pull_that_stalled_is_told_and_tried_again_behind_those_that_did_not() -> None:
+    world = ready(auto=False)
+    images = [f"web:{number}" for number in range(PULLS_IN_FLIGHT_MAX + 2)]
+    specs = {image: ContainerSpec(image=image, pull_policy=PullPolicy.ALWAYS) for image in images}
+    tasks = tuple(assignment(f"t-{image}", spec_id=image) for image in images)
+    world.hear(Assignments(revision=1, tasks=tasks, specs=specs))
+    fault = ev.Fault(
+        kind=ev.FaultKind.UNANSWERED, reason="image web:0 cannot be pulled: nothing came for 60 s"
+    )
+    world.post(ev.PullFailed(image="web:0", fault=fault))
+    assert world.state("t-web:0") is TaskState.PREPARING
+    message = "image web:0 cannot be pulled: nothing came for 60 s; it is tried again"
+    assert world.told["t-web:0"].message == message
+    world.wait(60_000)
+    world.post(ev.ImagePulled(image="web:1"))
+    world.post(ev.ImagePulled(image="web:2"))
+    assert [command.image for command in world.done(do.PullImage)] == [*images, "web:0"]
