@@ -207,9 +207,9 @@ class Task(Model, frozen=True, kw_only=True, tag=True):
     """One container, once. `node_id` is empty while it waits; `removing`: no trace of it shall stay.
 
     `completed`: it did its work and is never to run again, whatever its node forgets. `end`: how it ended,
-    as far as its node could tell. `failures` and `past_ms` are what its slot had behind it when it was made:
-    failures in a row, and ends (Unix ms) for the window of the restart policy. `displaced`: a rebalance wants
-    it elsewhere. `run`: which run of a scheduled job it belongs to.
+    if that was its own doing. `failures` and `past_ms` are what its slot had behind it when it was made:
+    failures in a row, and ends (Unix ms) for the window of the restart policy; `past_ms` has its own end too
+    once there is one. `displaced`: a rebalance wants it elsewhere. `run`: which run of a scheduled job it belongs to.
     """
 
     id: str

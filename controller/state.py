@@ -354,6 +354,8 @@ class State:
         seen = self.statuses.get(task.id)
         if seen is not None:
             return seen
+        if task.end is not None:
+            return task.end
         state = TaskState.ASSIGNED if task.node_id else TaskState.PENDING
         if task.completed:
             state = TaskState.COMPLETE

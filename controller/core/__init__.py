@@ -22,6 +22,7 @@ from controller.core import (
     rollouts,
     sessions,
     stacks,
+    statuses,
 )
 from controller.core.requests import Requests
 from controller.core.settling import Settler
@@ -82,6 +83,7 @@ class ControllerCore:
         self._pulse_due_ms = now.mono_ms
         for life in state.lives.values():
             life.heard_ms = life.answered_ms = now.mono_ms
+        statuses.recall(state, now)
         self._unseen = set(state.services)
 
     def step(self, event: Event, now: Now) -> Step:

@@ -10,7 +10,7 @@ import msgspec
 
 from bayplan.lifecycle import TaskState
 from bayplan.model import Desired
-from controller.core import dependencies, draining, placing, rolling
+from controller.core import dependencies, draining, placing, rolling, statuses
 from controller.core.turn import Turn
 from controller.decide import assign, reconcile, registry, schedule
 from controller.decide.slots import NO_SLOTS
@@ -134,7 +134,7 @@ def _carry_out(turn: Turn, service: Service, decision: reconcile.Decision) -> No
         made = Task(
             id=turn.new_id(), service_id=service.id, slot=slot, version=version, created_ms=created_ms
         )
-        turn.put(made)
+        turn.put(statuses.inherit(turn, made))
 
 
 def _change(turn: Turn, task: Task) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import msgspec
 
 from bayplan.lifecycle import ALIVE, ENDED, TaskState, may_follow
-from bayplan.model import TaskStatus
+from bayplan.model import Now, TaskStatus
 from controller.core import dependencies
 from controller.core.turn import Turn
 from controller.decide import restarts
 from controller.records import Task
+from controller.state import State
 
 
 def was_there(turn: Turn, task: Task) -> bool:
@@ -51,7 +52,7 @@ def _entered(turn: Turn, task: Task, before: TaskState, status: TaskStatus) -> N
     if status.state is TaskState.COMPLETE and task.wanted:
         _complete(turn, task)
     if status.state in ENDED and not task.leaving and status.state is not TaskState.SHUTDOWN:
-        _count_end(turn, task, turn.state.ran_ms.get(task.id, 0) >= restarts.PROVEN_MS)
+        _count_end(turn, task, status)
     if status.state in ENDED or status.state is TaskState.RUNNING:
         name = turn.state.services[task.service_id].name
         text = f"{status.state.value}{f': {status.message}' if status.message else ''}"
@@ -66,12 +67,39 @@ def _complete(turn: Turn, task: Task) -> None:
         turn.put(msgspec.structs.replace(task, completed=True))
 
 
-def _count_end(turn: Turn, task: Task, proven: bool) -> None:
+def _count_end(turn: Turn, task: Task, status: TaskStatus) -> None:
+    """An end that was the task's own doing: keep it, and let it delay the slot's next task."""
+    proven = turn.state.ran_ms.get(task.id, 0) >= restarts.PROVEN_MS
+    policy = turn.state.specs[task.service_id, task.version].restart
     history = turn.state.slot(task.service_id, task.slot)
     history.failures = 1 if proven else history.failures + 1
     history.ended_ms.append(turn.now.mono_ms)
-    policy = turn.state.specs[task.service_id, task.version].restart
     history.not_before_ms = turn.now.mono_ms + restarts.delay_ms(policy, history.failures)
+    turn.put(restarts.ended(turn.state.tasks[task.id], status, proven, policy, turn.now.wall_ms))
+
+
+def inherit(turn: Turn, task: Task) -> Task:
+    """A new task with what its slot has behind it, as far as that counts for its version."""
+    tasks = turn.state.tasks_of(task.service_id)
+    before = [each for each in tasks if each.slot == task.slot and each.version == task.version]
+    if not before or (task.service_id, task.slot) not in turn.state.slots:
+        return task
+    failures, past_ms = restarts.handed_on(max(before, key=lambda each: each.created_ms))
+    return msgspec.structs.replace(task, failures=failures, past_ms=past_ms)
+
+
+def recall(state: State, now: Now) -> None:
+    """After a start: the slots' histories, by their newest tasks."""
+    for service in state.services.values():
+        newest = {task.slot: task for task in state.tasks_of(service.id)}
+        for slot, task in newest.items():
+            if task.version == service.version and task.past_ms:
+                past = restarts.recalled(task, now)
+                policy = state.specs[task.service_id, task.version].restart
+                history = state.slot(service.id, slot)
+                history.failures = past.failures
+                history.ended_ms.extend(past.ended_ms)
+                history.not_before_ms = past.ended_ms[-1] + restarts.delay_ms(policy, past.failures)
 
 
 def take_gone(turn: Turn, node_id: str, task_ids: tuple[str, ...]) -> None:
