@@ -49,7 +49,7 @@ class Answer:
 class Cluster:
     """One controller and an agent per host. `start` makes it, `stop` ends it and empties the engines.
 
-    `hosts` are all of the testbed's unless others are given; `heartbeat` is a flag of `init`, empty its default.
+    `hosts` are all of the testbed's unless others are given; an empty `heartbeat` is the default one.
     """
 
     def __init__(self, bed: Testbed, hosts: Sequence[Host] = (), heartbeat: str = "") -> None:
