@@ -10,8 +10,11 @@ from agent.runtime.base import Engine, EngineError
 from bayplan.model import PortCheck, PreflightFault
 from bayplan.session import Preflight, PreflightResult
 
-#: An image that is not here within this time is a fault: a deploy waits for the answer.
-IMAGE_DEADLINE_S = 60.0
+#: An image that is not here within this time is a fault: a deploy waits for the answer, for 600 s at most.
+#: A pull that does not get on is given up long before.
+IMAGE_DEADLINE_S = 570.0
+#: Images that are looked up or pulled at once, for one question.
+IMAGES_IN_FLIGHT_MAX = 3
 #: A path on a dead network mount must not hold the answer up.
 PATH_DEADLINE_S = 5.0
 
@@ -20,8 +23,9 @@ _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 async def check(engine: Engine, preflight: Preflight) -> PreflightResult:
     """Every fault, images first, in the order of the question."""
+    slots = asyncio.Semaphore(IMAGES_IN_FLIGHT_MAX)
     async with asyncio.TaskGroup() as group:
-        images = [group.create_task(_image(engine, image)) for image in preflight.images]
+        images = [group.create_task(_image(engine, image, slots)) for image in preflight.images]
         paths = [group.create_task(_path_fault(path)) for path in preflight.paths]
     answers = [task.result() for task in images]
     found = [answer for answer in answers if isinstance(answer, PreflightFault)]
@@ -35,10 +39,10 @@ async def check(engine: Engine, preflight: Preflight) -> PreflightResult:
     return PreflightResult(ticket=preflight.ticket, faults=tuple(found), images=digests)
 
 
-async def _image(engine: Engine, image: str) -> str | PreflightFault:
+async def _image(engine: Engine, image: str, slots: asyncio.Semaphore) -> str | PreflightFault:
     """The digest of the image, pulled where it is missing, or why it cannot be had."""
     try:
-        async with asyncio.timeout(IMAGE_DEADLINE_S):
+        async with asyncio.timeout(IMAGE_DEADLINE_S), slots:
             if (digest := await engine.image_digest(image)) is None:
                 await engine.pull(image)
                 digest = await engine.image_digest(image)
