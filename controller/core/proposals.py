@@ -6,7 +6,7 @@ A proposal is made anew once the nodes have answered, since the world may have m
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import msgspec
 
@@ -24,12 +24,8 @@ from controller.events import (
     PlanAsked,
     RollbackAsked,
     ScaleAsked,
-    ServiceCreateAsked,
-    ServiceRemoveAsked,
-    ServiceRestartAsked,
-    ServiceUpdateAsked,
-    TriedRequest,
 )
+from controller.records import Service
 from controller.state import State
 
 #: Configs and secrets of the whole cluster.
@@ -37,7 +33,7 @@ FILES_MAX = 5_000
 #: Contents of all of them together, old ones that can be had back included, in bytes; they are in memory.
 CONTENTS_BYTES_MAX = 256 * 1024 * 1024
 
-Request = TriedRequest
+StackRequest = DeployAsked | PlanAsked | RollbackAsked | ScaleAsked
 
 
 class Proposal(NamedTuple):
@@ -58,14 +54,14 @@ class Proposal(NamedTuple):
         return actions <= {ServiceAction.SAME}
 
 
-def check_sound(event: Request) -> None:
+def check_sound(event: StackRequest) -> None:
     """Raises ProblemError with all that is wrong with a stack as it stands, whatever the cluster is."""
     found = check.check(event.stack) if isinstance(event, DeployAsked | PlanAsked) else ()
     if found:
         raise ProblemError(*found)
 
 
-def propose(turn: Turn, event: Request, images: Mapping[str, str]) -> Proposal:
+def propose(turn: Turn, event: StackRequest, images: Mapping[str, str]) -> Proposal:
     """The proposal of a sound request; `images` are digests by image name, where nodes have told them.
 
     Raises ProblemError when the request makes no sense; what is only not allowed or not there now is
@@ -81,8 +77,8 @@ def propose(turn: Turn, event: Request, images: Mapping[str, str]) -> Proposal:
             return _of_rollback(turn, event, images)
         case ScaleAsked():
             return _of_scale(turn, event)
-        case ServiceCreateAsked() | ServiceUpdateAsked() | ServiceRestartAsked() | ServiceRemoveAsked():
-            raise refuse(ProblemKind.INVALID, "services cannot be changed one by one yet")
+        case _:
+            assert_never(event)
 
 
 def _of_rollback(turn: Turn, event: RollbackAsked, images: Mapping[str, str]) -> Proposal:
@@ -134,14 +130,11 @@ def _of_stack(
     resolved = msgspec.structs.replace(
         stack, services=tuple(files.resolve(spec, digests) for spec in stack.services)
     )
-    present = {
-        each.name: deploy.Present(each, state.spec_of(each), state.image_digests[each.id, each.version])
-        for each in state.stack(stack.name)
-    }
+    present = {each.name: present_of(state, each) for each in state.stack(stack.name)}
     problems = (
         *allowance.faults(stack.services, turn.settings.allowed),
         *files.faults(stack, state.files, known),
-        *_taken_names(state, resolved),
+        *taken_names(state, resolved),
         *_too_much(state, file_changes),
     )
     return Proposal(
@@ -169,7 +162,12 @@ def _used_elsewhere(state: State, stack: StackSpec, prune: bool) -> frozenset[st
     )
 
 
-def _taken_names(state: State, stack: StackSpec) -> Iterator[Problem]:
+def present_of(state: State, service: Service) -> deploy.Present:
+    """A service as a deploy finds it."""
+    return deploy.Present(service, state.spec_of(service), state.image_digests[service.id, service.version])
+
+
+def taken_names(state: State, stack: StackSpec) -> Iterator[Problem]:
     """Stack `a` with service `b_c` and stack `a_b` with service `c` would have one name between them."""
     for spec in stack.services:
         name = f"{stack.name}_{spec.name}"

@@ -1,4 +1,4 @@
-"""Requests that ask nodes first: deploys, plans, rollbacks, scaling.
+"""Requests that ask nodes first: deploys, plans, rollbacks, scaling, services one by one.
 
 A request is tried on paper, asked of the nodes, then committed whole or not at all; a plan goes the same
 way and ends before the commit. What is open lives in memory, since nothing was acknowledged.
@@ -13,12 +13,12 @@ from bayplan.errors import Problem, ProblemError, ProblemKind
 from bayplan.model import NodeStatus, ServiceSpec
 from bayplan.session import Preflight, PreflightResult
 from bayplan.views import ServiceAction
-from controller.core import placing, planning, stacks, trial
-from controller.core.proposals import Proposal, Request, check_sound, propose
+from controller.core import placing, planning, proposals, services, stacks, trial
+from controller.core.proposals import Proposal
 from controller.core.trial import TrialTask
 from controller.core.turn import Turn
 from controller.decide import preflight
-from controller.events import CallerLeft, PlanAsked, ScaleAsked, Scaled
+from controller.events import CallerLeft, PlanAsked, ScaleAsked, Scaled, TriedRequest
 
 #: Requests that wait for nodes at the same time.
 OPEN_MAX = 100
@@ -32,7 +32,7 @@ class Open:
     only asked about for what they mean there: faults of these, and the silence of others, do not count.
     """
 
-    event: Request
+    event: TriedRequest
     awaited: dict[str, str]
     needed: dict[str, list[ServiceSpec]]
     running: dict[str, set[str]]
@@ -51,10 +51,11 @@ class Requests:
     def __init__(self) -> None:
         self.open: dict[str, Open] = {}
 
-    def asked(self, turn: Turn, event: Request) -> None:
+    def asked(self, turn: Turn, event: TriedRequest) -> None:
         """Tries a request, and asks the nodes that would take its tasks whether they can."""
         try:
-            check_sound(event)
+            if not isinstance(event, services.ServiceRequest):
+                proposals.check_sound(event)
             proposal, tasks = _tried(turn, event, {})
         except ProblemError as error:
             turn.refuse(event.ticket, error)
@@ -119,8 +120,7 @@ class Requests:
     def give_up(self, turn: Turn) -> None:
         """Asks no more of sessions that are over, however they ended."""
         for ticket, waiting in list(self.open.items()):
-            lives = turn.state.lives
-            gone = sorted(node for node, asked in waiting.awaited.items() if lives[node].session_id != asked)
+            gone = sorted(node for node, asked in waiting.awaited.items() if not _listens(turn, node, asked))
             if gone:
                 self._silent(turn, ticket, waiting, gone)
 
@@ -136,9 +136,14 @@ class Requests:
         return min((waiting.deadline_ms for waiting in self.open.values()), default=None)
 
 
-def _tried(turn: Turn, event: Request, images: Mapping[str, str]) -> tuple[Proposal, tuple[TrialTask, ...]]:
+def _tried(
+    turn: Turn, event: TriedRequest, images: Mapping[str, str]
+) -> tuple[Proposal, tuple[TrialTask, ...]]:
     """The proposal and where its tasks would go. Raises ProblemError for all but a plan's problems."""
-    proposal = propose(turn, event, images)
+    if isinstance(event, services.ServiceRequest):
+        proposal = services.propose(turn, event, images)
+    else:
+        proposal = proposals.propose(turn, event, images)
     tasks = trial.place(turn, proposal.changes)
     found = (*proposal.problems, *trial.problems(tasks))
     if found and not isinstance(event, PlanAsked):
@@ -146,7 +151,7 @@ def _tried(turn: Turn, event: Request, images: Mapping[str, str]) -> tuple[Propo
     return proposal, tasks
 
 
-def _finish(turn: Turn, event: Request, images: Mapping[str, str], faults: tuple[Problem, ...]) -> None:
+def _finish(turn: Turn, event: TriedRequest, images: Mapping[str, str], faults: tuple[Problem, ...]) -> None:
     """Commits, or answers the plan; decided anew, since the world may have moved since the question."""
     try:
         proposal, tasks = _tried(turn, event, images)
@@ -184,8 +189,15 @@ def _running_images(turn: Turn, proposal: Proposal) -> dict[str, set[str]]:
     return found
 
 
+def _listens(turn: Turn, node_id: str, session_id: str) -> bool:
+    """Whether that session of a node, which may have been removed, is still open."""
+    life = turn.state.lives.get(node_id)
+    return life is not None and life.session_id == session_id
+
+
 def _no_answer(turn: Turn, node_ids: list[str]) -> Problem:
-    names = ", ".join(turn.state.nodes[node_id].name for node_id in node_ids)
+    known = turn.state.nodes
+    names = ", ".join(known[each].name if each in known else f"removed node {each}" for each in node_ids)
     return Problem(
         kind=ProblemKind.REFUSED,
         summary=f"{names} did not say whether it can start the new tasks",

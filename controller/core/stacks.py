@@ -27,6 +27,8 @@ def commit(turn: Turn, proposal: Proposal, images: Mapping[str, str]) -> Deploye
             files.carry_out(turn, proposal.stack, file)
         for change in proposal.changes:
             _carry_out(turn, proposal.stack, change, images)
+        if not turn.state.stack(proposal.stack):
+            files.drop_of_stack(turn, proposal.stack)
         revision = history.record(turn, proposal.stack, proposal.cause, proposal.order)
     return Deployed(changes=tuple(change.shown() for change in proposal.changes), revision=revision)
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bayplan import constraints
+from bayplan import constraints, cron
 from bayplan.errors import Problem, ProblemKind
 from bayplan.limits import (
     REPLICAS_MAX,
@@ -25,6 +25,7 @@ from bayplan.limits import (
 from bayplan.model import ServiceSpec, StackSpec
 from bayplan.units import CPU_MILLIS_MAX, format_bytes
 from controller.decide import containers, files, order
+from controller.records import JOB_MODES
 
 #: A service's spec, encoded, in bytes.
 SPEC_BYTES_MAX = 1_000_000
@@ -138,6 +139,24 @@ def _unfit_wishes(spec: ServiceSpec) -> Iterator[tuple[str, str]]:
     for policy, field in ((spec.update, "update_config"), (spec.rollback, "rollback_config")):
         if not 0 <= policy.max_failure_ratio <= 1:
             yield field, f": max_failure_ratio {policy.max_failure_ratio} is not between 0 and 1"
+    yield from _unfit_for_jobs(spec)
+
+
+def _unfit_for_jobs(spec: ServiceSpec) -> Iterator[tuple[str, str]]:
+    if spec.mode not in JOB_MODES:
+        if spec.schedule is not None:
+            yield "schedule", " has a schedule, which is for jobs, and it is none"
+        if spec.ttl_ms:
+            yield "ttl", " has a ttl, which is for jobs, and it is none"
+    if spec.schedule is None:
+        return
+    if spec.ttl_ms:
+        yield "ttl", " has both a schedule and a ttl, but a scheduled job never finishes"
+    try:
+        cron.parse_cron(spec.schedule.cron)
+        cron.parse_zone(spec.schedule.timezone)
+    except ValueError as error:
+        yield "schedule", f": {error}"
 
 
 def _unfit_dependencies(spec: ServiceSpec, names: set[str], who: str) -> Iterator[Fault]:

@@ -67,6 +67,8 @@ _KEYS = {
     "restart": "restart_policy",
     "update": "update_config",
     "rollback": "rollback_config",
+    "drain_ms": "drain",
+    "ttl_ms": "ttl",
     "files": "secrets",
 }
 _VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")

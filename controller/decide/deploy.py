@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -55,7 +56,7 @@ def compare(
     that runs is an update, and so is a service whose dependency with `restart` is updated.
     """
     wished = {f"{stack.name}_{spec.name}": spec for spec in stack.services}
-    changes = {name: _compare(name, spec, present.get(name), images) for name, spec in wished.items()}
+    changes = {name: compare_one(name, spec, present.get(name), images) for name, spec in wished.items()}
     updated = {_short(stack, name) for name, each in changes.items() if each.action is ServiceAction.UPDATE}
     for short in order.restarted_with(stack.services, updated):
         name = f"{stack.name}_{short}"
@@ -70,9 +71,14 @@ def _short(stack: StackSpec, name: str) -> str:
     return name.removeprefix(f"{stack.name}_")
 
 
-def _compare(name: str, spec: ServiceSpec, before: Present | None, images: Mapping[str, str]) -> Change:
+def compare_one(
+    name: str, spec: ServiceSpec, before: Present | None, images: Mapping[str, str] = MappingProxyType({})
+) -> Change:
+    """The change to one service, by itself. A compose file does not tell the generation: it stays."""
     if before is None:
         return Change(ServiceAction.CREATE, name, None, spec)
+    generation = max(spec.generation, before.spec.generation)
+    spec = msgspec.structs.replace(spec, generation=generation)
     now = images.get(spec.container.image, "")
     moved = bool(before.image_digest and now) and before.image_digest != now
     digests = (before.image_digest, now) if moved else ("", "")

@@ -264,33 +264,34 @@ class World:
     # --- what users do ---
 
     def deploy(self, wished: StackSpec, **fields: Any) -> Reply:
-        return self._ask(DeployAsked(ticket="", stack=wished, **fields))
+        return self.ask(DeployAsked(ticket="", stack=wished, **fields))
 
     def plan(self, wished: StackSpec, **fields: Any) -> Any:
         """The plan itself."""
-        reply = self._ask(PlanAsked(ticket="", stack=wished, **fields))
+        reply = self.ask(PlanAsked(ticket="", stack=wished, **fields))
         assert reply.problem is None, reply.problem
         return reply.value
 
     def rollback(self, revision: int = 0, name: str = "shop", **fields: Any) -> Reply:
-        return self._ask(RollbackAsked(ticket="", stack=name, revision=revision, **fields))
+        return self.ask(RollbackAsked(ticket="", stack=name, revision=revision, **fields))
 
     def create_file(self, name: str, content: bytes, kind: FileKind = FileKind.SECRET) -> Reply:
-        return self._ask(FileCreateAsked(ticket="", kind=kind, name=name, content=content))
+        return self.ask(FileCreateAsked(ticket="", kind=kind, name=name, content=content))
 
     def update_file(self, name: str, content: bytes, kind: FileKind = FileKind.SECRET) -> Reply:
-        return self._ask(FileUpdateAsked(ticket="", kind=kind, name=name, content=content))
+        return self.ask(FileUpdateAsked(ticket="", kind=kind, name=name, content=content))
 
     def remove_file(self, name: str, kind: FileKind = FileKind.SECRET) -> Reply:
-        return self._ask(FileRemoveAsked(ticket="", kind=kind, name=name))
+        return self.ask(FileRemoveAsked(ticket="", kind=kind, name=name))
 
     def remove(self, name: str = "shop") -> Reply:
-        return self._ask(RemoveAsked(ticket="", stack=name))
+        return self.ask(RemoveAsked(ticket="", stack=name))
 
     def scale(self, name: str, replicas: int) -> Reply:
-        return self._ask(ScaleAsked(ticket="", service=name, replicas=replicas))
+        return self.ask(ScaleAsked(ticket="", service=name, replicas=replicas))
 
-    def _ask(self, event: Any) -> Any:
+    def ask(self, event: Any) -> Any:
+        """The reply to a user's request."""
         ticket = f"ticket-{self.next_number()}"
         self.event(msgspec.structs.replace(event, ticket=ticket))
         return self.replies.get(ticket)
@@ -311,6 +312,12 @@ class World:
         found = self.state.service_named(name)
         assert found is not None, name
         return service_view(self.state, found)
+
+    def spec(self, name: str = "shop_web") -> ServiceSpec:
+        """The spec of the current version."""
+        found = self.state.service_named(name)
+        assert found is not None, name
+        return self.state.spec_of(found)
 
     def wanted(self, name: str = "shop_web") -> list[Task]:
         return [task for task in self.tasks(name) if task.wanted]

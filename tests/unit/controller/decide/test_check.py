@@ -22,6 +22,8 @@ from bayplan.model import (
     NetworkAttachment,
     PortSpec,
     Resources,
+    Schedule,
+    ServiceMode,
     ServiceSpec,
     StackFile,
     StackSpec,
@@ -59,6 +61,23 @@ def mount(**fields: Any) -> Mount:
 @pytest.mark.parametrize(
     ("wished", "said"),
     [
+        (stack(service(ttl_ms=1)), "service 'web' has a ttl, which is for jobs, and it is none"),
+        (
+            stack(service(schedule=Schedule(cron="0 3 * * *"))),
+            "service 'web' has a schedule, which is for jobs, and it is none",
+        ),
+        (
+            stack(service(mode=ServiceMode.GLOBAL_JOB, schedule=Schedule(cron="0 3 * * *"), ttl_ms=1)),
+            "service 'web' has both a schedule and a ttl, but a scheduled job never finishes",
+        ),
+        (
+            stack(service(mode=ServiceMode.GLOBAL_JOB, schedule=Schedule(cron="0 25 * * *"))),
+            "service 'web': '0 25 * * *' is no schedule: bad hour",
+        ),
+        (
+            stack(service(mode=ServiceMode.GLOBAL_JOB, schedule=Schedule(cron="0 3 * * *", timezone="Mars"))),
+            "service 'web': 'Mars' is no time zone; write it like Europe/Berlin",
+        ),
         (stack(service(), name="Shop"), "stack name"),
         (stack(name="shop"), "no services"),
         (stack(service(), service()), "twice"),
