@@ -209,7 +209,8 @@ class Task(Model, frozen=True, kw_only=True, tag=True):
     `completed`: it did its work and is never to run again, whatever its node forgets. `end`: how it ended,
     if that was its own doing. `failures` and `past_ms` are what its slot had behind it when it was made:
     failures in a row, and ends (Unix ms) for the window of the restart policy; `past_ms` has its own end too
-    once there is one. `displaced`: a rebalance wants it elsewhere. `run`: which run of a scheduled job it belongs to.
+    once there is one. `displaced`: a rebalance wants it elsewhere. `run`: which run of a scheduled job it
+    belongs to.
     """
 
     id: str
@@ -233,8 +234,8 @@ class Task(Model, frozen=True, kw_only=True, tag=True):
 
     @property
     def wanted(self) -> bool:
-        """Whether it shall run."""
-        return self.desired is Desired.RUN and not self.removing
+        """Whether it shall run, now or as soon as the task before it has gone."""
+        return self.desired is not Desired.STOP and not self.removing
 
     @property
     def leaving(self) -> bool:

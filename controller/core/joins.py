@@ -71,7 +71,8 @@ def _make_node(turn: Turn, event: JoinAsked) -> Node:
         joined_ms=turn.now.wall_ms,
     )
     turn.put(node)
-    turn.state.lives[node.id].heard_ms = turn.now.mono_ms
+    life = turn.state.lives[node.id]
+    life.heard_ms = life.answered_ms = turn.now.mono_ms
     turn.note("node", node.name, "joined")
     return node
 

@@ -10,6 +10,7 @@ import msgspec
 from bayplan.model import NodeStatus
 from bayplan.session import Dismissal, FilesWanted, Goodbye, Heartbeat, Report, Welcome
 from controller.core import files, lives, statuses
+from controller.core.nodes import REMOVED_REASON
 from controller.core.turn import Turn
 from controller.events import AgentSaid, SessionLost, SessionOpened
 from controller.records import Node
@@ -26,7 +27,7 @@ def session_opened(turn: Turn, event: SessionOpened) -> None:
     """An agent said Hello: welcome it, take over all that it says, and tell it all that it shall have."""
     node = turn.state.nodes.get(event.node_id)
     if node is None:
-        gone = Dismissal(reason="this node was removed from the cluster", final=True)
+        gone = Dismissal(reason=REMOVED_REASON, final=True)
         turn.send(event.node_id, gone, event.session_id)
         return
     life = turn.state.lives[node.id]

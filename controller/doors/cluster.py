@@ -8,6 +8,7 @@ from typing import Any
 
 import bayplan
 from bayplan.errors import ProblemKind, refuse
+from bayplan.model import Availability
 from bayplan.v1 import (
     cluster_pb2,
     cluster_pb2_grpc,
@@ -20,8 +21,9 @@ from bayplan.wire import to_pb
 from controller import views
 from controller.authority import Authority
 from controller.doors.gate import Context, Gate, answers
-from controller.events import TokenMade
+from controller.events import NodeRemoveAsked, NodeUpdateAsked, TokenMade
 from controller.names import find_node
+from controller.records import Node
 
 #: A token's life when the caller does not say, and at most.
 TOKEN_TTL_MS = 3_600_000
@@ -30,6 +32,9 @@ TOKEN_TTL_MS_MAX = 30 * 24 * 3_600_000
 TOKEN_USES_MAX = 1_000
 #: Events on the one screen.
 STATUS_EVENTS = 20
+
+#: Availabilities by their number on the wire; another number asks for none.
+_AVAILABILITIES = {node_pb2.Availability.Value(f"AVAILABILITY_{each.name}"): each for each in Availability}
 
 
 class ClusterDoor(cluster_pb2_grpc.ClusterServiceServicer):
@@ -110,12 +115,28 @@ class NodeDoor(node_pb2_grpc.NodeServiceServicer):
     @answers
     async def UpdateNode(self, request: node_pb2.UpdateNodeRequest, context: Context) -> Any:
         """Other labels or availability."""
-        raise refuse(ProblemKind.INVALID, "nodes cannot be changed yet")
+        asked: Node = await self._gate.ask(
+            lambda ticket: NodeUpdateAsked(
+                ticket=ticket,
+                node=request.node,
+                availability=_AVAILABILITIES.get(request.availability),
+                label_add=dict(request.label_add),
+                label_remove=tuple(request.label_remove),
+                deadline_ms=request.deadline_ms,
+            )
+        )
+        state = await self._gate.read()
+        node = find_node(state, asked.id)
+        view = views.node_view(state, node.id, self._gate.clock().mono_ms)
+        return node_pb2.UpdateNodeResponse(node=to_pb(view))
 
     @answers
     async def RemoveNode(self, request: node_pb2.RemoveNodeRequest, context: Context) -> Any:
         """The node goes."""
-        raise refuse(ProblemKind.INVALID, "nodes cannot be removed yet")
+        node: Node = await self._gate.ask(
+            lambda ticket: NodeRemoveAsked(ticket=ticket, node=request.node, force=request.force)
+        )
+        return node_pb2.RemoveNodeResponse(id=node.id, name=node.name)
 
 
 class EventDoor(event_pb2_grpc.EventServiceServicer):

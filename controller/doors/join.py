@@ -11,6 +11,7 @@ from bayplan.errors import ProblemError, ProblemKind, refuse
 from bayplan.token import JoinRole, JoinToken
 from bayplan.v1 import join_pb2, join_pb2_grpc
 from controller.authority import Authority, requested_key_hash
+from controller.decide.labels import check_labels
 from controller.doors.gate import Context, Gate, answers
 from controller.events import JoinAsked
 from controller.records import Node
@@ -20,9 +21,8 @@ JOIN_BURST = 20
 JOIN_INTERVAL_MS = 1_000
 #: Addresses whose attempts are remembered; the oldest go first.
 JOIN_ADDRESSES_MAX = 10_000
-#: Labels of a node, and letters of a label's name or value.
-LABELS_MAX = 100
-LABEL_CHARS_MAX = 255
+#: Letters of an advertised address.
+ADDRESS_CHARS_MAX = 255
 
 _NODE_NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9._-]{0,61}[a-zA-Z0-9])?", re.ASCII)
 
@@ -119,14 +119,8 @@ def _check_request(request: join_pb2.JoinRequest) -> None:
             f"node name {request.name[:80]!r} must be 1 to 63 letters, digits, '.', '-' and '_'",
             hint="give another one with --name",
         )
-    if len(request.labels) > LABELS_MAX:
-        raise refuse(ProblemKind.INVALID, f"{len(request.labels)} labels; a node has at most {LABELS_MAX}")
-    for name, value in request.labels.items():
-        if not name or max(len(name), len(value)) > LABEL_CHARS_MAX:
-            raise refuse(
-                ProblemKind.INVALID, f"label {name[:80]!r} is empty or longer than {LABEL_CHARS_MAX} letters"
-            )
-    if len(request.address) > LABEL_CHARS_MAX:
+    check_labels(dict(request.labels))
+    if len(request.address) > ADDRESS_CHARS_MAX:
         raise refuse(ProblemKind.INVALID, "the advertised address is too long")
 
 
