@@ -76,6 +76,11 @@ def last_due_ms(schedule: Schedule, until_ms: int) -> int:
     raise AssertionError(f"{schedule.cron} was never due: it was not checked")
 
 
+def local_time(schedule: Schedule, unix_ms: int) -> str:
+    """A moment in the schedule's time zone, for people: `2026-11-23 03:00 Europe/Berlin`."""
+    return f"{_at(schedule, unix_ms):%Y-%m-%d %H:%M} {schedule.timezone or 'UTC'}"
+
+
 def _at(schedule: Schedule, unix_ms: int) -> datetime:
     whole = _EPOCH + timedelta(seconds=unix_ms // 1_000)
     return whole.astimezone(zone(schedule.timezone))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bayplan.lifecycle import ALIVE, TaskState
 from bayplan.model import Desired, NodeStatus
 from bayplan.views import NodeView, RegistryEntry, RolloutView, ServiceView, StackView, TaskView
-from controller.core import dependencies, history, placing, rolling
+from controller.core import dependencies, history, placing, rolling, schedules
 from controller.decide import registry
 from controller.decide.reservations import reserve
 from controller.records import Service, Task
@@ -39,6 +39,7 @@ def service_view(state: State, service: Service) -> ServiceView:
         waits_for=dependencies.hindrance(state, service),
         rollout=rolling.told(state, service),
         reservation=reserve(spec, state.default_reservation),
+        next_run_ms=schedules.next_run_ms(service, spec),
     )
 
 

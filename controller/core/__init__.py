@@ -25,6 +25,7 @@ from controller.core import (
     statuses,
 )
 from controller.core.requests import Requests
+from controller.core.schedules import Schedules
 from controller.core.settling import Settler
 from controller.core.turn import Settings, Turn
 from controller.events import (
@@ -77,6 +78,7 @@ class ControllerCore:
         state.default_reservation = self._settings.default_reservation
         self._requests = Requests()
         self._settler = Settler()
+        self._schedules = Schedules()
         self._last_ms = now.mono_ms
         self._nodes_due_ms: int | None = now.mono_ms
         self._requests_due_ms: int | None = None
@@ -111,6 +113,7 @@ class ControllerCore:
             self._nodes_due_ms,
             self._requests_due_ms,
             self._settler.wake_at(),
+            self._schedules.wake_at(),
             draining.wake_at(self.state),
         )
         return min((due for due in dues if due is not None), default=None)
@@ -121,6 +124,7 @@ class ControllerCore:
 
     def _done(self, turn: Turn) -> Step:
         self._requests.give_up(turn)
+        self._schedules.look(turn)
         self._settler.settle(turn)
         files.collect(turn)
         self._last_ms = turn.now.mono_ms

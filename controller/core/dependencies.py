@@ -36,6 +36,12 @@ def restart_policy(state: State, service: Service, spec: ServiceSpec) -> Restart
     return restarts.effective(spec.restart, shall_end(state, service))
 
 
+def is_over(state: State, service: Service, task: Task) -> bool:
+    """Whether a task's slot is done with it: its work is done, or it was given up."""
+    policy = restart_policy(state, service, state.spec_of(service))
+    return state.ended(task) and _is_final(state, task, policy)
+
+
 def _awaits_end(state: State, dependent_id: str, service: Service) -> bool:
     dependent = state.services[dependent_id]
     return any(
@@ -71,14 +77,19 @@ def _standings(state: State, name: str) -> list[order.Standing] | None:
 def _standing(state: State, task: Task, policy: RestartPolicy) -> order.Standing:
     status = state.status_of(task)
     if status.state in ENDED:
-        history = state.slots.get((task.service_id, task.slot))
-        final = not restarts.wants_successor(policy, status.state, history.ended_ms if history else ())
-        failed = final and status.state is not TaskState.COMPLETE
+        failed = _is_final(state, task, policy) and status.state is not TaskState.COMPLETE
         return order.Standing(state=status.state, given_up=_verdict(status) if failed else "")
     if state.is_down(task.node_id):
         return order.Standing()
     passed = status.health in (Health.NONE, Health.HEALTHY)
     return order.Standing(status.state, ready=status.state is TaskState.RUNNING and passed)
+
+
+def _is_final(state: State, task: Task, policy: RestartPolicy) -> bool:
+    """Whether a task that has ended gets no successor."""
+    history = state.slots.get((task.service_id, task.slot))
+    ended = state.status_of(task).state
+    return not restarts.wants_successor(policy, ended, history.ended_ms if history else ())
 
 
 def _verdict(status: TaskStatus) -> str:

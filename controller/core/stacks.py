@@ -65,6 +65,9 @@ def put_version(turn: Turn, service: Service, spec: ServiceSpec, version: int, i
     """Keep a service with its spec; a new version starts with a clean slate of failures."""
     if version != service.version:
         turn.state.forget_failures(service.id)
+    before = turn.state.specs.get((service.id, service.version))
+    if spec.schedule != (before.schedule if before else None):
+        service = msgspec.structs.replace(service, fired_ms=turn.now.wall_ms)  # what was due before, was not
     turn.put(ServiceVersion(service_id=service.id, version=version, spec=spec, image_digest=image_digest))
     turn.put(
         msgspec.structs.replace(service, version=version, replicas=spec.replicas, updated_ms=turn.now.wall_ms)
@@ -86,6 +89,16 @@ def remove_asked(turn: Turn, event: RemoveAsked) -> None:
     history.record(turn, event.stack, "removed")
     turn.note("stack", event.stack, "removed")
     turn.reply(event.ticket, tuple(service.name for service in services))
+
+
+def retire(turn: Turn, service: Service, cause: str) -> None:
+    """Take one service out of its stack, which goes with its last one."""
+    history.record_present(turn, service.stack)
+    _remove(turn, service)
+    if not turn.state.stack(service.stack):
+        files.drop_of_stack(turn, service.stack)
+    history.record(turn, service.stack, cause)
+    turn.note("service", service.name, f"removed: {cause}")
 
 
 def _remove(turn: Turn, service: Service) -> None:

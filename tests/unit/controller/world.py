@@ -326,7 +326,7 @@ class World:
         """The world after the controller was killed and started again, with its nodes not yet back."""
         records = list(self.state.records())
         cluster = msgspec.structs.replace(self.state.cluster, epoch=self.state.cluster.epoch + 1)
-        again = World(State([*records, cluster]), self.now_ms, self.settings)
+        again = type(self)(State([*records, cluster]), self.now_ms, self.settings)
         for node in self.nodes.values():
             node.world, node.session = again, ""
         again.nodes, again.fates = self.nodes, self.fates
