@@ -18,13 +18,16 @@ from bayplan.session import ControllerSays, Dismissal, Hello, Report
 from controller.core import ControllerCore
 from controller.doors.sessions import OUTBOX_MESSAGES_MAX
 from controller.events import AgentSaid, Publish, Reply, Send, SessionLost, SessionOpened
-from controller.records import Cluster, Drop, Put, Record, Service, ServiceVersion, Task
+from controller.records import Cluster, Drop, Node, Put, Record, Service, ServiceVersion, Task
 from controller.state import State
 from tests.sim.clock import CLOCK_AHEAD_MS_MAX, Clock
-from tests.sim.daemon import Daemon, Moment
+from tests.sim.daemon import Daemon, DiskFullError, Moment
 from tests.sim.host import Session
 from tests.sim.link import Connection
 from tests.sim.news import News, Part
+
+#: systemd starts a controller that ended again after this time.
+RESTART_MS = 1_000
 
 
 class AgentSession:
@@ -104,6 +107,12 @@ class Control:
         self._runs = self._sessions_made = 0
         #: What this machine's clocks show beyond the world's time; drawn anew when it crashes.
         self.clock_ahead_ms = self._rng.randint(0, CLOCK_AHEAD_MS_MAX)
+        #: The wall clock may be stepped beside that.
+        self.wall_ahead_ms = 0
+        #: Its store can be read, but not written.
+        self.disk_full = False
+        #: The records as the last run left them.
+        self.past: dict[tuple[str, str], Record] = {}
         self._keep([Put(record=Cluster(id="sim"))])
 
     @property
@@ -121,14 +130,27 @@ class Control:
         """Start from the durable records, with an epoch that is durable before anybody hears of it."""
         if self.daemon is not None:
             return
-        self._runs += 1
         state = State(self.records.values())
         epoch = Put(record=msgspec.structs.replace(state.cluster, epoch=state.cluster.epoch + 1))
+        try:
+            self._keep([epoch])
+        except DiskFullError:
+            self._clock.after(RESTART_MS, self.start)
+            return
         state.apply(epoch)
-        self._keep([epoch])
+        self._run(state)
+
+    def resume_old(self, records: dict[tuple[str, str], Record]) -> None:
+        """A run of long ago goes on, with the epoch that it had (its process was frozen, say)."""
+        self.records = dict(records)
+        self._run(State(self.records.values()))
+
+    def _run(self, state: State) -> None:
+        self._runs += 1
         ahead_ms = self.clock_ahead_ms
         daemon = Daemon(self._clock, self._rng, self._keep, self._perform, self._turned, ahead_ms)
         daemon.on_death = self.crash
+        daemon.wall_ahead_ms = self.wall_ahead_ms
         self.daemon = daemon
         dice = random.Random(f"{self._seed}/core/{self._runs}")
         self.core = self._make_core(state, dice, daemon)
@@ -147,7 +169,7 @@ class Control:
         if moment is not Moment.NOW:
             self.daemon.dies = moment
             return
-        died_at = self.daemon.dies
+        died_at, self.past = self.daemon.dies, dict(self.records)
         self.daemon.alive = False
         self.daemon = self.core = None
         self.clock_ahead_ms = self._rng.randint(0, CLOCK_AHEAD_MS_MAX)
@@ -167,6 +189,13 @@ class Control:
         self._news.tell(f"controller is paused for {for_ms} ms")
         for connection in self._connections:
             connection.expire(0, lambda: daemon is self.daemon and daemon.paused)
+
+    def step_clock(self, by_ms: int) -> None:
+        """Somebody sets the machine's wall clock."""
+        self.wall_ahead_ms += by_ms
+        if self.daemon is not None:
+            self.daemon.wall_ahead_ms = self.wall_ahead_ms
+        self._news.tell(f"controller clock steps by {by_ms / 1000:.0f} s")
 
     def post(self, event: Any) -> bool:
         """Hand an event to the controller; False when it does not run."""
@@ -204,6 +233,8 @@ class Control:
     # --- the pump's hands ---
 
     def _keep(self, changes: Sequence[Any]) -> None:
+        if self.disk_full:
+            raise DiskFullError
         for change in changes:
             if isinstance(change, Drop):
                 self.records.pop((change.kind, change.key), None)
@@ -218,7 +249,7 @@ class Control:
         self._news.records.append(record)
         if isinstance(record, Task):
             self.tasks_ever[record.id] = record
-        elif isinstance(record, Service | ServiceVersion):
+        elif isinstance(record, Service | ServiceVersion | Node):
             self._news.parts.add(Part.SERVICES)
 
     def _perform(self, command: Any) -> None:

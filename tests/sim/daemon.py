@@ -24,6 +24,10 @@ INBOX_EVENTS_SIM_MAX = 500
 TURNS_AT_ONCE_MAX = 1_000
 
 
+class DiskFullError(OSError):
+    """Nothing more can be kept."""
+
+
 class Moment(StrEnum):
     """When a daemon dies."""
 
@@ -35,7 +39,9 @@ class Moment(StrEnum):
 class Daemon:
     """One run of a process. `keep` makes changes durable, `perform` does what was decided.
 
-    Its clocks are ahead of the world's by `ahead_ms` (monotonic and wall alike), as two machines' differ.
+    Its clocks are ahead of the world's by `ahead_ms` (monotonic and wall alike), as two machines' differ,
+    and the wall clock by `wall_ahead_ms` more, which may change while it runs. It ends when `keep` raises
+    DiskFullError.
     """
 
     def __init__(
@@ -50,6 +56,7 @@ class Daemon:
         self.alive = True
         self.dies: Moment | None = None
         self.on_death: Callable[[], None] = lambda: None
+        self.wall_ahead_ms = 0
         self.inbox: deque[Any] = deque()
         self._clock, self._rng, self._ahead_ms = clock, rng, ahead_ms
         self._keep, self._perform, self._turned = keep, perform, turned
@@ -71,7 +78,7 @@ class Daemon:
     def now(self) -> Now:
         """This moment by the daemon's own clocks."""
         here = self._clock.now_ms + self._ahead_ms
-        return Now(here, WALL_START_MS + here)
+        return Now(here, WALL_START_MS + here + self.wall_ahead_ms)
 
     def run(self, core: Core[Any]) -> None:
         """Begin to pump."""
@@ -131,7 +138,11 @@ class Daemon:
             self.on_death()
         if not self.alive:
             return
-        self._keep(changes)
+        try:
+            self._keep(changes)
+        except DiskFullError:
+            self.on_death()
+            return
         if self.dies is Moment.AFTER_APPEND:
             self.on_death()
             return

@@ -1,4 +1,5 @@
-"""A container engine in memory: containers, pulls, health checks, exits, ports; slow and failing calls.
+"""A container engine in memory: containers, pulls, health checks, exits, ports; calls that are slow, fail
+or hang.
 
 What a container does follows from its image's name (see IMAGES). A call that is not answered may have
 been carried out all the same, and one whose caller died goes on.
@@ -13,6 +14,7 @@ from typing import Any, assert_never
 
 from agent import commands as do
 from agent import events as ev
+from agent.runtime.calls import START_DEADLINE_S
 from bayplan.model import BoundPort, ContainerSpec, Health, Inventory, PreflightFault, Resources
 from bayplan.session import PreflightResult
 from tests.sim.clock import WALL_START_MS, Clock
@@ -27,6 +29,8 @@ IMAGES = {
 }
 #: Ports that the engine chooses for containers begin here.
 EPHEMERAL_PORT = 32_768
+#: A call that is not answered is given up after this time.
+CALL_DEADLINE_MS = int(START_DEADLINE_S * 1000)
 #: A process of the image `crash` lives so long, one of `job` twice as long.
 SHORT_LIFE_MS = 500
 
@@ -72,6 +76,7 @@ class Box:
 
 
 Answer = Callable[[ev.Event], None]
+_UNANSWERED = ev.Fault(kind=ev.FaultKind.UNANSWERED, reason="the engine did not answer")
 _CONTAINER_COMMANDS = (do.CreateContainer, do.StartContainer, do.StopContainer, do.RemoveContainer)
 
 
@@ -89,7 +94,15 @@ class Engine:
         #: The share of calls that are not answered, and the factor by which all are slower.
         self.trouble = 0.0
         self.slowness = 1
+        #: It stands still (SIGSTOP): what falls due happens when it goes on.
+        self.hangs = False
+        #: No pull gets on.
+        self.pulls_stall = False
+        #: The wall clock of its machine beside the world's.
+        self.wall_ahead_ms = 0
         self.seen: Callable[[str, Box], None] = lambda action, box: None
+        self._stuck: list[Callable[[], None]] = []
+        self._stalled: list[Callable[[], None]] = []
         self._clock, self._rng, self._subnet = clock, rng, subnet
         self._made = 0
         self._power = 0
@@ -99,6 +112,7 @@ class Engine:
     def power_off(self) -> None:
         """Every process ends at once, and every call under way."""
         self._power += 1
+        self.hangs, self._stuck, self._stalled = False, [], []
         for box in self.boxes.values():
             if box.phase is ev.Phase.RUNNING:
                 self._mark_exited(box, 255)
@@ -111,9 +125,33 @@ class Engine:
             self._mark_exited(box, exit_code)
             self.seen("die", box)
 
+    def sicken(self, box: Box) -> None:
+        """A container's health check begins to fail."""
+        if box.phase is ev.Phase.RUNNING and box.health is Health.HEALTHY:
+            box.health = Health.UNHEALTHY
+            self.seen("health_status", box)
+
+    def go_on(self) -> None:
+        """It hangs no more: all that fell due meanwhile happens now, in order."""
+        self.hangs = False
+        stuck, self._stuck = self._stuck, []
+        for act in stuck:
+            act()
+
+    def pull_on(self) -> None:
+        """Pulls get on again."""
+        self.pulls_stall = False
+        stalled, self._stalled = self._stalled, []
+        for act in stalled:
+            self._after((50, 500), act)
+
     def take_away(self, box: Box) -> None:
         """Somebody removes a container by hand."""
         self._remove(box.task_id)
+
+    def wall_ms(self) -> int:
+        """What the machine's wall clock shows."""
+        return WALL_START_MS + self._clock.now_ms + self.wall_ahead_ms
 
     def running(self) -> list[Box]:
         """The containers that run, by task."""
@@ -125,7 +163,7 @@ class Engine:
         """Carry a command out; exactly one answer, unless the caller is gone by then."""
         match command:
             case do.PullImage(image=image):
-                self._call((150, 900), lambda done: done(self._pull(image)), _failure(command), answer)
+                self._call((150, 900), lambda done: self._begin_pull(image, done), _failure(command), answer)
             case do.RemoveNetwork(network=network):
                 self._call(
                     (5, 60), lambda done: done(self._remove_network(network)), _failure(command), answer
@@ -144,19 +182,29 @@ class Engine:
         fail: Callable[[ev.Fault], ev.Event],
         answer: Answer,
     ) -> None:
-        """Cases: it works; it never arrived; it works but the caller hears nothing, or too early."""
+        """Cases: it works; it never arrived; it works but the caller hears nothing, or too early. A caller
+        that waited for its deadline does not hear what comes later."""
+        answer = _once(answer)
+        self._clock.after(CALL_DEADLINE_MS, lambda: answer(fail(_UNANSWERED)))
         if self._rng.random() >= self.trouble:
             self._after(took_ms, lambda: act(answer))
             return
-        fault = ev.Fault(kind=ev.FaultKind.UNANSWERED, reason="the engine did not answer")
         if self._rng.random() < 0.6:
             self._after((took_ms[0], took_ms[1] * 4), lambda: act(lambda event: None))
-        self._after((took_ms[0], took_ms[1] * 3), lambda: answer(fail(fault)))
+        self._after((took_ms[0], took_ms[1] * 3), lambda: answer(fail(_UNANSWERED)))
 
     def _after(self, took_ms: tuple[int, int], act: Callable[[], None]) -> None:
         power = self._power
-        delay = self._rng.randint(*took_ms) * self.slowness
-        self._clock.after(delay, lambda: act() if self._power == power else None)
+
+        def due() -> None:
+            if self._power != power:
+                return
+            if self.hangs:
+                self._stuck.append(act)
+            else:
+                act()
+
+        self._clock.after(self._rng.randint(*took_ms) * self.slowness, due)
 
     def _handle(self, command: Any, done: Answer) -> None:
         match command:
@@ -214,7 +262,7 @@ class Engine:
             for port in box.spec.ports
         )
         box.started_ms = self._clock.now_ms
-        box.changed_ms = WALL_START_MS + self._clock.now_ms
+        box.changed_ms = self.wall_ms()
         box.health = Health.STARTING if box.spec.health_check else Health.NONE
         self.seen("start", box)
         run = box.runs
@@ -269,6 +317,12 @@ class Engine:
             self.seen("destroy", box)
         return ev.ContainerRemoved(task_id=task_id)
 
+    def _begin_pull(self, image: str, done: Answer) -> None:
+        if self.pulls_stall:
+            self._stalled.append(lambda: self._begin_pull(image, done))
+        else:
+            done(self._pull(image))
+
     def _pull(self, image: str) -> ev.Event:
         if image not in IMAGES:
             reason = f"image {image} cannot be pulled: manifest unknown"
@@ -299,8 +353,21 @@ class Engine:
 
     def _mark_exited(self, box: Box, exit_code: int) -> None:
         box.phase, box.exit_code, box.ended_ms = ev.Phase.EXITED, exit_code, self._clock.now_ms
-        box.changed_ms = WALL_START_MS + self._clock.now_ms
+        box.changed_ms = self.wall_ms()
         box.address, box.ports, box.health = "", (), Health.NONE
+
+
+def _once(answer: Answer) -> Answer:
+    """Passes the first answer on, and no other."""
+    waiting = True
+
+    def first(event: ev.Event) -> None:
+        nonlocal waiting
+        if waiting:
+            waiting = False
+            answer(event)
+
+    return first
 
 
 def _failure(command: Any) -> Callable[[ev.Fault], ev.Event]:

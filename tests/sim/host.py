@@ -20,10 +20,12 @@ from agent.doors.session import (
     RECONNECT_DELAY_S_MIN,
     WELCOME_DEADLINE_S,
 )
+from agent.runtime.calls import PING_DEADLINE_S
+from agent.runtime.watch import PING_PERIOD_S
 from bayplan.model import Assignments, FileKind, Resources
 from bayplan.session import Dismissal, Hello, Report, Welcome
-from tests.sim.clock import CLOCK_AHEAD_MS_MAX, WALL_START_MS, Clock
-from tests.sim.daemon import Daemon
+from tests.sim.clock import CLOCK_AHEAD_MS_MAX, Clock
+from tests.sim.daemon import Daemon, DiskFullError
 from tests.sim.engine import Box, Engine
 from tests.sim.link import Connection, Wire
 from tests.sim.news import News, Part
@@ -34,6 +36,10 @@ EVENT_DELAY_MS = (1, 30)
 FILE_MS = (1, 20)
 #: A first list of the engine takes this long.
 LIST_MS = (20, 200)
+#: The engine is asked for a sign of life so often, and has this long to give it.
+PING_DEADLINE_MS = int((PING_PERIOD_S + PING_DEADLINE_S) * 1000)
+#: systemd starts an agent that ended again after this time.
+RESTART_MS = 1_000
 #: A try to connect over a cut is repeated after this long, until its deadline.
 SYN_RETRY_MS = 1_000
 
@@ -91,6 +97,8 @@ class Host:
         self.files: set[ev.StoredFile] = set()
         self.cores = 2
         self.journals_lost = 0
+        #: Its journal can be read, but not written.
+        self.disk_full = False
         #: What the controller said in the current session, under which epoch.
         self._session_epoch = 0
         self._session_said: dict[int, Assignments] = {}
@@ -118,6 +126,8 @@ class Host:
         if self.daemon is not None or not self.powered or self.dismissed:
             return
         self.daemon = Daemon(self._clock, self._rng, self._keep, self._perform, ahead_ms=self._ahead_ms)
+        self.daemon.wall_ahead_ms = self.engine.wall_ahead_ms
+        self.daemon.on_death = self._ended_by_itself
         self.core = self._make_core()
         self._listed, self._own, self._delay_ms = False, {}, int(RECONNECT_DELAY_S_MIN * 1000)
         self.daemon.run(self.core)
@@ -153,6 +163,42 @@ class Host:
             else:
                 session.connection.close(0, reset=True)
         self._news.tell(f"{self.name} agent is killed")
+
+    def _ended_by_itself(self) -> None:
+        """It could not go on; systemd starts it again."""
+        self.stop_agent()
+        self._clock.after(RESTART_MS, self.start_agent)
+
+    def step_clock(self, by_ms: int) -> None:
+        """Somebody sets the machine's wall clock."""
+        self.engine.wall_ahead_ms += by_ms
+        if self.daemon is not None:
+            self.daemon.wall_ahead_ms = self.engine.wall_ahead_ms
+        self._news.tell(f"{self.name} clock steps by {by_ms / 1000:.0f} s")
+
+    def hang_engine(self, for_ms: int) -> None:
+        """The engine stands still for a while; the agent notices by its pings, and lists anew afterwards."""
+        daemon = self.daemon
+        self.engine.hangs = True
+        began_ms = self._clock.now_ms
+        self._news.tell(f"{self.name} engine hangs for {for_ms} ms")
+
+        def notice() -> None:
+            if self.engine.hangs and daemon is not None and daemon is self.daemon:
+                self._listed = False
+                silent_ms = self._clock.now_ms - began_ms
+                daemon.post(ev.EngineLost(reason="the engine does not answer", silent_ms=silent_ms))
+                self._clock.after(PING_DEADLINE_MS, notice)
+
+        self._clock.after(PING_DEADLINE_MS, notice)
+        self._clock.after(for_ms, self.resume_engine)
+
+    def resume_engine(self) -> None:
+        """The engine goes on; an agent that had noticed lists it anew."""
+        if self.engine.hangs:
+            self.engine.go_on()
+            if self.daemon is not None and not self._listed:
+                self._list_soon(self.daemon)
 
     def power_off(self) -> None:
         """The machine stops at once, without a word."""
@@ -201,6 +247,8 @@ class Host:
         return f"{self.name}-boot-{self._boots}"
 
     def _keep(self, changes: Sequence[Any]) -> None:
+        if self.disk_full:
+            raise DiskFullError
         for change in changes:
             self._journal[type(change)] = change
         self._spoke()
@@ -215,8 +263,8 @@ class Host:
         self._clock.after(self._rng.randint(*LIST_MS), lambda: self._list(daemon))
 
     def _list(self, daemon: Daemon) -> None:
-        if daemon is not self.daemon or self._listed:
-            return
+        if daemon is not self.daemon or self._listed or self.engine.hangs:
+            return  # one that hangs is listed when it goes on
         self._listed = True
         self._lists += 1
         self._last_event_ms = self._clock.now_ms
@@ -241,9 +289,8 @@ class Host:
         ids = {"task_id": box.task_id, "container_id": box.container_id}
         event: ev.Event | None = None
         if action == "die":
-            at_ms = WALL_START_MS + self._clock.now_ms
             event = ev.ContainerExited(
-                **ids, exit_code=box.exit_code or 0, oom_killed=box.oom_killed, at_ms=at_ms
+                **ids, exit_code=box.exit_code or 0, oom_killed=box.oom_killed, at_ms=self.engine.wall_ms()
             )
         elif action == "destroy":
             event = ev.ContainerDestroyed(**ids)

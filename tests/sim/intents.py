@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from bayplan.model import ServiceSpec, StackSpec
+from bayplan.model import Availability, ServiceSpec, StackSpec
 from controller.records import Record, Service, ServiceVersion
 
 Wanted = dict[str, ServiceSpec]
@@ -23,6 +23,9 @@ class Intents:
     def __init__(self) -> None:
         self.may_be: dict[str, list[Wanted]] = {}
         self._asked: dict[str, tuple[str, Change]] = {}
+        #: Availabilities of nodes by name, and the requests about them that wait.
+        self.node_may_be: dict[str, set[Availability]] = {}
+        self._nodes_asked: dict[str, tuple[str, Availability]] = {}
 
     def waiting(self) -> list[str]:
         """The stacks about which somebody waits for an answer, once for each request."""
@@ -47,8 +50,40 @@ class Intents:
 
         self._asked[ticket] = (stack, change)
 
+    def update(self, ticket: str, stack: str, service: str, spec: ServiceSpec) -> None:
+        """Somebody asks for another spec of one service."""
+        new = _essence(spec)
+        self._asked[ticket] = (
+            stack,
+            lambda before: {**before, service: new} if service in before else before,
+        )
+
+    def restart(self, ticket: str, stack: str) -> None:
+        """Somebody asks for new tasks of the same spec."""
+        self._asked[ticket] = (stack, lambda before: before)
+
+    def remove_service(self, ticket: str, stack: str, service: str) -> None:
+        """Somebody asks for one service to go."""
+        self._asked[ticket] = (
+            stack,
+            lambda before: {name: spec for name, spec in before.items() if name != service},
+        )
+
+    def update_node(self, ticket: str, node: str, availability: Availability) -> None:
+        """Somebody asks for a node to be drained, paused or active."""
+        self._nodes_asked[ticket] = (node, availability)
+
+    def nodes_allowed(self, node: str) -> set[Availability]:
+        """What a node's availability may be now."""
+        asked = {availability for name, availability in self._nodes_asked.values() if name == node}
+        return asked | self.node_may_be.get(node, {Availability.ACTIVE})
+
     def answered(self, ticket: str, accepted: bool) -> str:
         """A reply arrived. Returns the stack that it is about, or an empty string."""
+        if ticket in self._nodes_asked:
+            node, availability = self._nodes_asked.pop(ticket)
+            if accepted:
+                self.node_may_be[node] = {availability}
         if ticket not in self._asked:
             return ""
         stack, change = self._asked.pop(ticket)
@@ -61,6 +96,9 @@ class Intents:
         for stack in sorted(set(self.waiting())):
             self.may_be[stack] = self.allowed(stack)
         self._asked.clear()
+        for node in {node for node, _ in self._nodes_asked.values()}:
+            self.node_may_be[node] = self.nodes_allowed(node)
+        self._nodes_asked.clear()
 
     def found(self, stack: str, readings: list[Wanted]) -> None:
         """What was in doubt is known now."""
@@ -102,4 +140,5 @@ def in_records(records: Iterable[Record]) -> dict[str, list[Wanted]]:
 
 
 def _essence(spec: ServiceSpec) -> ServiceSpec:
-    return msgspec.structs.replace(spec, places={})
+    """The spec as the user wrote it: a restart's generation is the controller's."""
+    return msgspec.structs.replace(spec, places={}, generation=0)

@@ -1,4 +1,4 @@
-"""The network between the agents and the controller: delay, cuts (also one way), lost connections.
+"""The network between the agents and the controller: delay, loss, cuts (also one way), lost connections.
 
 A connection is TCP with keepalive: within one, messages arrive in order or not at all; a cut holds
 them back until it heals or a side gives the connection up, and what was under way then is lost.
@@ -15,8 +15,10 @@ from tests.sim.clock import Clock
 
 #: A side that hears nothing gives a connection up within this time (keepalive 5 s and 3 s).
 KEEPALIVE_MS = (5_000, 8_000)
-#: After a cut TCP sends again within this time.
+#: After a cut or a loss TCP sends again within this time.
 RESEND_MS = (50, 1_000)
+#: What an abandoned connection still carries arrives within this time, after what its successor carries.
+STRAY_MS = (500, 10_000)
 
 
 class End(Protocol):
@@ -51,6 +53,13 @@ class Pipe:
             if self._waiting[0][0] > self._wire.clock.now_ms:
                 return
             self._deliver(self._waiting.popleft()[1])
+
+    def stray(self, by_ms: int) -> None:
+        """What is under way, and all that comes after it, arrives later."""
+        self._last_ms = max(self._last_ms, self._wire.clock.now_ms) + by_ms
+        self._waiting = deque((due + by_ms, message) for due, message in self._waiting)
+        for due, _ in self._waiting:
+            self._wire.clock.at(due, self.flow)
 
     def lose(self) -> None:
         """What is under way never arrives."""
@@ -111,6 +120,11 @@ class Connection:
         for pipe in self._pipes:
             self._wire.clock.after(self._wire.rng.randint(*RESEND_MS), pipe.flow)
 
+    def stray(self) -> None:
+        """The agent's side ends at once; what it sent arrives late, and so does the word that it ended."""
+        self._pipes[0].stray(self._wire.rng.randint(*STRAY_MS))
+        self._over(0)
+
     def _arrived(self, side: int, message: Any) -> None:
         end = self._ends[side]
         if message is _END:
@@ -137,12 +151,15 @@ class Wire:
         self.clock, self.rng = clock, rng
         self.is_cut = [False, False]
         self.cuts = 0
+        #: The share of messages that are lost at first.
+        self.loss = 0.0
         self.connections: list[Connection] = []
         self._delay_ms = delay_ms
 
     def delay_ms(self) -> int:
-        """How long the next message takes."""
-        return self.rng.randint(*self._delay_ms)
+        """How long the next message takes; those behind one that was lost wait for it."""
+        lost = self.loss and self.rng.random() < self.loss
+        return self.rng.randint(*self._delay_ms) + (self.rng.randint(*RESEND_MS) if lost else 0)
 
     def cut(self, *, up: bool = True, down: bool = True) -> None:
         """Let nothing through in these directions."""

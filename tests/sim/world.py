@@ -19,15 +19,26 @@ from typing import Any
 
 from agent.events import Phase
 from bayplan.errors import Problem
-from bayplan.model import Resources, StackSpec
-from controller.events import DeployAsked, JoinAsked, RemoveAsked, Reply, ScaleAsked, TokenMade
+from bayplan.model import Availability, Resources, ServiceSpec, StackSpec
+from controller.events import (
+    DeployAsked,
+    JoinAsked,
+    NodeUpdateAsked,
+    RemoveAsked,
+    Reply,
+    ScaleAsked,
+    ServiceRemoveAsked,
+    ServiceRestartAsked,
+    ServiceUpdateAsked,
+    TokenMade,
+)
 from controller.records import Node
 from controller.state import State
 from tests.sim.clock import WALL_START_MS, Clock
 from tests.sim.control import Control
 from tests.sim.copies import Copies
-from tests.sim.daemon import Moment
 from tests.sim.engine import Box
+from tests.sim.faults import Faults
 from tests.sim.host import Host, Session
 from tests.sim.intents import Intents, in_records
 from tests.sim.invariants import ALL, Invariant, convergence
@@ -37,9 +48,6 @@ from tests.sim.sight import Sight
 
 #: Lines of the log that a failure prints.
 LOG_LINES_SHOWN = 60
-#: A host counts as calm again this long after its last fault: agents reconnect within 5 s of back-off,
-#: a stop lasts up to its grace.
-CALM_AFTER_MS = 25_000
 #: The world must have converged this long after the last fault.
 CONVERGE_S = 30
 
@@ -48,7 +56,7 @@ class BrokenError(AssertionError):
     """An invariant does not hold."""
 
 
-class World:
+class World(Faults):
     """The controller and its hosts. The classes can be replaced by ones with a fault planted in."""
 
     def __init__(
@@ -59,6 +67,7 @@ class World:
         control: type[Control] = Control,
         host: type[Host] = Host,
     ) -> None:
+        super().__init__()
         self.seed = seed
         self.clock = Clock()
         self.rng = random.Random(f"{seed}/world")
@@ -67,12 +76,8 @@ class World:
         self.copies = Copies()
         self.replies: dict[str, Reply] = {}
         self.intents = Intents()
-        #: Hosts with a fault now, and until when each counts as disturbed (ms).
-        self.faults: dict[str, int] = {}
-        self.disturbed_until: dict[str, int] = {}
         self.control = control(self.clock, str(seed), self._replied, self._turned, self.news)
         self.control.on_crash = self._control_died
-        self._control_down_ms = 0
         self._host_class, self._delay_ms = host, delay_ms
         self._tickets = 0
         self._sight = Sight(self.news)
@@ -100,6 +105,20 @@ class World:
         host.start_agent()
         return host
 
+    def _clone_of(self, host: Host, wire: Wire) -> Host:
+        made = self._host_class(
+            f"{host.name}-clone",
+            self.clock,
+            f"{self.seed}/{self.clock.now_ms}",
+            wire,
+            self._connect,
+            News(self.clock),
+            host.engine.inventory.capacity,
+            99,
+        )
+        made.identity = host.identity
+        return made
+
     def nodes(self, count: int, cpu: float = 4) -> list[Host]:
         """Machines h1, h2, ... in session."""
         made = [self.node(f"h{number}", cpu) for number in range(1, count + 1)]
@@ -119,6 +138,36 @@ class World:
         of = full_name.partition("_")[0]
         asked = (of, full_name, replicas)
         return self._ask(ScaleAsked, self.intents.scale, *asked, service=full_name, replicas=replicas)
+
+    def update_service(self, full_name: str, spec: ServiceSpec) -> str:
+        """Ask for another spec of a service; returns the ticket."""
+        of = full_name.partition("_")[0]
+        return self._ask(
+            ServiceUpdateAsked, self.intents.update, of, full_name, spec, service=full_name, spec=spec
+        )
+
+    def restart_service(self, full_name: str) -> str:
+        """Ask for new tasks of the same spec; returns the ticket."""
+        of = full_name.partition("_")[0]
+        return self._ask(ServiceRestartAsked, self.intents.restart, of, service=full_name)
+
+    def remove_service(self, full_name: str) -> str:
+        """Ask for one service to go; returns the ticket."""
+        of = full_name.partition("_")[0]
+        return self._ask(ServiceRemoveAsked, self.intents.remove_service, of, full_name, service=full_name)
+
+    def update_node(self, name: str, availability: Availability, deadline_s: float = 0) -> str:
+        """Ask for a node to be drained, paused or active; returns the ticket."""
+        deadline_ms = int(deadline_s * 1000) if availability is Availability.DRAIN else 0
+        return self._ask(
+            NodeUpdateAsked,
+            self.intents.update_node,
+            name,
+            availability,
+            node=name,
+            availability=availability,
+            deadline_ms=deadline_ms,
+        )
 
     def problem(self, ticket: str) -> Problem | None:
         """Why a request was refused; it must have been answered."""
@@ -143,121 +192,11 @@ class World:
         if self.control.running:
             if intend is not None:
                 intend(ticket, *intent)
-                about = getattr(fields.get("stack"), "name", fields.get("stack") or fields.get("service"))
+                about = fields.get("stack") or fields.get("service") or f"{fields.get('node')} {intent[-1]}"
+                about = getattr(about, "name", about)
                 self.news.tell(f"user asks {event.__name__} {about} ({ticket})")
             self.control.post(event(ticket=ticket, **fields))
         return ticket
-
-    # --- faults ---
-
-    def cut(self, name: str, *, up: bool = True, down: bool = True) -> None:
-        """Cut a host off, both ways or one (`up` is from the host to the controller)."""
-        self._fault(name)
-        self.hosts[name].wire.cut(up=up, down=down)
-        self.news.tell(f"{name} is cut off{'' if up and down else ' upwards' if up else ' downwards'}")
-
-    def heal(self, name: str) -> None:
-        """Mend the cut."""
-        self.hosts[name].wire.heal()
-        self.news.tell(f"{name} is mended")
-        self._mend(name)
-
-    def crash_controller(self, moment: Moment = Moment.NOW, down_s: float = 0.5) -> None:
-        """Kill the controller; it is started again later."""
-        self._control_down_ms = int(down_s * 1000)
-        self.control.crash(moment)
-
-    def _control_died(self) -> None:
-        self.intents.unanswered()
-        self.news.parts.add(Part.SERVICES)
-        self.clock.after(self._control_down_ms, self.control.start)
-
-    def crash_agent(self, name: str, moment: Moment = Moment.NOW, down_s: float = 1) -> None:
-        """Kill an agent; systemd starts it again."""
-        host = self.hosts[name]
-        if host.daemon is None:
-            return
-        self._fault(name)
-
-        def died() -> None:
-            host.stop_agent()
-            self.clock.after(int(down_s * 1000), back)
-
-        def back() -> None:
-            host.start_agent()
-            self._mend(name)
-
-        if moment is Moment.NOW:
-            died()
-        else:
-            host.daemon.dies, host.daemon.on_death = moment, died
-
-    def kill_container(self, box: Box, host: Host, *, oom: bool = False) -> None:
-        """A container's process dies."""
-        host.engine.kill(box, 137, oom_killed=oom)
-
-    def pause_controller(self, for_s: float) -> None:
-        """The controller stands still for a while; nobody is calm in that time."""
-        for name in self.hosts:
-            self._fault(name)
-            self.clock.after(int(for_s * 1000), lambda name=name: self._mend(name))
-        self.control.pause(int(for_s * 1000))
-
-    def pause_agent(self, name: str, for_s: float) -> None:
-        """An agent stands still for a while."""
-        self._fault(name)
-        self.hosts[name].pause_agent(int(for_s * 1000))
-        self.clock.after(int(for_s * 1000), lambda: self._mend(name))
-
-    def power_off(self, name: str) -> None:
-        """A machine stops at once."""
-        self._fault(name)
-        self.hosts[name].power_off()
-
-    def power_on(self, name: str) -> None:
-        """It boots."""
-        self.hosts[name].power_on()
-        self._mend(name)
-
-    def restart_engine(self, name: str, away_s: float = 1) -> None:
-        """A machine's engine goes away and comes back."""
-        self._fault(name)
-        self.hosts[name].restart_engine(int(away_s * 1000))
-        self.clock.after(int(away_s * 1000), lambda: self._mend(name))
-
-    def trouble(self, name: str, share: float, slowness: int = 1) -> None:
-        """Let a share of a host's engine calls go unanswered, and all take longer."""
-        self.hosts[name].engine.trouble, self.hosts[name].engine.slowness = share, slowness
-        self.news.tell(f"{name} engine: trouble {share:.2f}, {slowness} times slower")
-
-    def heal_all(self) -> None:
-        """End all faults."""
-        for name, host in self.hosts.items():
-            self.trouble(name, 0)
-            if host.daemon is not None:
-                host.daemon.dies = None
-            if any(host.wire.is_cut):
-                self.heal(name)
-            host.power_on()
-            host.start_agent()
-            if self.faults.pop(name, 0):
-                self._mend(name)
-        if self.control.daemon is not None:
-            self.control.daemon.dies = None
-        self.control.start()
-
-    def _fault(self, name: str) -> None:
-        self.faults[name] = self.faults.get(name, 0) + 1
-
-    def _mend(self, name: str) -> None:
-        left = self.faults.get(name, 0) - 1
-        self.faults[name] = max(0, left)
-        self.disturbed_until[name] = self.clock.now_ms + CALM_AFTER_MS
-        self.news.later(CALM_AFTER_MS, Part.CALM)
-
-    def calm(self, name: str) -> bool:
-        """Whether a host has had no fault for a while."""
-        return not self.faults.get(name) and self.clock.now_ms >= self.disturbed_until.get(name, 0)
 
     # --- looking ---
 
@@ -352,6 +291,8 @@ class World:
     # --- what the parts tell ---
 
     def _connect(self, session: Session) -> Connection | None:
+        if self.old_control is not None and self.rng.random() < 0.5:
+            return self.old_control.accept(session, session.host.identity.node_id)
         return self.control.accept(session, session.host.identity.node_id)
 
     def _replied(self, reply: Reply) -> None:

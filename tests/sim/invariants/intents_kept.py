@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller.records import Node
 from tests.sim.intents import in_records
 from tests.sim.invariants.base import Part, View
 
@@ -9,10 +10,12 @@ from tests.sim.invariants.base import Part, View
 class IntentsKept:
     watches = frozenset({Part.SERVICES})
 
-    def __init__(self) -> None:
-        self._services: object = None
-
     def check(self, world: View) -> str:
+        for record in world.control.records.values():
+            if isinstance(record, Node) and record.availability not in world.intents.nodes_allowed(
+                record.name
+            ):
+                return f"node {record.name} is {record.availability.value}, which nobody asked for"
         records = in_records(world.control.records.values())
         for stack in world.intents.may_be.keys() | records.keys():
             found = records.get(stack, [{}])

@@ -1,0 +1,101 @@
+"""Draws what users ask: deploys, changes of single services, of rollouts and of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bayplan.model import Availability, ServiceSpec
+from controller.records import GLOBAL_MODES
+from tests.sim.drawing import Drawer
+from tests.sim.stacks import stack
+from tests.sim.world import World
+
+#: Users who may ask about one stack at the same time.
+REQUESTS_AT_ONCE_MAX = 3
+STACKS = ("ant", "bee", "cat")
+
+
+class Users:
+    """Each method is one request, or none where nothing could be asked."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.rng = world, world.rng
+        self.drawer = Drawer(world.rng, len(world.hosts))
+
+    def deeds(self) -> list[tuple[int, Callable[[], None]]]:
+        """All of them, with their weights."""
+        return [
+            (6, self.deploy),
+            (3, self.scale),
+            (2, self.break_version),
+            (2, self.remove),
+            (2, self.rush),
+            (2, self.update_service),
+            (1, self.restart_service),
+            (1, self.remove_service),
+            (3, self.update_node),
+        ]
+
+    def _free_stack(self) -> str:
+        """A stack about which few wait for an answer."""
+        name = self.rng.choice(STACKS)
+        return name if self.world.intents.waiting().count(name) < REQUESTS_AT_ONCE_MAX else ""
+
+    def _wanted(self) -> tuple[str, dict[str, ServiceSpec]]:
+        """A stack and what it may be now."""
+        name = self._free_stack()
+        return name, self.world.intents.allowed(name)[0] if name else {}
+
+    def deploy(self) -> None:
+        if name := self._free_stack():
+            self.world.deploy(self.drawer.stack(name))
+
+    def scale(self) -> None:
+        _, wanted = self._wanted()
+        scalable = [(full, spec) for full, spec in sorted(wanted.items()) if spec.mode not in GLOBAL_MODES]
+        free = [full for full, spec in scalable if not spec.container.ports]
+        if free:
+            self.world.scale(self.rng.choice(free), self.rng.randint(0, 5))
+
+    def break_version(self) -> None:
+        """A version of a service that fails, and shall go back then."""
+        name, wanted = self._wanted()
+        good = [full for full, spec in sorted(wanted.items()) if spec.container.image in ("app", "slow")]
+        if good:
+            broken = self.rng.choice(good)
+            specs = {**wanted, broken: self.drawer.broken(wanted[broken])}
+            self.world.deploy(stack(name, *(spec for _, spec in sorted(specs.items()))))
+
+    def remove(self) -> None:
+        if name := self._free_stack():
+            self.world.remove(name)
+
+    def rush(self) -> None:
+        """Several users at once."""
+        for ask in self.rng.choices((self.deploy, self.scale, self.remove), k=4):
+            ask()
+
+    def update_service(self) -> None:
+        name, wanted = self._wanted()
+        if wanted:
+            full = self.rng.choice(sorted(wanted))
+            self.world.update_service(full, self.drawer.service(name, full.partition("_")[2]))
+
+    def restart_service(self) -> None:
+        _, wanted = self._wanted()
+        if wanted:
+            self.world.restart_service(self.rng.choice(sorted(wanted)))
+
+    def remove_service(self) -> None:
+        _, wanted = self._wanted()
+        if wanted:
+            self.world.remove_service(self.rng.choice(sorted(wanted)))
+
+    def update_node(self) -> None:
+        """Drained nodes come back later."""
+        name = self.rng.choice(sorted(self.world.hosts))
+        availability = self.rng.choice((Availability.DRAIN, Availability.DRAIN, Availability.PAUSE))
+        self.world.update_node(name, availability, deadline_s=self.rng.choice((0, 0, 5)))
+        self.world.clock.after(
+            int(self.rng.uniform(5, 30) * 1000), lambda: self.world.update_node(name, Availability.ACTIVE)
+        )
