@@ -60,7 +60,7 @@ def goals_of(client: Client, services: Iterable[str]) -> list[Goal]:
     for name in services:
         view, spec = client.service(name)
         keeps.setdefault(view.stack, {})[view.name] = spec.restart.condition
-    return [Goal(stack, keep, known=_ended(client.tasks(stack=stack))) for stack, keep in keeps.items()]
+    return [Goal(stack, keep, known=ended_tasks(client.tasks(stack=stack))) for stack, keep in keeps.items()]
 
 
 def await_goals(
@@ -75,7 +75,8 @@ def await_goals(
             follow(client, goal._replace(keep=keep), timeout_ms)
 
 
-def _ended(tasks: Iterable[TaskView]) -> frozenset[str]:
+def ended_tasks(tasks: Iterable[TaskView]) -> frozenset[str]:
+    """The ids of tasks that ended already."""
     return frozenset(task.id for task in tasks if task.status.state in ENDED)
 
 
@@ -87,7 +88,7 @@ def _goal(spec: StackSpec, deployed: Deployed, before: StackNow) -> Goal:
         gone=frozenset(
             change.service for change in deployed.changes if change.action is ServiceAction.REMOVE
         ),
-        known=_ended(before.tasks),
+        known=ended_tasks(before.tasks),
         accepted=frozenset(same),
     )
 

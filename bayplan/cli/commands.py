@@ -84,11 +84,20 @@ def write_examples(formatter: click.HelpFormatter, examples: tuple[str, ...]) ->
                 formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
 
 
-def command(name: str, help: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:  # noqa: A002
-    """Makes a Command of a function."""
+def command(
+    name: str,
+    help: str,  # noqa: A002
+    *examples: str,
+    takes_command: bool = False,
+) -> Callable[[Callable[..., Any]], Command]:
+    """Makes a Command of a function. `takes_command`: what follows its first argument is a container's."""
+    settings = {"allow_interspersed_args": not takes_command}
 
     def wrap(function: Callable[..., Any]) -> Command:
-        return click.command(name, cls=Command, help=help, short_help=help, examples=examples)(function)
+        make = click.command(
+            name, cls=Command, help=help, short_help=help, examples=examples, context_settings=settings
+        )
+        return make(function)
 
     return wrap
 
@@ -117,8 +126,8 @@ class Duration(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
-def waiting_options(function: F) -> F:
-    """-d and --timeout, for commands that wait until the cluster is as it was asked to be."""
+def timeout_option(function: F) -> F:
+    """--timeout, for commands that wait."""
     timeout = click.option(
         "--timeout",
         "timeout_ms",
@@ -127,5 +136,10 @@ def waiting_options(function: F) -> F:
         show_default=True,
         help="Give up after so long without any progress.",
     )
+    return timeout(function)
+
+
+def waiting_options(function: F) -> F:
+    """-d and --timeout, for commands that wait until the cluster is as it was asked to be."""
     detach = click.option("-d", "--detach", is_flag=True, help="Do not wait for the tasks.")
-    return detach(timeout(function))
+    return detach(timeout_option(function))

@@ -7,7 +7,16 @@ from contextlib import closing
 
 from bayplan.cli.feed import Feed
 from bayplan.cli.output import note
-from bayplan.cli.rollout import Goal, failure, fingerprint, is_reached, is_settled, unfinished, unplaced
+from bayplan.cli.rollout import (
+    Goal,
+    awaits_promotion,
+    failure,
+    fingerprint,
+    is_reached,
+    is_settled,
+    unfinished,
+    unplaced,
+)
 from bayplan.cli.screen import Screen, screen_for
 from bayplan.client import Client, StackNow
 from bayplan.errors import ProblemError
@@ -28,11 +37,21 @@ def follow(client: Client, goal: Goal, timeout_ms: int, settle_s: float = SETTLE
     feed = Feed(client.watch_stack(goal.stack, notice=lambda text: note(f"warning: {text}")))
     try:
         with closing(screen_for(goal)) as screen:
-            return _until_reached(feed, goal, timeout_ms / 1_000, settle_s, screen)
+            view = _until_reached(feed, goal, timeout_ms / 1_000, settle_s, screen)
     except KeyboardInterrupt:
         note("stopped watching; the cluster goes on")
         note(f"hint: bayplan stack ps {goal.stack}")
         raise
+    _tell_canaries(goal, view)
+    return view
+
+
+def _tell_canaries(goal: Goal, view: StackNow) -> None:
+    """What the user can do with canaries that run."""
+    for service in view.services:
+        if service.name in goal.keep and awaits_promotion(service):
+            note(f"{service.name} is {service.rollout}")
+            note(f"hint: bayplan rollout promote {service.name}, or bayplan rollout undo {service.name}")
 
 
 def _until_reached(

@@ -1,6 +1,8 @@
-"""`bayplan node ls|inspect`."""
+"""`bayplan node ls|ps|inspect`."""
 
 from __future__ import annotations
+
+import time
 
 import click
 
@@ -11,6 +13,7 @@ from bayplan.cli.listing import Layout, listing_options, print_list
 from bayplan.cli.names import offering
 from bayplan.render.docker_json import node_json
 from bayplan.render.pretty import node_lines
+from bayplan.views import TaskView
 
 
 @command(
@@ -43,3 +46,22 @@ def inspect(nodes: tuple[str, ...], format: str | None, pretty: bool) -> None:  
                 view = client.node(name)
             found.append(Inspected(node_json(view), node_lines(view)))
     print_inspected(found, format, pretty)
+
+
+@command(
+    "ps",
+    "List the tasks of nodes.",
+    "bayplan node ps n1",
+    "bayplan node ps -f desired-state=running n1 n2",
+    "bayplan node ps --format '{{.Name}} {{.CurrentState}}' n1",
+)
+@listing_options
+@click.argument("nodes", nargs=-1, required=True, metavar="NODE...")
+def ps(nodes: tuple[str, ...], layout: Layout) -> None:
+    with connect() as client:
+        tasks: list[TaskView] = []
+        for name in nodes:
+            with offering(name, client, "node"):
+                tasks += client.tasks(node=client.node(name).name)
+        services = client.services()
+    print_list(rows.TASKS, rows.task_rows(tasks, services, int(time.time() * 1_000)), layout)

@@ -24,6 +24,10 @@ from bayplan.views import ServiceView, TaskView
 FAILURES_MAX = 3
 #: How the words of a rollout begin: of one on its way, one that came back, one that waits for the user.
 ROLLING, ROLLED_BACK, PAUSED = "rolling", "rolled back", ("paused", "rollback paused")
+#: How the words of a rollout begin whose canaries run and wait for the user's word.
+AWAITING = "awaiting promotion"
+#: How it is said of a rollout that no node could take its task.
+_UNPLACED = ("cannot be placed", "no node has room")
 #: A rollout that goes its way: its numbers are those of the ready tasks.
 _ONWARD = re.compile(r"rolling \d")
 #: Reasons and services named in one problem; the rest is counted.
@@ -36,6 +40,7 @@ class Goal(NamedTuple):
     `keep` tells of each service when a task of it that ended is replaced.
     `known` are the ids of tasks that ended before the command: their failures are not its own.
     `accepted` are services that the command does not change: that they were rolled back is past.
+    `undone` are those that it takes back to their version before: to be rolled back is their goal.
     """
 
     stack: str
@@ -43,14 +48,23 @@ class Goal(NamedTuple):
     gone: frozenset[str] = frozenset()
     known: frozenset[str] = frozenset()
     accepted: frozenset[str] = frozenset()
+    undone: frozenset[str] = frozenset()
 
 
 def is_reached(goal: Goal, view: StackNow) -> bool:
-    """Every service converged, and nothing is left of those that go."""
+    """Every service converged, or its canaries wait for promotion, and nothing is left of those that go."""
     by_name = {service.name: service for service in view.services}
     if goal.gone & by_name.keys() or any(task.service in goal.gone for task in living(view.tasks)):
         return False
-    return all(name in by_name and is_converged(by_name[name], view) for name in goal.keep)
+    return all(
+        name in by_name and (awaits_promotion(by_name[name]) or is_converged(by_name[name], view))
+        for name in goal.keep
+    )
+
+
+def awaits_promotion(service: ServiceView) -> bool:
+    """Its canaries run beside the old version until a user promotes them."""
+    return service.rollout.startswith(AWAITING)
 
 
 def is_settled(goal: Goal, view: StackNow) -> bool:
@@ -91,7 +105,7 @@ def failure(goal: Goal, view: StackNow) -> Problem | None:
 
 def _is_given_up(goal: Goal, service: ServiceView) -> bool:
     if service.rollout.startswith(ROLLED_BACK):
-        return service.name not in goal.accepted
+        return service.name not in goal.accepted | goal.undone
     return service.rollout.startswith(PAUSED)
 
 
@@ -135,7 +149,7 @@ def unplaced(goal: Goal, view: StackNow) -> Problem | None:
         summary=f"{task_name(first)} cannot be placed{more}",
         details=first.pending_reasons,
         hint="`bayplan node ls` shows what each node has free; lower the reservations or add a node",
-        why=f"bayplan service ps {first.service}",
+        why=f"bayplan explain {first.service}",
         place=first.place,
     )
 
@@ -253,13 +267,14 @@ def _given_up_problem(service: ServiceView, view: StackNow) -> Problem:
     newest = max(ended, key=lambda task: task.created_ms, default=None)
     details = [f"{task_name(newest)} on {newest.node}: {task_error(newest)}"] if newest else []
     is_back = service.rollout.startswith(ROLLED_BACK)
-    way_back = "" if is_back else f", or go back: `bayplan stack rollback {service.stack}`"
+    way_back = "" if is_back else f", or go back: `bayplan rollout undo {service.name}`"
+    is_unplaced = any(words in service.rollout for words in _UNPLACED)
     return Problem(
-        kind=ProblemKind.REFUSED,
+        kind=ProblemKind.UNPLACEABLE if is_unplaced else ProblemKind.REFUSED,
         summary=f"the update of {service.name} was {one_line(service.rollout)}",
         details=tuple(details),
         hint=f"correct it and deploy again{way_back}",
-        why=f"bayplan logs {service.name}",
+        why=f"bayplan explain {service.name}" if is_unplaced else f"bayplan logs {service.name}",
         place=newest.place if newest else "",
     )
 

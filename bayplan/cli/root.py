@@ -34,23 +34,54 @@ stack = LazyGroup(
 
 service = LazyGroup(
     "service",
-    help="Look at services and scale them.",
-    examples=("bayplan service ls", "bayplan service ps shop_web", "bayplan service scale shop_web=5"),
+    help="Make, change and look at single services.",
+    examples=(
+        "bayplan service ps shop_web",
+        "bayplan service update --image nginx:1.28 shop_web",
+        "bayplan service scale shop_web=5",
+    ),
     lazy={
         "ls": Lazy(f"{_C}.service:ls", "List the services"),
         "ps": Lazy(f"{_C}.service:ps", "List the tasks of services"),
         "inspect": Lazy(f"{_C}.service:inspect", "Show everything about services"),
+        "create": Lazy(f"{_C}.create:create", "Add a service to a stack, and wait until it runs"),
+        "update": Lazy(f"{_C}.update:update", "Change a service, and wait until the new version runs"),
         "scale": Lazy(f"{_C}.scale:scale", "Change how many tasks a service has"),
+        "rollback": Lazy(f"{_C}.update:rollback", "Take services back to the version before"),
+        "restart": Lazy(f"{_C}.update:restart", "Replace all tasks of services by new ones"),
+        "wait": Lazy(f"{_C}.update:wait", "Wait until services are as they shall be"),
+        "rm": Lazy(f"{_C}.update:rm", "Remove services, and wait until they are gone"),
+    },
+)
+
+rollout = LazyGroup(
+    "rollout",
+    help="See how an update goes, and steer it.",
+    examples=(
+        "bayplan rollout status shop_web",
+        "bayplan rollout promote shop_web",
+        "bayplan rollout undo shop_web",
+    ),
+    lazy={
+        "status": Lazy(f"{_C}.rolling:status", "Show how far an update is"),
+        "pause": Lazy(f"{_C}.rolling:pause", "Stop an update where it is"),
+        "resume": Lazy(f"{_C}.rolling:resume", "Let a paused update go on"),
+        "promote": Lazy(f"{_C}.rolling:promote", "Let the canaries' version take all slots"),
+        "undo": Lazy(f"{_C}.rolling:undo", "Take an update back"),
     },
 )
 
 node = LazyGroup(
     "node",
-    help="Look at the machines of the cluster.",
-    examples=("bayplan node ls", "bayplan node inspect --pretty n1", "bayplan node ls --format json"),
+    help="Look at the machines of the cluster, empty them, take them out.",
+    examples=("bayplan node ls", "bayplan node drain n3", "bayplan node update --label-add zone=a n1"),
     lazy={
         "ls": Lazy(f"{_C}.node:ls", "List the nodes"),
+        "ps": Lazy(f"{_C}.node:ps", "List the tasks of nodes"),
         "inspect": Lazy(f"{_C}.node:inspect", "Show everything about nodes"),
+        "update": Lazy(f"{_C}.upkeep:update", "Change the availability and the labels of nodes"),
+        "drain": Lazy(f"{_C}.upkeep:drain", "Move all tasks away from nodes, and wait until they are empty"),
+        "rm": Lazy(f"{_C}.upkeep:rm", "Take nodes out of the cluster"),
     },
 )
 
@@ -119,10 +150,17 @@ registry = LazyGroup(
         "status": Lazy(f"{_C}.status:status", "Show the cluster on one screen"),
         "plan": Lazy(f"{_C}.plan:plan", "Show what a deploy would do, and why; change nothing"),
         "stack": Lazy(f"{_C}.root:stack", "Run what compose files describe"),
-        "service": Lazy(f"{_C}.root:service", "Look at services and scale them"),
+        "service": Lazy(f"{_C}.root:service", "Make, change and look at single services"),
+        "rollout": Lazy(f"{_C}.root:rollout", "See how an update goes, and steer it"),
+        "run": Lazy(f"{_C}.run:run", "Run one command in a container, somewhere in the cluster"),
+        "ps": Lazy(f"{_C}.ps:ps", "List the tasks of the whole cluster"),
+        "explain": Lazy(f"{_C}.explain:explain", "Show why a service or a task stands as it does"),
+        "events": Lazy(f"{_C}.events:events", "Show what happened"),
         "secret": Lazy(f"{_C}.root:secret", "Keep small secret files for containers"),
         "config": Lazy(f"{_C}.root:config", "Keep small files for containers"),
-        "node": Lazy(f"{_C}.root:node", "Look at the machines of the cluster"),
+        "node": Lazy(f"{_C}.root:node", "Look at the machines of the cluster, and empty them"),
+        "simulate": Lazy(f"{_C}.moves:simulate", "Show what would become of the tasks of lost nodes"),
+        "rebalance": Lazy(f"{_C}.moves:rebalance", "Move tasks to even out the load of the nodes"),
         "logs": Lazy(f"{_C}.logs:logs", "Show the output of services and tasks"),
         "registry": Lazy(f"{_C}.root:registry", "Find out where services answer"),
         "version": Lazy(f"{_C}.version:version", "Show the versions of client and controller"),

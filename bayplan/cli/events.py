@@ -1,0 +1,129 @@
+"""`bayplan events`: what happened in the cluster, and what happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import click
+
+from bayplan.cli.commands import command, connect
+from bayplan.cli.feed import Ended, Feed
+from bayplan.cli.listing import filled
+from bayplan.cli.output import note, out
+from bayplan.client import Client
+from bayplan.client.calls import AWAY_MAX_S
+from bayplan.errors import ProblemError, ProblemKind
+from bayplan.render.amounts import clock, parse_moment_ms, rfc3339
+from bayplan.render.printable import one_line
+from bayplan.render.template import to_json
+from bayplan.views import Event
+
+#: Time between two looks for Ctrl-C while nothing happens, in seconds.
+TICK_S = 0.5
+#: Time between two tries to reach a controller that went away, in seconds.
+RETRY_S = 1.0
+#: What can be filtered by.
+KEYS = ("kind", "subject", "stack")
+
+
+@command(
+    "events",
+    "Show what happened: the last 1,000 events that the controller keeps.",
+    "bayplan events --since 10m",
+    "bayplan events -f --filter kind=node",
+    "bayplan events --filter stack=shop --format json",
+)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
+@click.option("--since", metavar="TIME", help="Only since then: 10m, 2026-01-31T12:00:00Z or Unix seconds.")
+@click.option(
+    "-n", "--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N of those that are kept."
+)
+@click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help=f"By {', '.join(KEYS)}.")
+@click.option("-t", "--timestamps", is_flag=True, help="Whole timestamps (RFC 3339) for the time of day.")
+@click.option("--format", "template", metavar="FORMAT", help="json, or a Go template such as '{{.Text}}'.")
+def events(
+    follow: bool, since: str | None, tail: int | None, filters: tuple[str, ...], timestamps: bool,
+    template: str | None,
+) -> None:  # fmt: skip
+    since_ms = _since(since)
+    wanted = [_filter(text) for text in filters]
+    with connect() as client:
+        for batch in _followed(client, tail) if follow else _kept(client, tail):
+            for event in batch:
+                if event.time_ms >= since_ms and all(_matches(event, *each) for each in wanted):
+                    _print(event, timestamps, template)
+
+
+def _kept(client: Client, tail: int | None) -> Iterator[list[Event]]:
+    kept = [event for batch in client.events() for event in batch]
+    yield kept if tail is None else kept[len(kept) - min(tail, len(kept)) :]
+
+
+def _followed(client: Client, tail: int | None) -> Iterator[list[Event]]:
+    """Kept events first, then those to come; a controller that went away is waited for."""
+    after, heard_s = 0, time.monotonic()
+    for first in _kept(client, None):
+        after = first[-1].index if first else 0
+        yield first if tail is None else first[len(first) - min(tail, len(first)) :]
+    while True:
+        feed = Feed(client.events(after, follow=True))
+        try:
+            while True:
+                batch = feed.next(TICK_S)
+                heard_s = time.monotonic()
+                if batch:
+                    after = batch[-1].index
+                    yield list(batch)
+        except Ended:
+            continue
+        except ProblemError as error:
+            gone = error.problem.kind not in (ProblemKind.UNREACHABLE, ProblemKind.TIMEOUT)
+            if gone or time.monotonic() - heard_s > AWAY_MAX_S:
+                raise
+            note("warning: the controller is away; waiting for it to come back")
+            after = 0  # a new controller counts from the beginning
+            time.sleep(RETRY_S)
+
+
+def _since(text: str | None) -> int:
+    if text is None:
+        return 0
+    try:
+        return parse_moment_ms(text, int(time.time() * 1_000))
+    except ValueError as error:
+        raise click.UsageError(f"--since: {error}", click.get_current_context()) from None
+
+
+def _filter(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or key not in KEYS:
+        raise click.UsageError(
+            f"--filter {text!r}: write KEY=VALUE with one of {', '.join(KEYS)}", click.get_current_context()
+        )
+    return key, value
+
+
+def _matches(event: Event, key: str, value: str) -> bool:
+    """Kinds as a whole; subjects by their beginning; a stack by what is in it."""
+    if key == "kind":
+        return event.kind == value
+    if key == "stack":
+        return event.subject == value or event.subject.startswith(f"{value}_")
+    return event.subject.startswith(value)
+
+
+def _print(event: Event, timestamps: bool, template: str | None) -> None:
+    """`14:03:07 service shop_web: version 3 is rolled out`."""
+    if template is not None:
+        row = {
+            "Time": rfc3339(event.time_ms),
+            "Type": event.kind,
+            "Actor": event.subject,
+            "Text": event.text,
+            "Index": str(event.index),
+        }
+        out(to_json(row) if template == "json" else filled(template, row))
+        return
+    moment = rfc3339(event.time_ms) if timestamps else clock(event.time_ms)
+    out(f"{moment} {event.kind} {event.subject}: {one_line(event.text)}")
