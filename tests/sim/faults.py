@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from bayplan.model import NodeStatus
 from tests.sim.clock import Clock
 from tests.sim.control import Control
 from tests.sim.daemon import Moment
@@ -154,13 +155,18 @@ class Faults:
     def clone(self, name: str, for_s: float) -> None:
         """A second machine starts with a host's identity, while that one is well. It is taken away before
         the first one could lose its place to it."""
-        if name in self.clones or not self.calm(name) or self.hosts[name].session is None:
+        if name in self.clones or not self.calm(name) or not self._in_session(name):
             return
         wire = Wire(self.clock, random.Random(f"{self.seed}/clone/{name}/{self.clock.now_ms}"), (0, 5))
         self.clones[name] = self._clone_of(self.hosts[name], wire)
         self.news.tell(f"a clone of {name} starts")
         self.clones[name].start_agent()
         self.clock.after(int(for_s * 1000), lambda: self._remove_clone(name))
+
+    def _in_session(self, name: str) -> bool:
+        """Whether the controller has a host for ready."""
+        node_id = self.hosts[name].identity.node_id
+        return self.control.running and self.control.state.lives[node_id].status is NodeStatus.READY
 
     def _remove_clone(self, name: str) -> None:
         clone = self.clones.pop(name, None)
