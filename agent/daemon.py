@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
+from msgspec.structs import replace
 
 from agent import commands as do
 from agent import events as ev
@@ -22,6 +23,7 @@ from agent import identity
 from agent.core import AgentCore
 from agent.doors.controller import GrpcController
 from agent.doors.session import Connect, SessionDoor
+from agent.doors.witnessing import WitnessKeeper
 from agent.identity import NodeIdentity
 from agent.runtime.base import Engine
 from agent.runtime.docker import DockerEngine
@@ -33,6 +35,7 @@ from agent.runtime.watch import Watcher
 from bayplan import __version__
 from bayplan.errors import ProblemError
 from bayplan.pump import Pump
+from bayplan.session import Report
 from bayplan.systemd import notify, watchdog
 
 #: A renewal that failed is tried again after this long; the certificate lives for days.
@@ -106,7 +109,10 @@ async def run(settings: Settings) -> int:
         try:
             async with asyncio.TaskGroup() as group:
                 store = FileStore(settings.data_dir, settings.run_dir, node.node_id)
-                agent = Agent(core, journal, engine, store, controller.connect, controller.push_logs, group)
+                folder = settings.run_dir / node.node_id / "witness"
+                witness = WitnessKeeper(folder, lambda: fresh.current.membership.controller_host)
+                ways = controller.connect, controller.push_logs
+                agent = Agent(core, journal, engine, store, *ways, group, witness)
                 agent.start()
                 group.create_task(fresh.keep_fresh())
                 group.create_task(watchdog(lambda: True))  # fed by this loop: a loop that hangs does not
@@ -136,11 +142,14 @@ class Agent:
         connect: Connect,
         carry: Carry,
         group: asyncio.TaskGroup,
+        witness: WitnessKeeper,
     ) -> None:
         self._group = group
+        self._witness = witness
+        self._journal = journal
         self._pump: Pump[ev.Event] = Pump(core, journal, self._perform)
         # Jitter only: it must differ between nodes and need not be repeatable.
-        self._door = SessionDoor(connect, self._pump.post, random.Random())
+        self._door = SessionDoor(connect, self._pump.post, random.Random(), witness.welcomed)
         self._watcher = Watcher(engine, self._pump.post)
         self._hands = Hands(engine, self._watcher, store, self._pump.post, group)
         self._files = FileHands(store, self._pump.post, group)
@@ -148,7 +157,8 @@ class Agent:
 
     def start(self) -> None:
         """Start every part. The group ends with an EndError when the controller dismisses the node."""
-        for part in (self._pump.run(), self._watch(), self._keep_session()):
+        keepers = self._journal.keep_trying(self._pump.post), self._witness.run()
+        for part in (self._pump.run(), self._watch(), self._keep_session(), *keepers):
             self._group.create_task(part)
 
     async def say_goodbye(self, reason: str) -> None:
@@ -157,6 +167,8 @@ class Agent:
 
     def _perform(self, command: do.Command) -> None:
         match command:
+            case do.Say(message=Report() as report):
+                self._door.perform(replace(command, message=self._journal.honest(report)))
             case do.Say() | do.CloseLink():
                 self._door.perform(command)
             case do.PushLogs() | do.StopLogs():
@@ -175,6 +187,7 @@ class Agent:
         """A session makes sense once the agent can say what it has."""
         await self._watcher.first_list()
         reason = await self._door.run()
+        self._witness.dismissed()
         _log.error("the controller dismissed this node for good", reason=reason)
         raise EndError(1)
 

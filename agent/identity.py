@@ -45,6 +45,11 @@ class Membership(Model, frozen=True, kw_only=True):
     bootstrap_address: str
     generic: dict[str, int] = {}
 
+    @property
+    def controller_host(self) -> str:
+        """The host of `controller_address`, without brackets."""
+        return self.controller_address.rpartition(":")[0].strip("[]")
+
 
 @dataclass(frozen=True, slots=True)
 class NodeIdentity:

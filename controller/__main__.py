@@ -56,6 +56,11 @@ def main(context: click.Context) -> None:
     help="The lookup's loopback port.",
 )
 @click.option(
+    "--witness-listen",
+    default="",
+    help="The port of the nodes' witnesses; by default 2 above the agents'. `off`: none.",
+)
+@click.option(
     "--allow",
     default="",
     help="What containers may be given beyond the ordinary, as privileged,devices,...: docs/install.md.",
@@ -73,7 +78,7 @@ def main(context: click.Context) -> None:
 @click.option(
     "--heartbeat",
     default="",
-    help="How often each node is asked for a sign of life; three left unanswered, and it is down. Default 2s.",
+    help="How often each node is asked for a sign of life; after three unanswered it is down. Default 2s.",
 )
 @click.option("--socket", default=configuration.SOCKET, show_default=True, help="The commands' unix socket.")
 def init(
@@ -82,6 +87,7 @@ def init(
     listen: str,
     bootstrap_listen: str,
     http_listen: str,
+    witness_listen: str,
     socket: str,
     allow: str,
     default_cpus: str,
@@ -97,6 +103,7 @@ def init(
             listen=listen,
             bootstrap_listen=bootstrap_listen,
             http_listen=http_listen,
+            witness_listen=witness_listen,
             socket=socket,
             timing=configuration.parse_heartbeat(heartbeat),
             allow=configuration.parse_allow(allow),

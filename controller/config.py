@@ -35,20 +35,26 @@ SUSPECT_BEATS, DOWN_BEATS = 2, 3
 STORE_FILE = "state.db"
 CA_FOLDER = "ca"
 
+#: The witnesses' port where none is given: so much above the agents'.
+WITNESS_PORT_ABOVE = 2
+#: Given as --witness-listen: no witnesses.
+NO_WITNESSES = "off"
+
 _FILE = "config.json"
 
 
 class Config(Model, frozen=True, kw_only=True):
     """Addresses as host:port. `advertise_addr` is the host under which others reach the controller.
 
-    `allow` are privileges that containers may have; `default_reservation` is what a task sets aside
-    whose service declares nothing.
+    `witness_listen` empty: beside `listen`. `allow` are privileges that containers may have;
+    `default_reservation` is what a task sets aside whose service declares nothing.
     """
 
     advertise_addr: str
     listen: str = LISTEN
     bootstrap_listen: str = BOOTSTRAP_LISTEN
     http_listen: str = HTTP_LISTEN
+    witness_listen: str = ""
     socket: str = SOCKET
     timing: Timing = Timing()
     allow: tuple[Privilege, ...] = ()
@@ -63,6 +69,22 @@ class Config(Model, frozen=True, kw_only=True):
     def join_address(self) -> str:
         """Where machines join."""
         return f"{self.advertise_addr}:{self.bootstrap_listen.rpartition(':')[2]}"
+
+
+def witness_address(config: Config) -> tuple[str, int] | None:
+    """Host and port for the witnesses; None where none are wanted. Raises ProblemError."""
+    if config.witness_listen == NO_WITNESSES:
+        return None
+    host, _, port = (config.witness_listen or config.listen).rpartition(":")
+    try:
+        number = int(port) + (0 if config.witness_listen else WITNESS_PORT_ABOVE)
+    except ValueError as error:
+        raise refuse(
+            ProblemKind.INVALID,
+            f"--witness-listen {config.witness_listen}: {error}",
+            hint=f"give it as 0.0.0.0:7445, or {NO_WITNESSES}",
+        ) from error
+    return host.strip("[]"), number
 
 
 def save(config: Config, data_dir: Path) -> None:

@@ -15,10 +15,10 @@ import structlog
 from aiohttp import web
 
 from bayplan import systemd, tls
-from bayplan.errors import ProblemKind, refuse
+from bayplan.errors import ProblemError, ProblemKind, refuse
 from bayplan.pump import Pump, read_clock
 from controller.authority import CONTROLLER_LIFE_DAYS, Authority
-from controller.config import CA_FOLDER, STORE_FILE, Config, check_loopback
+from controller.config import CA_FOLDER, STORE_FILE, Config, check_loopback, witness_address
 from controller.content_key import ContentKey
 from controller.core import ControllerCore
 from controller.core.turn import Settings
@@ -35,6 +35,7 @@ from controller.doors.rollouts import RolloutDoor
 from controller.doors.sessions import AgentDoor
 from controller.doors.stacks import ServiceDoor, StackDoor
 from controller.doors.tasks import TaskDoor
+from controller.doors.witness import WitnessDoor
 from controller.events import Command, Event, Publish, Reply, Send
 from controller.records import Put
 from controller.state import State
@@ -85,9 +86,11 @@ async def run(config: Config, data_dir: Path) -> None:
         performer = Performer()
         pump: Pump[Event] = Pump(core, store, performer.perform)
         gate = Gate(state, pump)
-        doors = _doors(gate, authority, config)
+        witnesses = WitnessDoor(gate)
+        doors = _doors(gate, authority, config, witnesses)
         performer.gate, performer.agents = gate, doors.agents
         certificate = OwnCertificate(authority, config)
+        await _serve_witnesses(stack, witnesses, config)
         await _serve(stack, doors, config, certificate)
         await _serve_http(stack, gate, http_host, http_port)
         log.info(
@@ -137,9 +140,9 @@ async def _begin_epoch(store: Store, state: State) -> None:
     await store.append([change])
 
 
-def _doors(gate: Gate, authority: Authority, config: Config) -> servers.Doors:
+def _doors(gate: Gate, authority: Authority, config: Config, witnesses: WitnessDoor) -> servers.Doors:
     logs = LogExchange()
-    agents = AgentDoor(gate, logs)
+    agents = AgentDoor(gate, logs, witnesses)
     return servers.Doors(
         stacks=StackDoor(gate),
         services=ServiceDoor(gate),
@@ -168,6 +171,21 @@ async def _serve(
     ):
         await server.start()
         stack.push_async_callback(server.stop, servers.STOP_GRACE_S)
+
+
+async def _serve_witnesses(stack: AsyncExitStack, witnesses: WitnessDoor, config: Config) -> None:
+    """A port that nobody asked for by name is done without where it cannot be had: only time is lost."""
+    address = witness_address(config)
+    if address is None:
+        return
+    try:
+        server = await witnesses.listen(*address)
+    except ProblemError as error:
+        if config.witness_listen:
+            raise
+        log.warning("without witnesses a host that dies is given up only after its lease", cause=str(error))
+        return
+    stack.callback(server.close)
 
 
 async def _serve_http(stack: AsyncExitStack, gate: Gate, host: str, port: int) -> None:

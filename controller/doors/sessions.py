@@ -14,16 +14,18 @@ from typing import Any
 
 import grpc.aio
 import structlog
+from msgspec.structs import replace
 
 from bayplan import tls
 from bayplan.errors import ProblemKind, refuse
 from bayplan.model import Assignments
 from bayplan.pump import InboxFullError
-from bayplan.session import ControllerSays, Dismissal, Hello, Report
+from bayplan.session import ControllerSays, Dismissal, Hello, Report, Welcome
 from bayplan.v1 import agent_pb2, agent_pb2_grpc
 from bayplan.wire import WireError, unwrap, wrap
 from controller.doors.gate import Context, Gate, answers
 from controller.doors.logs import LogExchange
+from controller.doors.witness import WitnessDoor
 from controller.events import AgentSaid, Send, SessionLost, SessionOpened
 
 #: Messages other than assignments that may wait for one agent; more end the session.
@@ -32,6 +34,8 @@ OUTBOX_MESSAGES_MAX = 1_000
 HELLO_TIMEOUT_MS = 10_000
 #: A stream older than this is ended, so that a certificate cannot outlive its term in it.
 SESSION_AGE_MS_MAX = 24 * 3_600_000
+#: A node that was removed gets this long to read why; then its stream is aborted.
+REMOVED_GRACE_S = 0.5
 #: Pause before an event is offered again to a full inbox.
 FULL_PAUSE_MS = 20
 
@@ -89,19 +93,34 @@ class Outbox:
 class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
     """AgentService."""
 
-    def __init__(self, gate: Gate, logs: LogExchange) -> None:
+    def __init__(self, gate: Gate, logs: LogExchange, witnesses: WitnessDoor) -> None:
         self._gate = gate
         self._logs = logs
+        self._witnesses = witnesses
         self._sessions: dict[str, Outbox] = {}
+        self._handlers: dict[str, asyncio.Task[Any] | None] = {}
 
     def send(self, command: Send) -> None:
         """Perform a Send; a session that has ended is no error: SessionLost is on its way."""
         outbox = self._sessions.get(command.session_id)
         if outbox is None:
             return
-        outbox.put(command.message)
-        if isinstance(command.message, Dismissal):
+        message = command.message
+        if isinstance(message, Welcome) and self._witnesses.port:
+            ticket = self._witnesses.ticket(command.node_id)
+            message = replace(message, witness_port=self._witnesses.port, witness_ticket=ticket)
+        outbox.put(message)
+        if isinstance(message, Dismissal):
             outbox.close()
+            if message.final:
+                self._witnesses.revoke(command.node_id)
+                asyncio.get_running_loop().call_later(REMOVED_GRACE_S, self._abort, command.session_id)
+
+    def _abort(self, session_id: str) -> None:
+        """End the stream of an agent that does not read its dismissal."""
+        handler = self._handlers.get(session_id)
+        if handler is not None:
+            handler.cancel()
 
     def say(self, session_id: str, message: ControllerSays) -> bool:
         """Say something that the core need not know of (logs). Returns whether the session is there."""
@@ -124,6 +143,7 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         hello = await _hello(requests)
         session_id = secrets.token_hex(8)
         outbox = self._sessions[session_id] = Outbox(node_id)
+        self._handlers[session_id] = asyncio.current_task()
         reader = asyncio.create_task(self._read(requests, session_id, outbox))
         try:
             await self._post(SessionOpened(node_id=node_id, session_id=session_id, hello=hello))
@@ -134,7 +154,7 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
             log.info("session renewed by age", node=node_id)
         finally:
             reader.cancel()
-            del self._sessions[session_id]
+            del self._sessions[session_id], self._handlers[session_id]
             await self._post(SessionLost(node_id=node_id, session_id=session_id))
 
     async def _read(

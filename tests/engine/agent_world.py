@@ -16,6 +16,7 @@ import structlog
 from agent import events as ev
 from agent.core import AgentCore
 from agent.daemon import Agent
+from agent.doors.witnessing import WitnessKeeper
 from agent.runtime.docker import DockerEngine
 from agent.runtime.files import FileStore
 from agent.runtime.journal import Journal
@@ -31,7 +32,6 @@ from bayplan.model import (
     RestartCondition,
     TaskStatus,
 )
-from bayplan.pump import read_clock
 from bayplan.session import (
     AgentSays,
     ControllerSays,
@@ -42,6 +42,7 @@ from bayplan.session import (
     LogPull,
     Preflight,
     PreflightResult,
+    Pulse,
     Report,
     Welcome,
 )
@@ -49,6 +50,8 @@ from tests.real.host import Host
 
 IMAGE = "bayplan/demo:1"
 TIMEOUT_S = 20.0
+#: Between two pulses of the controller.
+PULSE_S = 0.2
 
 
 class MemoryLink:
@@ -90,6 +93,8 @@ class World:
         self.gone: set[str] = set()
         self.acked = 0
         self.beats = 0
+        #: How long the engine has not answered, as the newest heartbeat tells it.
+        self.engine_silent_ms = 0
         self.lines: list[LogLine] = []
         self.warnings: list[str] = []
         self.answers: list[PreflightResult] = []
@@ -137,11 +142,6 @@ class World:
         """What the agent logged of one event."""
         return [entry for entry in self._logged.entries if entry["event"] == event]
 
-    def engine_silent_ms(self) -> int:
-        """How long the engine has not answered, as the agent sees it."""
-        assert self.core is not None
-        return self.core.state.engine_silent_ms(read_clock())
-
     def failures(self) -> set[str]:
         """The tasks whose last command was given up."""
         assert self.core is not None
@@ -161,7 +161,8 @@ class World:
             asyncio.TaskGroup() as group,
         ):
             store = FileStore(self._data_dir, self.run_dir, self._node.node_id)
-            Agent(core, journal, engine, store, self._connect, self._carry, group).start()
+            witness = WitnessKeeper(self.run_dir / "witness", lambda: "127.0.0.1")
+            Agent(core, journal, engine, store, self._connect, self._carry, group, witness).start()
 
     async def close(self) -> None:
         await self.kill_agent()
@@ -179,8 +180,17 @@ class World:
             raise ConnectionError("no controller")
         self._links += 1
         link = MemoryLink()
-        asyncio.get_running_loop().create_task(self._serve(link))
+        for part in (self._serve(link), self._pulse(link)):
+            asyncio.get_running_loop().create_task(part)
         return link
+
+    async def _pulse(self, link: MemoryLink) -> None:
+        number = 0
+        while not link.closed:
+            await asyncio.sleep(PULSE_S)
+            if self.link is link:
+                number += 1
+                link.inbox.put_nowait(Pulse(number=number, heard=max(0, number - 1)))
 
     async def _serve(self, link: MemoryLink) -> None:
         while not link.closed:
@@ -211,6 +221,7 @@ class World:
                     link.inbox.put_nowait(Files(contents={digest: self.contents[digest]}))
         elif isinstance(message, Heartbeat):
             self.beats += 1
+            self.engine_silent_ms = message.engine_silent_ms
         elif isinstance(message, PreflightResult):
             self.answers.append(message)
 
