@@ -103,13 +103,13 @@ def _apply(turn: Turn, event: ev.Event) -> None:
             observe.exited(turn, event)
         case ev.ContainerDestroyed():
             observe.destroyed(turn, event)
-        case ev.FilesListed() | ev.FileWritten() | ev.FileNotWritten() | ev.FileRemoved():
-            _apply_files(turn, event)
+        case ev.FilesListed() | ev.FileWritten() | ev.FileNotWritten() | ev.FileRemoved() | ev.JournalKept():
+            _apply_disk(turn, event)
         case _:
             _apply_outcome(turn, event)
 
 
-def _apply_files(turn: Turn, event: ev.FileEvent) -> None:
+def _apply_disk(turn: Turn, event: ev.DiskEvent) -> None:
     match event:
         case ev.FilesListed():
             files.listed(turn, event)
@@ -119,6 +119,8 @@ def _apply_files(turn: Turn, event: ev.FileEvent) -> None:
             files.not_written(turn, event)
         case ev.FileRemoved(file=file):
             files.removed(turn, file)
+        case ev.JournalKept():
+            turn.state.outbox.ack_due = True
         case _:
             assert_never(event)
 

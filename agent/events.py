@@ -166,6 +166,10 @@ class FilesListed(Model, frozen=True, kw_only=True, tag=True):
     refused: dict[FileKind, str] = {}
 
 
+class JournalKept(Model, frozen=True, kw_only=True, tag=True):
+    """What the disk had refused to take is durable now: revisions that were obeyed can be acknowledged."""
+
+
 # --- events: outcomes of commands --------------------------------------------------------------------
 
 
@@ -316,8 +320,9 @@ Outcome = (
     | NetworkKept
 )
 FileEvent = FilesListed | FileWritten | FileNotWritten | FileRemoved
+DiskEvent = FileEvent | JournalKept
 SessionEvent = LinkOpened | Heard | Said | LinkClosed | PreflightChecked
-Event = EngineEvent | FileEvent | Outcome | SessionEvent
+Event = EngineEvent | DiskEvent | Outcome | SessionEvent
 
 # --- changes: what the journal keeps, each whole ------------------------------------------------------
 

@@ -35,8 +35,7 @@ def pulsed(turn: Turn, pulse: Pulse) -> None:
     lease.pulsed_at = now_ms
     _heard(state, pulse.heard)
     lease.answers.append((pulse.number, now_ms))
-    silent_ms = 0 if state.engine_silent_since is None else now_ms - state.engine_silent_since
-    beat = Heartbeat(pulse=pulse.number, engine_silent_ms=max(0, silent_ms))
+    beat = Heartbeat(pulse=pulse.number, engine_silent_ms=state.engine_silent_ms(turn.now))
     turn.commands.append(do.Say(link=state.session.link, message=beat))
 
 

@@ -346,6 +346,15 @@ def test_a_set_that_changes_no_task_is_acknowledged_too() -> None:
     assert report == Report(revision=world.revision)
 
 
+def test_what_is_durable_after_all_is_acknowledged() -> None:
+    world = ready()
+    world.run("t1")
+    world.wait(1_000)
+    told = len(world.done(do.Say))
+    world.post(ev.JournalKept())
+    assert [say.message for say in world.done(do.Say)[told:]] == [Report(revision=world.revision)]
+
+
 def test_many_changes_at_once_are_one_report_and_the_first_goes_at_once() -> None:
     world = ready(cores=50)
     world.wait(1_000)
