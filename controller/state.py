@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bayplan.lifecycle import ENDED, ON_NODE, TaskState
 from bayplan.model import Instance, NodeStatus, Resources, ServiceSpec, TaskStatus
-from bayplan.views import Event
+from bayplan.views import Event, RolloutState
 from controller.contents import Contents
 from controller.endpoints import Leaving, Watchers
 from controller.records import (
@@ -95,6 +96,16 @@ class Life:
         self.pulses.extend(moved)
 
 
+class Headway(NamedTuple):
+    """How many slots a rollout has brought to its version at most, in this state of it, and since when it
+    has been no more (monotonic ms)."""
+
+    version: int
+    state: RolloutState
+    done: int
+    since_ms: int
+
+
 @dataclass
 class SlotHistory:
     """How a slot's tasks ended lately; times are monotonic ms."""
@@ -138,6 +149,8 @@ class State:
         self.ran_ms: dict[str, int] = {}
         self.slots: dict[tuple[str, int], SlotHistory] = {}
         self.exposures: dict[str, Exposure] = {}
+        #: By service how its rollout gets on, as far as this controller saw it.
+        self.headways: dict[str, Headway] = {}
         #: The newest revision of any exposure: a service that is removed and made anew does not go back.
         self.revision = 0
         self.pending_reasons: dict[str, tuple[str, ...]] = {}
@@ -275,6 +288,7 @@ class State:
         self._by_service.pop(service_id, None)
         self._sorted.pop(service_id, None)
         self.exposures.pop(service_id, None)
+        self.headways.pop(service_id, None)
         self.forget_failures(service_id)
         self._index(service_id)
 

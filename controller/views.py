@@ -45,7 +45,7 @@ def service_view(state: State, service: Service) -> ServiceView:
 
 def rollout_view(state: State, service: Service, now_ms: int) -> RolloutView:
     """How far a service's rollout is; `now_ms` is monotonic."""
-    return RolloutView(service=service.name, version=service.version)
+    return rolling.view(state, service, now_ms, tuple(task_views(state, service_id=service.id)))
 
 
 def service_views(state: State, stack: str = "") -> list[ServiceView]:
@@ -66,7 +66,7 @@ def task_view(state: State, task: Task) -> TaskView:
         version=task.version,
         image=spec.container.image,
         node=node.name if node else "",
-        desired=Desired.RUN if task.wanted else Desired.STOP,
+        desired=task.desired if task.wanted else Desired.STOP,
         status=state.status_of(task),
         pending_reasons=state.pending_reasons.get(task.id, ()),
         created_ms=task.created_ms,

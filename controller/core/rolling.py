@@ -2,50 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
-from bayplan.model import ServiceSpec
-from bayplan.views import RolloutState
+from bayplan.lifecycle import TaskState
+from bayplan.model import Availability, Health, Now, ServiceSpec, TaskStatus
+from bayplan.views import RolloutState, RolloutView, TaskView
 from controller.core import dependencies, history, placing
 from controller.core.turn import Turn
-from controller.decide import reconcile, rollout
-from controller.records import Service, Task
+from controller.decide import failures, progress, reconcile, rollout
+from controller.records import Service, ServiceVersion, Task
 from controller.state import State
+
+#: Longest line of a health probe's output in a reason, in characters.
+PROBE_CHARS_MAX = 200
+#: For those to whom it is all the same when it is.
+BEGINNING = Now(0, 0)
 
 
 def advance(turn: Turn, service: Service, rows: list[reconcile.Row]) -> tuple[Service, int | None]:
     """Let a rollout begin, halt, turn back or end. Returns the service as it is then, and when to ask
     again (monotonic ms)."""
-    before, wake_ms = service, None
+    before, found = service, progress.Progress(service)
+    headways = turn.state.headways
     for _ in range(2):  # a rollback that has just been decided is looked at again
-        spec = spec_in_force(turn.state, service, held=False)
-        slots = placing.slots_of(turn.state, spec, service.replicas).wanted
-        version = service.version
-        service, wake_ms = rollout.advance(service, spec, rows, slots, turn.now.mono_ms)
-        if service.version == version:
+        version = found.service.version
+        spec = spec_in_force(turn.state, found.service, held=False)
+        slots = placing.slots_of(turn.state, spec, found.service.replicas).wanted
+        headway = headways.pop(service.id, None)
+        found = progress.advance(found.service, spec, rows, slots, turn.now.mono_ms, headway)
+        if found.headway is not None:
+            headways[service.id] = found.headway
+        if found.service.version == version:
             break
-        turn.state.forget_failures(service.id)
-        service = msgspec.structs.replace(service, updated_ms=turn.now.wall_ms)
-    if service != before:
-        turn.put(service)
-        _tell(turn, before, service)
-    if service.version != before.version:  # the stack is not any more what its newest revision says
-        name = service.name.removeprefix(f"{service.stack}_")
-        history.record(turn, service.stack, f"{name} rolled back by itself")
-    return service, wake_ms
+    if found.service != before:
+        keep(turn, before, found.service, "rolled back by itself")
+    return turn.state.services[service.id], found.wake_ms
 
 
-def row(state: State, task: Task, now_ms: int) -> reconcile.Row:
+def keep(turn: Turn, before: Service, after: Service, cause: str) -> None:
+    """Keep what became of a rollout, and tell people; going back is a change of the stack, for which there
+    is a `cause`."""
+    if after.version == before.version:
+        turn.put(after)
+        _tell(turn, before, after)
+        return
+    state, key = turn.state, (after.id, after.version)
+    state.forget_failures(after.id)
+    spec, left = state.specs[key], state.spec_of(before)
+    replicas = after.replicas if left.mode is spec.mode else spec.replicas
+    if replicas != spec.replicas:  # scaled since: that is not gone back on
+        spec = msgspec.structs.replace(spec, replicas=replicas)
+        digest = state.image_digests[key]
+        turn.put(ServiceVersion(service_id=after.id, version=after.version, spec=spec, image_digest=digest))
+    turn.put(msgspec.structs.replace(after, replicas=replicas, updated_ms=turn.now.wall_ms))
+    _tell(turn, before, after)
+    history.record(turn, after.stack, f"{after.name.removeprefix(f'{after.stack}_')} {cause}")
+
+
+def row(state: State, task: Task, now: Now = BEGINNING) -> reconcile.Row:
     """A task as the deciders see it; what was never seen to change has just begun."""
-    status = state.status_of(task)
+    status, node = state.status_of(task), state.nodes.get(task.node_id)
+    drained = node is not None and node.availability is Availability.DRAIN
+    leave_ms = None
+    if node is not None and drained and node.drain_until_ms:
+        leave_ms = now.mono_ms + node.drain_until_ms - now.wall_ms
+    # One that was started again in place stays "running" and has to pass its check anew.
+    unchecked = status.state is TaskState.RUNNING and status.health is Health.STARTING
     return reconcile.Row(
         task=task,
-        state=status.state,
+        state=TaskState.STARTING if unchecked else status.state,
         node_down=bool(task.node_id) and state.is_lost(task.node_id),
-        since_ms=state.since_ms.get(task.id, now_ms),
+        since_ms=state.since_ms.get(task.id, now.mono_ms),
         ran_ms=state.ran_ms.get(task.id, reconcile.NEVER_RAN),
-        why=(status.message or status.state.value) if task.node_id else "no node has room for it",
+        why=_why(status) if task.node_id else _why_nowhere(state, task),
+        prepared=bool(status.container_id),
+        displaced=drained or task.displaced,
+        leave_ms=leave_ms,
     )
+
+
+def _why(status: TaskStatus) -> str:
+    """What a task says of itself, with the last words of the health check that it does not pass."""
+    text = status.message or status.state.value
+    output = status.probe_output.strip() if status.health in (Health.UNHEALTHY, Health.STARTING) else ""
+    last = output.rpartition("\n")[2].strip()[:PROBE_CHARS_MAX]
+    return f"{text}: {last}" if last and last not in text else text
+
+
+def _why_nowhere(state: State, task: Task) -> str:
+    reasons = "; ".join(state.pending_reasons.get(task.id, ()))
+    return f"no node has room for it ({reasons})" if reasons else "no node has room for it"
 
 
 def spec_in_force(state: State, service: Service, *, held: bool) -> ServiceSpec:
@@ -59,27 +107,84 @@ def spec_in_force(state: State, service: Service, *, held: bool) -> ServiceSpec:
 
 def versions_kept(service: Service) -> set[int]:
     """Versions whose specs are needed though no task may run them: the current one, that which the user
-    asked for, and the one to go back to."""
-    return {service.version, service.asked_version, service.settled}
+    asked for, and those to go back to."""
+    return {service.version, service.asked_version, service.settled, service.previous}
 
 
 def told(state: State, service: Service) -> str:
     """How a service's rollout goes, in words; empty when there is none."""
     if service.rollout is None:
         return ""
-    rows = [row(state, task, 0) for task in state.tasks_of(service.id)]
-    slots = placing.slots_of(state, state.spec_of(service), service.replicas).wanted
-    return rollout.told(service, rollout.newest_wanted(rows, slots), slots)
+    spec, newest, slots = standing(state, service)
+    return rollout.told(service, spec, newest, slots)
+
+
+def view(state: State, service: Service, now_ms: int, tasks: tuple[TaskView, ...] = ()) -> RolloutView:
+    """How far a service's rollout is; `now_ms` is monotonic, `tasks` are the service's."""
+    spec, newest, slots = standing(state, service)
+    kept, order = service.rollout, rollout.order(service, spec)
+    there = {slot for slot, row in newest.items() if rollout.is_there(row, service.version)}
+    first = rollout.canaries(service, spec, slots)
+    shown = RolloutView(
+        service=service.name,
+        version=service.version,
+        from_version=service.previous,
+        done=len(there),
+        total=len(slots),
+        canaries=len(there & first),
+        policy=msgspec.structs.replace(rollout.policy(service, spec), order=order.order),
+        order_reason=order.reason,
+        tasks=tasks,
+    )
+    if kept is None or kept.version < service.version:  # its version has not begun, or is rolled out
+        if service.version == service.settled:
+            return shown
+        hindrance = dependencies.hindrance(state, service)
+        return msgspec.structs.replace(
+            shown,
+            state=RolloutState.ROLLING,
+            from_version=service.settled,
+            reason=f"waits for {hindrance}" if hindrance else "",
+        )
+    back = kept.state in rollout.BACK
+    return msgspec.structs.replace(
+        shown,
+        state=kept.state,
+        from_version=kept.version if back else kept.from_version,
+        failed=len(kept.failed),
+        reason=kept.reason,
+        deadline_left_ms=_deadline_left_ms(state, service, now_ms),
+    )
+
+
+def _deadline_left_ms(state: State, service: Service, now_ms: int) -> int:
+    spec, newest, slots = standing(state, service)
+    going = failures.headway(state.headways.get(service.id), service, newest, now_ms)
+    due_ms = failures.deadline_ms(service, spec, newest, slots, going)
+    return -1 if due_ms is None else max(0, due_ms - now_ms)
+
+
+def standing(state: State, service: Service) -> tuple[ServiceSpec, dict[int, rollout.Seen], Collection[int]]:
+    """The spec of a service, by slot its newest task, and the slots that it shall have."""
+    spec = state.spec_of(service)
+    rows = [row(state, task) for task in state.tasks_of(service.id)]
+    slots = placing.slots_of(state, spec, service.replicas).wanted
+    return spec, rollout.newest_wanted(rows, slots), slots
 
 
 def _tell(turn: Turn, before: Service, after: Service) -> None:
     """Tell people of a change that they would want to know of."""
     was, now = before.rollout, after.rollout
+    words = ""
     if now is None:
-        if was is not None:
-            turn.note("service", after.name, f"version {after.version} is rolled out")
-    elif now.state is not (was.state if was else RolloutState.ROLLING):
+        words = f"version {after.version} is rolled out" if was else ""
+    elif now.promoted and was is not None and not was.promoted:
+        words = f"the canaries of version {now.version} are promoted"
+    elif now.state in (RolloutState.ROLLING_BACK, RolloutState.ROLLED_BACK):
+        words = f"{now.state.value} from version {now.version} to {after.version}: {now.reason}"
+    elif now.state is not RolloutState.ROLLING:
         words = f"{now.state.value}: {now.reason}"
-        if now.state in (RolloutState.ROLLING_BACK, RolloutState.ROLLED_BACK):
-            words = f"{now.state.value} from version {now.version} to {after.version}: {now.reason}"
+    elif was is not None and was.version == now.version:
+        words = f"version {now.version} rolls on"
+    if words and (was is None or now is None or (was.state, was.promoted) != (now.state, now.promoted)):
         turn.note("service", after.name, words)

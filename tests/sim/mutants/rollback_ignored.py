@@ -8,11 +8,11 @@ from unittest.mock import patch
 import msgspec
 
 from bayplan.model import FailureAction, ServiceSpec
-from controller.decide import rollout
+from controller.decide import progress, rollout
 from controller.records import Service
 from tests.sim.mutants.base import Mutant
 
-_real = rollout._acted
+_real = progress._acted
 
 
 def _acted(service: Service, spec: ServiceSpec, rows: Sequence[rollout.Seen], total: int) -> Service:
@@ -20,4 +20,4 @@ def _acted(service: Service, spec: ServiceSpec, rows: Sequence[rollout.Seen], to
     return _real(service, msgspec.structs.replace(spec, update=policy), rows, total)
 
 
-MUTANT = Mutant("rollback ignored", lambda: patch.object(rollout, "_acted", _acted))
+MUTANT = Mutant("rollback ignored", lambda: patch.object(progress, "_acted", _acted))

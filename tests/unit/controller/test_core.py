@@ -6,7 +6,15 @@ import pytest
 
 from bayplan.errors import ProblemKind
 from bayplan.lifecycle import TaskState
-from bayplan.model import Health, NodeStatus, PreflightFault, RestartCondition, RestartPolicy, UpdatePolicy
+from bayplan.model import (
+    Health,
+    NodeStatus,
+    PreflightFault,
+    RestartCondition,
+    RestartPolicy,
+    UpdateOrder,
+    UpdatePolicy,
+)
 from controller import lookup
 from tests.unit.controller.world import GIB, World, service, stack
 
@@ -145,7 +153,8 @@ def test_a_new_version_replaces_slot_after_slot(world: World) -> None:
 
 def test_a_version_that_does_not_come_up_stops_the_rollout(world: World) -> None:
     node = world.node("n1")
-    world.deploy(stack(service(replicas=3, update=UpdatePolicy(parallelism=1))))
+    policy = UpdatePolicy(parallelism=1, order=UpdateOrder.STOP_FIRST)
+    world.deploy(stack(service(replicas=3, update=policy)))
     old = set(node.running())
     started: list[str] = []
     run = node._run
@@ -155,7 +164,7 @@ def test_a_version_that_does_not_come_up_stops_the_rollout(world: World) -> None
             task_id=task_id, state=TaskState.STARTING, health=Health.STARTING
         )
     )
-    world.deploy(stack(service(image="app:2", replicas=3, update=UpdatePolicy(parallelism=1))))
+    world.deploy(stack(service(image="app:2", replicas=3, update=policy)))
     world.pass_time(60_000)
     assert len(started) == 1
     assert len(old & set(node.running())) == 2

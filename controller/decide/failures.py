@@ -1,0 +1,133 @@
+"""When a new task, or a rollout as a whole, has failed, and why.
+
+A failure that comes after the monitor time is the restart policy's business, not the rollout's. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from bayplan.lifecycle import ENDED, TaskState
+from bayplan.model import FailureAction, ServiceSpec
+from bayplan.units import format_duration_ms
+from bayplan.views import RolloutState
+from controller.decide import restarts
+from controller.decide.rollout import Seen, canaries, is_there, policy
+from controller.records import Service
+from controller.state import Headway
+
+#: A new task for which no node has room after this long has failed: it would block the rollout for ever.
+#: Longer than a machine of the cluster needs to be seen down and its tasks to be moved.
+PLACE_MS_MAX = 30_000
+#: Failures in one slot after which a version with none before it has failed: it can do no harm, and what it
+#: waits for at its start, such as a database, may be on its way.
+FIRST_TRIES_MAX = 3
+#: States in which a rollout is expected to get further.
+_ONWARD = frozenset({RolloutState.ROLLING, RolloutState.ROLLING_BACK})
+
+
+def headway(before: Headway | None, service: Service, newest: Mapping[int, Seen], now_ms: int) -> Headway:
+    """How far it is now. A slot that was lost and comes back is no progress."""
+    assert service.rollout is not None
+    version, state = service.version, service.rollout.state
+    done = sum(is_there(row, version) for row in newest.values())
+    if before is not None and before[:2] == (version, state) and done <= before.done:
+        return before
+    return Headway(version, state, done, now_ms)
+
+
+def failed_slots(
+    service: Service, spec: ServiceSpec, rows: Sequence[Seen], slots: Collection[int], now_ms: int
+) -> dict[int, str]:
+    """The slots in which a new task failed, each with the cause. `rows` are oldest first within a slot."""
+    rollout, first = service.rollout, canaries(service, spec, slots)
+    assert rollout is not None
+    monitor_ms = policy(service, spec).monitor_ms
+    causes: dict[int, list[str]] = {}
+    for row in rows:
+        slot, is_new = row.task.slot, row.task.created_ms > rollout.after_ms
+        if slot not in slots or row.task.version != service.version or not is_new:
+            continue
+        if _found_no_room(row, rows, now_ms):
+            causes[slot] = [row.why] * FIRST_TRIES_MAX
+        elif _ended_badly(row, spec, None if slot in first else monitor_ms):
+            causes.setdefault(slot, []).append(row.why)
+    tries = 1 if rollout.from_version else FIRST_TRIES_MAX
+    return {slot: found[-1] for slot, found in causes.items() if len(found) >= tries}
+
+
+def place_until(row: Seen, rows: Sequence[Seen]) -> int | None:
+    """When a task that has no node has failed (monotonic ms); None while it waits for one of its slot to
+    leave. It may have waited for that before it could be placed at all."""
+    stopping = [each for each in rows if each.task.slot == row.task.slot and not each.task.wanted]
+    if any(each.state not in ENDED for each in stopping):
+        return None
+    return max([row.since_ms, *(each.since_ms for each in stopping)]) + PLACE_MS_MAX
+
+
+def _found_no_room(row: Seen, rows: Sequence[Seen], now_ms: int) -> bool:
+    if row.task.node_id or not row.task.wanted:
+        return False
+    until_ms = place_until(row, rows)
+    return until_ms is not None and now_ms >= until_ms
+
+
+def _ended_badly(row: Seen, spec: ServiceSpec, monitor_ms: int | None) -> bool:
+    """Cases: could not be started; failed too early, or ended although it should go on. What nobody has
+    found good yet (`monitor_ms` None: a canary) never ends late enough."""
+    if row.state is TaskState.REJECTED:
+        return True
+    if monitor_ms is not None and row.ran_ms >= monitor_ms:
+        return False
+    if row.state is TaskState.COMPLETE:
+        return restarts.wants_successor(spec.restart, row.state, ())
+    return row.state is TaskState.FAILED
+
+
+def deadline_ms(
+    service: Service,
+    spec: ServiceSpec,
+    newest: Mapping[int, Seen],
+    slots: Collection[int],
+    going: Headway,
+) -> int | None:
+    """When a rollout that gets no further has failed (monotonic ms); None while nothing presses: it waits for
+    a user, has no deadline, goes on whatever fails, or is only watched. The delay between slots is apart."""
+    rollout, rules = service.rollout, policy(service, spec)
+    if rollout is None or rollout.state not in _ONWARD:
+        return None
+    if not rules.deadline_ms or rules.failure_action is FailureAction.CONTINUE:
+        return None
+    if not behind(service, spec, newest, slots):
+        return None
+    return going.since_ms + (rules.delay_ms if going.done else 0) + rules.deadline_ms
+
+
+def behind(
+    service: Service, spec: ServiceSpec, newest: Mapping[int, Seen], slots: Collection[int]
+) -> list[int]:
+    """The slots that are not where they shall be now: all of them, or until promotion the canaries'. Failures
+    that are put up with are left out."""
+    chosen = canaries(service, spec, slots) or slots
+    failed = service.rollout.failed if service.rollout else ()
+    return [
+        slot
+        for slot in sorted(chosen)
+        if slot not in failed and not is_there(newest.get(slot), service.version)
+    ]
+
+
+def stall(
+    service: Service,
+    spec: ServiceSpec,
+    rows: Sequence[Seen],
+    newest: Mapping[int, Seen],
+    slots: Collection[int],
+) -> str:
+    """Why a rollout whose deadline has passed has failed: the first slot that holds it up, and how it is."""
+    (slot, *_) = behind(service, spec, newest, slots)
+    here = [row for row in rows if row.task.slot == slot]
+    fresh = [row for row in here if row.task.version == service.version]
+    limit = format_duration_ms(policy(service, spec).deadline_ms)
+    why = (fresh or here)[-1].why if here else "there is no task yet"
+    return f"no progress in {limit}: slot {slot}: {why}"

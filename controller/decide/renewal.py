@@ -1,0 +1,72 @@
+"""Which slots get a new task though theirs could go on: outdated ones, canaries, and displaced ones.
+
+Gated: at most `parallelism` slots are away from ready at a time, so that a version that does not come up
+stops the rollout by itself and the rest goes on serving. Pure; how one slot changes over is not its concern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from bayplan.model import ServiceSpec
+from controller.decide.rollout import HALTED, Seen, canaries, policy
+from controller.records import JOB_MODES, Service
+
+
+class Renewal(NamedTuple):
+    """The slots whose task shall give way now, and when to ask again (monotonic ms)."""
+
+    slots: frozenset[int] = frozenset()
+    wake_ms: int | None = None
+
+
+def slots_to_renew(
+    service: Service, spec: ServiceSpec, newest: Mapping[int, Seen], slots: Collection[int], now_ms: int
+) -> Renewal:
+    """The slots to renew. `newest` is by slot the newest task that shall run, `slots` those to be filled.
+
+    Canaries take nothing away, so they come all at once; until they are promoted no other slot is outdated.
+    The tasks of a job do not depend on each other: all at once, too; one that is displaced may finish.
+    """
+    first = canaries(service, spec, slots)
+    halts = service.rollout is not None and service.rollout.state in HALTED
+    outdated = [] if halts else [row for row in newest.values() if row.task.version != service.version]
+    if spec.mode in JOB_MODES:
+        return Renewal(frozenset(row.task.slot for row in outdated))
+    beside = frozenset(row.task.slot for row in outdated if row.task.slot in first)
+    giving_way = [row for row in newest.values() if row.displaced and row.task.slot not in beside]
+    if not first:
+        giving_way += [row for row in outdated if not row.displaced]
+    if not giving_way:
+        return Renewal(beside)
+    gated = _gated(service, spec, newest, set(slots) - first, giving_way, now_ms)
+    return Renewal(beside | gated.slots, gated.wake_ms)
+
+
+def _gated(
+    service: Service,
+    spec: ServiceSpec,
+    newest: Mapping[int, Seen],
+    slots: Collection[int],
+    giving_way: list[Seen],
+    now_ms: int,
+) -> Renewal:
+    """The lowest slots first, those that failed already last.
+
+    Tasks that are not ready cost nothing and go first; ready ones follow as long as fewer than
+    `parallelism` (0 is all) slots are not ready, failures that are put up with apart, and the delay since
+    the last one has passed.
+    """
+    rules, failed = policy(service, spec), service.rollout.failed if service.rollout else ()
+    giving_way.sort(key=lambda row: (row.task.slot in failed, row.task.slot))
+    parallelism = rules.parallelism or len(newest)
+    broken = [row.task.slot for row in giving_way if not row.ready][:parallelism]
+    ready = [row for row in newest.values() if row.ready]
+    fresh = [row.since_ms for row in ready if row.task.version == service.version and not row.displaced]
+    due_ms = max(fresh) + rules.delay_ms if fresh and rules.delay_ms else 0
+    if now_ms < due_ms:
+        return Renewal(frozenset(broken), due_ms)
+    away = len(set(slots) - set(failed) - {row.task.slot for row in ready})
+    serving = [row.task.slot for row in giving_way if row.ready][: max(0, parallelism - away)]
+    return Renewal(frozenset(broken + serving))
