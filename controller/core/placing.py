@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from bayplan.model import NodeStatus, Resources, ServiceSpec
+import collections
+from collections.abc import Sequence
+
+from bayplan.model import Desired, NodeStatus, Resources, ServiceSpec
 from controller.core.turn import Settings
 from controller.decide import schedule
 from controller.decide import slots as slotting
@@ -46,6 +49,15 @@ def bound_to(state: State, spec: ServiceSpec, slot: int) -> str:
     return next(node.id for node in state.nodes.values() if node.ordinal == slot)
 
 
+def fits_in_place(settings: Settings, state: State, spec: ServiceSpec, elder: Task) -> bool:
+    """Whether a task of this spec could have the place of a task, on its node."""
+    if elder.node_id not in state.nodes:
+        return False
+    there = _candidate(state, elder.node_id, frozenset({elder.id}))
+    asked = need(settings, "heir", elder.service_id, spec, elder.slot, elder.node_id)
+    return bool(schedule.place([asked], [there]).placed)
+
+
 def candidates(state: State, without: frozenset[str] = frozenset()) -> list[Candidate]:
     """Every node with what is free on it, as if the tasks `without` were gone."""
     return [_candidate(state, node_id, without) for node_id in sorted(state.nodes)]
@@ -56,9 +68,8 @@ def _candidate(state: State, node_id: str, without: frozenset[str]) -> Candidate
     holding = [task for task in state.tasks_on(node_id) if task.id not in without and state.holds_node(task)]
     used = reserved(state, holding)
     capacity = node.inventory.capacity
-    counts: dict[str, int] = {}
-    for task in holding:
-        counts[task.service_id] = counts.get(task.service_id, 0) + 1
+    prepared, counts = heirs(holding), collections.Counter[str]()
+    counts.update(task.service_id for task in holding if task.id not in prepared)
     return Candidate(
         node=node,
         status=state.lives[node_id].status,
@@ -67,27 +78,48 @@ def _candidate(state: State, node_id: str, without: frozenset[str]) -> Candidate
             memory_bytes=capacity.memory_bytes - used.memory_bytes,
         ),
         ports=_ports(state, holding),
-        counts=counts,
+        counts=dict(counts),
         generic=_free_generic(state, node, holding),
     )
 
 
 def reserved(state: State, tasks: list[Task]) -> Resources:
-    """What tasks have set aside."""
-    defaults = state.default_reservation
-    specs = [state.specs[task.service_id, task.version] for task in tasks]
-    amounts = [reserve(spec, defaults).resources for spec in specs]
-    return Resources(
-        cpu_millis=sum(each.cpu_millis for each in amounts),
-        memory_bytes=sum(each.memory_bytes for each in amounts),
-    )
+    """What tasks of a node have set aside; one that takes another's place only what goes beyond that."""
+    elders, cpu_millis, memory_bytes = heirs(tasks), 0, 0
+    for task in tasks:
+        own, before = _reserved(state, task), Resources()
+        if task.id in elders:
+            before = _reserved(state, elders[task.id])
+        cpu_millis += max(0, own.cpu_millis - before.cpu_millis)
+        memory_bytes += max(0, own.memory_bytes - before.memory_bytes)
+    return Resources(cpu_millis=cpu_millis, memory_bytes=memory_bytes)
+
+
+def _reserved(state: State, task: Task) -> Resources:
+    return reserve(_spec(state, task), state.default_reservation).resources
+
+
+def _spec(state: State, task: Task) -> ServiceSpec:
+    return state.specs[task.service_id, task.version]
+
+
+def heirs(tasks: Sequence[Task]) -> dict[str, Task]:
+    """Of the tasks of a node those that only wait for another one's place, by id, with that one."""
+    there = {(task.service_id, task.slot): task for task in tasks if task.desired is not Desired.READY}
+    waiting = [task for task in tasks if task.desired is Desired.READY]
+    return {
+        task.id: there[task.service_id, task.slot]
+        for task in waiting
+        if (task.service_id, task.slot) in there
+    }
 
 
 def _free_generic(state: State, node: Node, tasks: list[Task]) -> dict[str, int]:
-    free = dict(node.inventory.generic)
+    free, elders = dict(node.inventory.generic), heirs(tasks)
     for task in tasks if free else ():
-        for kind, count in state.specs[task.service_id, task.version].generic.items():
-            free[kind] = free.get(kind, 0) - count
+        before = _spec(state, elders[task.id]).generic if task.id in elders else {}
+        for kind, count in _spec(state, task).generic.items():
+            free[kind] = free.get(kind, 0) - max(0, count - before.get(kind, 0))
     return free
 
 
@@ -100,6 +132,4 @@ def ports_by_node(state: State) -> dict[str, frozenset[PortKey]]:
 
 
 def _ports(state: State, tasks: list[Task]) -> frozenset[PortKey]:
-    return frozenset(
-        key for task in tasks for key in port_keys(state.specs[task.service_id, task.version].container.ports)
-    )
+    return frozenset(key for task in tasks for key in port_keys(_spec(state, task).container.ports))

@@ -6,6 +6,8 @@ looked at.
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 
 from bayplan.lifecycle import TaskState
@@ -57,7 +59,7 @@ class Settler:
 
     def _reconcile(self, turn: Turn, service: Service) -> None:
         state = turn.state
-        rows = [rolling.row(state, task, turn.now.mono_ms) for task in state.tasks_of(service.id)]
+        rows = [rolling.row(state, task, turn.now) for task in state.tasks_of(service.id)]
         held = bool(dependencies.hindrance(state, service))
         self._note_held(turn, service, held)
         wakes = []
@@ -68,7 +70,10 @@ class Settler:
         if not service.removed:
             slots = placing.slots_of(state, spec, service.replicas)
         past = _past(state, service, {row.task.slot for row in rows} | slots.wanted.keys())
-        decision = reconcile.reconcile(service, spec, slots, rows, past, turn.now.mono_ms, held=held)
+        fits = functools.partial(placing.fits_in_place, turn.settings, state, spec)
+        decision = reconcile.reconcile(
+            service, spec, slots, rows, past, turn.now.mono_ms, held=held, fits=fits
+        )
         wakes.append(decision.wake_ms)
         self._wakes.pop(service.id, None)
         if due := [each for each in wakes if each is not None]:
@@ -130,11 +135,12 @@ def _carry_out(turn: Turn, service: Service, decision: reconcile.Decision) -> No
     # Age decides between an elder and its heir, so it must not go back when the clock does.
     newest_ms = max((task.created_ms for task in turn.state.tasks_of(service.id)), default=0)
     created_ms = max(turn.now.wall_ms, newest_ms + 1)
-    for slot, version in decision.create:
-        made = Task(
-            id=turn.new_id(), service_id=service.id, slot=slot, version=version, created_ms=created_ms
-        )
+    for task_id in decision.run:
+        _change(turn, msgspec.structs.replace(turn.state.tasks[task_id], desired=Desired.RUN))
+    for new in decision.create:
+        made = Task(id=turn.new_id(), service_id=service.id, created_ms=created_ms, **new._asdict())
         turn.put(statuses.inherit(turn, made))
+        turn.nodes.update({made.node_id} - {""})
 
 
 def _change(turn: Turn, task: Task) -> None:
@@ -203,7 +209,7 @@ def _expose(turn: Turn, service: Service) -> None:
             leaving=task.id in state.leaving,
         )
         for task in state.tasks_of(service.id)
-        if task.node_id and state.status_of(task).state is not TaskState.ASSIGNED
+        if task.node_id in state.nodes and state.status_of(task).state is not TaskState.ASSIGNED
     ]
     exposure = state.exposure(service.id)
     before = registry.routable(exposure.instances)

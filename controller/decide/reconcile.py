@@ -1,4 +1,4 @@
-"""What a service's tasks should become: which to make, to stop, to remove, to forget.
+"""What a service's tasks should become: which to make, to let run, to stop, to remove, to forget.
 
 Slot by slot, from the whole set: the same input gives the same answer, and once it has been carried
 out the answer is "nothing". Placement is not decided here, only that a task shall exist.
@@ -6,81 +6,20 @@ out the answer is "nothing". Placement is not decided here, only that a task sha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from bayplan.lifecycle import ENDED, TaskState
-from bayplan.model import ServiceSpec
-from controller.decide import restarts, rollout
-from controller.decide.slots import Slots
-from controller.records import Service, Task
+from bayplan.model import Desired, ServiceSpec
+from controller.decide import restarts, rollout, succession
+from controller.decide.renewal import Renewal, slots_to_renew
+from controller.decide.rows import NEVER_RAN, Decision, New, Row, SlotPast, away
+from controller.decide.slots import NO_SLOTS, Slots
+from controller.records import JOB_MODES, Service, Task
+
+__all__ = ["HISTORY_PER_SLOT", "NEVER_RAN", "Decision", "New", "Row", "SlotPast", "reconcile"]
 
 #: Ended tasks kept in a slot, with their containers and logs.
 HISTORY_PER_SLOT = 4
-#: How long a task ran that never did: less than any monitor time.
-NEVER_RAN = -1
-
-
-class Row(NamedTuple):
-    """A task, what is seen of it (since when, monotonic ms), whether its node's lease has ended, how
-    long it ran before it ended, and why it ended or waits."""
-
-    task: Task
-    state: TaskState
-    node_down: bool = False
-    since_ms: int = 0
-    ran_ms: int = NEVER_RAN
-    why: str = ""
-
-    @property
-    def ended(self) -> bool:
-        return self.state in ENDED
-
-    @property
-    def occupies(self) -> bool:
-        """Whether its container may be running where the controller can know about it."""
-        return bool(self.task.node_id) and not self.ended and not self.node_down
-
-    @property
-    def ready(self) -> bool:
-        return self.state is TaskState.RUNNING and self.task.wanted and not self.node_down
-
-
-class SlotPast(NamedTuple):
-    """A slot's ends so far (monotonic ms), and the earliest time for a successor."""
-
-    ended_ms: tuple[int, ...] = ()
-    not_before_ms: int = 0
-
-
-class New(NamedTuple):
-    """A task to be made."""
-
-    slot: int
-    version: int
-
-
-class Decision(NamedTuple):
-    """Tasks to make, to stop, to remove with all traces, to drop from the records.
-
-    `wake_ms` is when to ask again though nothing has happened.
-    """
-
-    create: tuple[New, ...] = ()
-    stop: tuple[str, ...] = ()
-    remove: tuple[str, ...] = ()
-    drop: tuple[str, ...] = ()
-    wake_ms: int | None = None
-
-    def __or__(self, other: Decision) -> Decision:
-        wakes = [each for each in (self.wake_ms, other.wake_ms) if each is not None]
-        return Decision(
-            self.create + other.create,
-            self.stop + other.stop,
-            self.remove + other.remove,
-            self.drop + other.drop,
-            min(wakes, default=None),
-        )
 
 
 def reconcile(
@@ -92,29 +31,44 @@ def reconcile(
     now_ms: int,
     *,
     held: bool = False,
+    fits: Callable[[Task], bool] = lambda task: False,
 ) -> Decision:
     """What to do about a service. `rows` are all of its tasks, oldest first within a slot.
 
     `held`: its version must wait for services that come first; what runs goes on and heals as it is.
+    `fits`: whether a task of this spec fits on the node of a task, in its place.
     """
     by_slot: dict[int, list[Row]] = {}
     for row in rows:
         by_slot.setdefault(row.task.slot, []).append(row)
-    renewal = rollout.Renewal()
-    if not held:
+    if spec.schedule is not None and not service.run:
+        slots = NO_SLOTS  # its first run is not due yet
+    renewal = Renewal()
+    if not held and spec.schedule is None:
         newest = rollout.newest_wanted(rows, slots.wanted)
-        renewal = rollout.slots_to_renew(service, spec, newest, slots.wanted, now_ms)
-    decision = Decision(wake_ms=renewal.wake_ms)
-    stays = held or rollout.halted(service)
-    for slot in sorted((by_slot.keys() | slots.wanted.keys()) - slots.idle):
-        mine = by_slot.get(slot, [])
-        if slot not in slots.wanted:
-            decision |= _surplus(mine)
-        elif (renew := slot in renewal.slots) or not _at_rest(mine):
-            version = _version(service, mine) if stays else service.version
-            going = _Slot(slot, service, spec, version, mine, past.get(slot, SlotPast()), renew, now_ms)
-            decision |= going.decide()
+        renewal = slots_to_renew(service, spec, newest, slots.wanted, now_ms)
+    decision = Decision(wake_ms=_next_ms(rows, renewal, now_ms))
+    canaries = rollout.canaries(service, spec, slots.wanted)
+    for number in sorted((by_slot.keys() | slots.wanted.keys()) - slots.idle):
+        mine = by_slot.get(number, [])
+        if number not in slots.wanted:
+            decision |= _surplus(mine, finish=spec.mode in JOB_MODES and not service.removed, now_ms=now_ms)
+            continue
+        stays = held or rollout.stays(service, canaries, number)
+        version = _version(service, mine) if stays else service.version
+        renew, canary = number in renewal.slots, number in canaries
+        before = past.get(number, SlotPast())
+        slot = _Slot(number, service, spec, version, mine, before, renew, canary, now_ms, fits)
+        if not slot.at_rest:
+            decision |= slot.decide()
     return decision
+
+
+def _next_ms(rows: list[Row], renewal: Renewal, now_ms: int) -> int | None:
+    """When the answer changes though nothing happens: a delay between renewals or a deadline ends."""
+    leaves = [row.leave_ms for row in rows if row.leave_ms is not None and row.leave_ms > now_ms]
+    wakes = [renewal.wake_ms] if renewal.wake_ms is not None else []
+    return min([*wakes, *leaves], default=None)
 
 
 def _version(service: Service, rows: list[Row]) -> int:
@@ -128,19 +82,14 @@ def _version(service: Service, rows: list[Row]) -> int:
     return service.settled or max(versions, default=0)
 
 
-def _at_rest(rows: list[Row]) -> bool:
-    """Whether a slot is as it shall be: the rule by far, and not worth a closer look."""
-    if len(rows) != 1:
-        return False
-    (row,) = rows
-    return row.task.wanted and (row.task.completed or not (row.ended or row.node_down))
-
-
-def _surplus(rows: list[Row]) -> Decision:
-    """A slot that shall not be: everything in it goes. What a lost node has goes when it comes back."""
+def _surplus(rows: list[Row], *, finish: bool, now_ms: int) -> Decision:
+    """A slot that shall not be: everything in it goes. What a lost node has goes when it comes back; work
+    on a node that is drained may be finished."""
     drop = tuple(row.task.id for row in rows if not row.task.node_id or row.node_down)
-    remove = tuple(row.task.id for row in rows if row.task.id not in drop and not row.task.removing)
-    return Decision(drop=drop, remove=remove)
+    going = [row for row in rows if row.task.id not in drop and not row.task.removing]
+    if finish:
+        going = [row for row in going if not row.displaced or not row.occupies or row.overdue(now_ms)]
+    return Decision(drop=drop, remove=tuple(row.task.id for row in going))
 
 
 class _Slot(NamedTuple):
@@ -153,101 +102,180 @@ class _Slot(NamedTuple):
     rows: list[Row]
     past: SlotPast
     renew: bool
+    canary: bool
     now_ms: int
+    fits: Callable[[Task], bool]
 
     @property
-    def start_first(self) -> bool:
-        """Whether a successor is made, and becomes ready, before the task that it replaces stops."""
-        return rollout.start_first(self.service, self.spec)
+    def at_rest(self) -> bool:
+        """Whether it is as it shall be: the rule by far, and not worth a closer look."""
+        if self.renew or len(self.rows) != 1:
+            return False
+        (row,) = self.rows
+        if not self._counts(row) or row.waits or row.overdue(self.now_ms):
+            return False
+        return row.task.completed or not (row.ended or row.node_down)
 
     def decide(self) -> Decision:
-        wanted = [row for row in self.rows if row.task.wanted]
+        wanted = [row for row in self.rows if self._counts(row)]
+        decision = self._tidy()
         if not wanted:
-            return self._tidy() | self._fill(self.rows)
+            return decision | self._fill(self.rows)
         if len(wanted) == 1:
-            return self._tidy() | self._keep_or_replace(wanted[0])
+            return decision | self._keep_or_replace(wanted[0])
         *elders, heir = wanted
-        if any(not row.node_down and row.task.version != heir.task.version for row in elders):
-            return self._tidy() | self._settle_successor(elders, heir)
-        return self._tidy() | self._settle_heir(wanted)
+        if any(self._gives_way(row, heir) for row in elders):
+            return decision | self._settle_successor(elders, heir)
+        return decision | self._settle_heir(elders, heir)
+
+    def _counts(self, row: Row) -> bool:
+        """Whether a task is what the slot shall hold; what earlier runs of a schedule left does not."""
+        return row.task.wanted and row.task.run == self.service.run
+
+    @staticmethod
+    def _gives_way(row: Row, heir: Row) -> bool:
+        """Whether a task would run on, had it not to make room for a new version or leave its node."""
+        return not row.node_down and (row.displaced or row.task.version != heir.task.version)
+
+    def _starts_first(self, rows: list[Row]) -> bool:
+        """Whether the successor of these becomes ready before they stop; who only moves wherever he can."""
+        displaced = any(row.displaced for row in rows)
+        moves = displaced and succession.apart(self.spec)
+        return self.canary or moves or rollout.start_first(self.service, self.spec)
+
+    # --- one task ---
 
     def _keep_or_replace(self, row: Row) -> Decision:
-        """Cases: ended (a successor or not), on a lost node, outdated (waiting or running), fine."""
+        """Cases: ended (a successor or not), on a lost node, too long on a node that it shall leave, to be
+        renewed (waiting or running), made ready and now its turn, fine."""
         others = [each for each in self.rows if each is not row]
-        gives_way = Decision(stop=(row.task.id,))
         if row.ended:
             successor = self.renew or self._wants_successor(row)
-            return gives_way | self._fill(others) if successor else Decision()
+            return Decision(stop=(row.task.id,)) | self._fill(others) if successor else Decision()
         if row.node_down:
             return self._fill(others)
-        if self.renew and not row.task.node_id:
-            return Decision(drop=(row.task.id,)) | self._fill(others)
-        if self.renew and row.ready and self.start_first:
+        if row.overdue(self.now_ms):
+            return away([row])
+        if self.renew:
+            return self._renew(row, others)
+        if row.waits and not any(each.occupies for each in others):
+            return Decision(run=(row.task.id,))
+        return Decision()
+
+    def _renew(self, row: Row, others: list[Row]) -> Decision:
+        """Cases: it waits for a node itself; it would only move, and its work may be finished; its heir starts
+        beside it; its heir is prepared, on its own
+        node or where it shall go; it stops first, since it serves nobody or there is no room."""
+        if not row.task.node_id:
+            return away([row]) | self._fill(others)
+        if self.spec.mode in JOB_MODES and row.task.version == self.version:
+            return Decision()
+        if not row.ready and not row.displaced:
+            return away([row])
+        if self._starts_first([row]):
             return self._fill(others)
-        return gives_way if self.renew else Decision()
+        if row.displaced:
+            return self._fill(others, Desired.READY)
+        if self.fits(row.task):
+            return self._fill(others, Desired.READY, row.task.node_id)
+        return away([row])
 
     def _wants_successor(self, row: Row) -> bool:
         return not row.task.completed and restarts.wants_successor(
             self.spec.restart, row.state, self.past.ended_ms
         )
 
-    def _fill(self, others: list[Row]) -> Decision:
+    def _fill(self, others: list[Row], desired: Desired = Desired.RUN, node_id: str = "") -> Decision:
         """A new task, once the one before has left its node and the delay has passed; none where the work
         of this version was done before it was left, and is gone back to."""
-        done = any(row.task.completed and row.task.version == self.version for row in self.rows)
+        done = any(self._did_work(row) for row in self.rows)
         if done or any(row.occupies for row in others) or not self.version:
             return Decision()
         if self.now_ms < self.past.not_before_ms:
             return Decision(wake_ms=self.past.not_before_ms)
-        return Decision(create=(New(self.number, self.version),))
+        return Decision(create=(New(self.number, self.version, node_id, desired, self.service.run),))
+
+    def _did_work(self, row: Row) -> bool:
+        task = row.task
+        return task.completed and (task.version, task.run) == (self.version, self.service.run)
+
+    # --- a task and its heir ---
 
     def _settle_successor(self, elders: list[Row], heir: Row) -> Decision:
-        """A successor of another version beside a task that runs: one of them goes.
+        """A successor beside a task that would run on: one of them goes.
 
         Cases: it is superseded, maybe by what ran before; out of reach, or the service halts before it
-        found a node; it failed; it is ready, or its work is done; nobody waits for it; it is on its way.
+        began; it ended; it is ready; it is prepared, or its turn has come anyway; it is on its way, and
+        only elders go that serve nobody or had their time.
         """
-        halts = self.service.rollout is not None and self.service.rollout.state in rollout.HALTED
-        if heir.task.version != self.service.version:
-            back = any(row.task.version == self.service.version for row in elders)
-            return _away([heir]) if back or not heir.ready else _away(elders)
-        if heir.node_down or (halts and not heir.task.node_id):
-            return _away([heir])
-        if heir.ended and self._wants_successor(heir):
-            return _away([heir])
-        if heir.ready or heir.ended:
-            return _away(elders)
-        if not self.start_first:
-            return self._settle_heir([*elders, heir])
-        return _away([row for row in elders if row.ended or row.node_down or not row.task.node_id])
+        if heir.task.version != self.version:
+            back = any(self._is_better(row) for row in elders)
+            return away([heir]) if back or not heir.ready else away(elders)
+        begun = bool(heir.task.node_id) and not heir.waits
+        if heir.node_down or (self._halts(elders, heir) and not begun):
+            return away([heir])
+        if heir.ended and not heir.task.completed and (heir.waits or self._wants_successor(heir)):
+            return away([heir])
+        if self.canary:
+            return self._keep_beside(elders, heir)
+        if heir.ready or heir.task.completed or (heir.waits and heir.prepared and not heir.ended):
+            return away(elders)
+        if not heir.waits and not heir.ended and not self._starts_first(elders):
+            return self._settle_heir(elders, heir)
+        if self._gives_room(elders, heir):
+            return away(elders)
+        spent = [row for row in elders if row.ended or row.node_down or not row.task.node_id]
+        return away(spent or [row for row in elders if row.overdue(self.now_ms)])
 
-    def _settle_heir(self, wanted: list[Row]) -> Decision:
-        """Two wanted tasks: one on a node that went down, and its heir, which may have no node yet.
+    def _is_better(self, elder: Row) -> bool:
+        """Whether a task is to be kept rather than an heir that is superseded: it is what is wanted now, or
+        what was good before."""
+        task = elder.task
+        return task.version == self.version or (task.version == self.service.settled and elder.ready)
 
-        The heir wins once it has a node, unless the elder's work was done. If the elder's node comes back
-        before that, the elder is judged as if there had been no heir.
+    def _keep_beside(self, elders: list[Row], heir: Row) -> Decision:
+        """A canary, and the task of the old version that serves on beside it until the promotion, unless it
+        is to leave its node."""
+        if heir.ended:
+            return away([heir])
+        leaving = [row for row in elders if row.displaced and (heir.ready or row.overdue(self.now_ms))]
+        return away(leaving or [row for row in elders if row.ended or row.node_down or not row.task.node_id])
+
+    def _gives_room(self, elders: list[Row], heir: Row) -> bool:
+        """Whether the elders stop first after all, since the heir finds no room beside them."""
+        moves = any(row.displaced for row in elders)
+        return not moves and rollout.gives_room(self.service, self.spec, heir, self.now_ms)
+
+    def _halts(self, elders: list[Row], heir: Row) -> bool:
+        """Whether the rollout that made the heir goes no further."""
+        rolls = any(row.task.version != heir.task.version for row in elders)
+        return rolls and self.service.rollout is not None and self.service.rollout.state in rollout.HALTED
+
+    def _settle_heir(self, elders: list[Row], heir: Row) -> Decision:
+        """A task and an heir that was made because its node went down, or because it should have moved.
+
+        The heir wins once it has a node, unless the elder's work was done or it is back and serves. If it
+        is back but does not, it is judged as if there had been no heir.
         """
-        *elders, heir = wanted
-        if any(row.task.completed for row in elders):
-            return _away([heir])
+        if any(row.task.completed or (row.ready and not heir.ready) for row in elders):
+            return away([heir])
         if heir.task.node_id:
-            return _away(elders)
+            return away(elders)
         if all(row.node_down and not row.ended for row in elders):
             return Decision()
         return Decision(drop=(heir.task.id,)) | self._keep_or_replace(elders[-1])
 
+    # --- the past ---
+
     def _tidy(self) -> Decision:
         """Old history goes: beyond HISTORY_PER_SLOT, and whatever was on a node that is down; but not what
-        tells that the work of this version is done."""
-        done = [row for row in self.rows if row.task.completed and row.task.version == self.version]
-        past = [row for row in self.rows if not row.task.wanted and row not in done]
+        tells that the work of this version is done. What an earlier run left becomes history."""
+        earlier = [row for row in self.rows if row.task.wanted and not self._counts(row)]
+        past = [row for row in self.rows if not self._counts(row) and not self._did_work(row)]
         drop = tuple(row.task.id for row in past if row.node_down or not row.task.node_id)
         kept = [row for row in past if row.ended and not row.task.removing and row.task.id not in drop]
         surplus = kept[: max(0, len(kept) - HISTORY_PER_SLOT)]
-        return Decision(drop=drop, remove=tuple(row.task.id for row in surplus))
-
-
-def _away(rows: list[Row]) -> Decision:
-    """These shall go: stopped where they may run, forgotten where they never did or are out of reach."""
-    drop = tuple(row.task.id for row in rows if row.node_down or not row.task.node_id)
-    return Decision(drop=drop, stop=tuple(row.task.id for row in rows if row.task.id not in drop))
+        remove = tuple(row.task.id for row in surplus)
+        gone = {*drop, *remove}
+        stop = tuple(row.task.id for row in earlier if row.task.id not in gone)
+        return Decision(stop=stop, drop=drop, remove=remove)

@@ -39,6 +39,15 @@ def resolve(policy: UpdatePolicy, spec: ServiceSpec) -> Order:
     return Order(UpdateOrder.START_FIRST, UNHINDERED)
 
 
+def apart(spec: ServiceSpec) -> bool:
+    """Whether two tasks of a slot may run at once if they are on different nodes: while one moves."""
+    fixed = any(
+        each.ipv4_address or each.ipv6_address or each.mac_address for each in spec.container.networks
+    )
+    shares = any(_shared(mount) for mount in spec.container.mounts)
+    return not (fixed or shares or any(_always(spec)))
+
+
 def _always(spec: ServiceSpec) -> Iterator[str]:
     if spec.mode in JOB_MODES:
         yield "it is a job"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller.core import placing
 from controller.decide.filters import clash, port_keys
 from tests.sim.invariants.base import Part, View, holding
 
@@ -16,7 +17,11 @@ class PortsUnique:
         nodes = state.nodes if Part.CALM in world.news.parts else world.news.nodes & state.nodes.keys()
         for node_id in sorted(nodes):
             taken: set[tuple[int, str, str]] = set()
-            for task in holding(world, node_id):
+            there = holding(world, node_id)
+            waiting = placing.heirs(there)  # they do not run before their elders have gone
+            for task in there:
+                if task.id in waiting:
+                    continue
                 keys = port_keys(state.specs[task.service_id, task.version].container.ports)
                 if clash(keys, frozenset(taken)):
                     return f"two tasks of {state.nodes[node_id].name} have {sorted(keys)}"

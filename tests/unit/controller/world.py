@@ -12,6 +12,7 @@ from bayplan.model import (
     Assignments,
     BoundPort,
     ContainerSpec,
+    Desired,
     FileKind,
     Health,
     Inventory,
@@ -148,13 +149,22 @@ class Node:
         for task_id, assignment in wanted.items():
             before = self.statuses.get(task_id)
             spec = self.assigned.specs[assignment.spec_id]
-            if assignment.desired.value == "run" and before is None:
+            made = before is not None and before.state is not TaskState.PREPARING
+            if assignment.desired is Desired.RUN and not made:
                 changed.append(self._run(task_id, spec))
-            elif assignment.desired.value == "stop" and (before is None or before.state not in ENDED):
+            elif assignment.desired is Desired.READY and before is None:
+                changed.append(self._prepare(task_id, spec))
+            elif assignment.desired is Desired.STOP and (before is None or before.state not in ENDED):
                 changed.append(TaskStatus(task_id=task_id, state=TaskState.SHUTDOWN))
         self.statuses |= {status.task_id: status for status in changed}
         if changed or gone:
             self.says(Report(revision=self.assigned.revision, tasks=tuple(changed), gone=gone))
+
+    def _prepare(self, task_id: str, spec: ContainerSpec) -> TaskStatus:
+        found = self.world.fates.get(spec.image)
+        if found is not None and found.state in (TaskState.PREPARING, TaskState.REJECTED):
+            return msgspec.structs.replace(found, task_id=task_id)
+        return TaskStatus(task_id=task_id, state=TaskState.PREPARING, container_id="made")
 
     def _run(self, task_id: str, spec: ContainerSpec) -> TaskStatus:
         if spec.image in self.world.fates:

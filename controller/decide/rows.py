@@ -1,0 +1,102 @@
+"""What reconciling looks at and what it answers: tasks as they are seen, and what shall be done."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bayplan.lifecycle import ALIVE, ENDED, TaskState
+from bayplan.model import Desired
+from controller.records import Task
+
+#: How long a task ran that never did: less than any monitor time.
+NEVER_RAN = -1
+
+
+class Row(NamedTuple):
+    """A task, what is seen of it (since when, monotonic ms), whether its node's lease has ended, how
+    long it ran before it ended, and why it ended or waits.
+
+    `prepared`: its container is made. `displaced`: it shall run on another node, and from `leave_ms`
+    (monotonic; None: never) on not any more on its own, whatever has become of its heir.
+    """
+
+    task: Task
+    state: TaskState
+    node_down: bool = False
+    since_ms: int = 0
+    ran_ms: int = NEVER_RAN
+    why: str = ""
+    prepared: bool = False
+    displaced: bool = False
+    leave_ms: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is not to run before its elder has gone."""
+        return self.task.desired is Desired.READY
+
+    @property
+    def occupies(self) -> bool:
+        """Whether its container may be running where the controller can know about it."""
+        told = not self.waits or self.state in ALIVE
+        return told and bool(self.task.node_id) and not self.ended and not self.node_down
+
+    @property
+    def ready(self) -> bool:
+        return self.state is TaskState.RUNNING and self.task.wanted and not self.node_down
+
+    def overdue(self, now_ms: int) -> bool:
+        """Whether it has had its time to be replaced where it is not to stay."""
+        return self.leave_ms is not None and now_ms >= self.leave_ms and not self.ended
+
+
+class SlotPast(NamedTuple):
+    """A slot's ends so far (monotonic ms), and the earliest time for a successor."""
+
+    ended_ms: tuple[int, ...] = ()
+    not_before_ms: int = 0
+
+
+class New(NamedTuple):
+    """A task to be made, on a given node or (empty) on any; READY where its elder still runs."""
+
+    slot: int
+    version: int
+    node_id: str = ""
+    desired: Desired = Desired.RUN
+    run: int = 0
+
+
+class Decision(NamedTuple):
+    """Tasks to make, to let run, to stop, to remove with all traces, to drop from the records.
+
+    `wake_ms` is when to ask again though nothing has happened.
+    """
+
+    create: tuple[New, ...] = ()
+    run: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    wake_ms: int | None = None
+
+    def __or__(self, other: Decision) -> Decision:
+        wakes = [each for each in (self.wake_ms, other.wake_ms) if each is not None]
+        return Decision(
+            self.create + other.create,
+            self.run + other.run,
+            self.stop + other.stop,
+            self.remove + other.remove,
+            self.drop + other.drop,
+            min(wakes, default=None),
+        )
+
+
+def away(rows: list[Row]) -> Decision:
+    """These shall go: stopped where they may run, forgotten where they never did or are out of reach."""
+    drop = tuple(row.task.id for row in rows if row.node_down or not row.task.node_id)
+    return Decision(drop=drop, stop=tuple(row.task.id for row in rows if row.task.id not in drop))
