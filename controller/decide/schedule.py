@@ -4,7 +4,8 @@ One array per dimension over the nodes (a two-dimensional one is several times s
 columns). Order of preference: the branch with the fewest tasks of the service for each spread
 preference in turn (as Docker's, https://docs.docker.com/engine/swarm/services/#placement-preferences),
 then fewest tasks of the service, then the fullest node that still fits (best fit,
-https://en.wikipedia.org/wiki/Best-fit_bin_packing), then fewest tasks, then name.
+https://en.wikipedia.org/wiki/Best-fit_bin_packing), then fewest tasks, then name. Before all that: nodes
+that came and went lately, and those on which this version kept failing, are a last choice.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ from bayplan.model import Resources, ServiceSpec
 from bayplan.units import format_bytes, format_cpus
 from controller.decide.filters import Candidate, Cause, attribute, clash, eligible, parsed, port_keys
 
+#: Why a node is a last choice.
+SHAKY = "it came and went lately"
+FAILED_HERE = "this version failed there again and again"
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
 class Need(NamedTuple):
     """A task that waits for a node: its id, its service's id, the spec it runs, what it sets aside,
-    and the id of the node that it is bound to (empty: any).
+    the id of the node that it is bound to (empty: any), and those on which its version kept failing.
 
     Its slot and the wave in which its service starts tell the order, which must not hang on ids: a plan
     made before there are any shall come true.
@@ -38,6 +43,7 @@ class Need(NamedTuple):
     pinned: str = ""
     slot: int = 0
     wave: int = 0
+    avoided: frozenset[str] = frozenset()
 
 
 class Refusal(NamedTuple):
@@ -55,16 +61,38 @@ class Plan(NamedTuple):
     reasons: dict[str, tuple[str, ...]]
 
 
+class Rated(NamedTuple):
+    """What a node says to a task: the cause against it or why it is as good as it is, what is free on it, how
+    many tasks of the service it has, and its rank among those that fit (from 1, else 0)."""
+
+    node_id: str
+    cause: Cause | None
+    reason: str
+    free: Resources
+    tasks: int
+    rank: int
+
+
+def rank(need: Need, candidates: Sequence[Candidate]) -> list[Rated]:
+    """Every node, the best first: to that one `place` would give the task. Those that do not fit are last."""
+    table = _Table(sorted(candidates, key=lambda candidate: candidate.node.name))
+    causes = table.causes(need)
+    best = [int(row) for row in table.order(need, causes)]
+    rest = [row for row in range(len(causes)) if causes[row] is not None]
+    return [table.rated(need, row, causes, best) for row in (*best, *rest)]
+
+
 def place(needs: Sequence[Need], candidates: Sequence[Candidate]) -> Plan:
     """Places tasks one after the other, largest first within the batch; same input, same plan."""
     table = _Table(sorted(candidates, key=lambda candidate: candidate.node.name))
     plan = Plan({}, {}, {})
     for need in sorted(needs, key=_largest_first):
         causes = table.causes(need)
-        chosen = table.choose(need, causes)
-        if chosen is None:
+        best = table.order(need, causes)
+        if not best.size:
             plan.refused[need.task_id] = table.explain(need, causes)
         else:
+            chosen = int(best[0])
             plan.reasons[need.task_id] = table.reasons(need, chosen, causes.count(None))
             table.take(need, chosen)
             plan.placed[need.task_id] = table.ids[chosen]
@@ -90,6 +118,7 @@ class _Table:
         self.cpu_all = np.array([max(1, each.cpu_millis) for each in capacity], np.int64)
         self.memory_all = np.array([max(1, each.memory_bytes) for each in capacity], np.int64)
         self.tasks = np.array([sum(candidate.counts.values()) for candidate in candidates], np.int64)
+        self.shaky = np.array([candidate.shaky for candidate in candidates], np.int64)
         self.ports = [candidate.ports for candidate in candidates]
         self.generic = [dict(candidate.generic) for candidate in candidates]
         self._counts: dict[str, Ints] = {}
@@ -133,15 +162,27 @@ class _Table:
             self._fixed[key] = [eligible(candidate, spec, wanted) for candidate in self.candidates]
         return self._fixed[key]
 
-    def choose(self, need: Need, causes: list[Cause | None]) -> int | None:
-        """The best node's row, or None."""
+    def order(self, need: Need, causes: list[Cause | None]) -> npt.NDArray[np.intp]:
+        """The rows of the nodes that fit, the best first."""
         fits = np.flatnonzero(np.array([cause is None for cause in causes], bool))
         if not fits.size:
-            return None
+            return fits
         cpu_used, memory_used = self._used(need)
         keys = [fits, self.tasks[fits], -(cpu_used + memory_used)[fits], self.counts(need.service_id)[fits]]
         keys += [branch[fits] for branch in reversed(self._branches(need))]
-        return int(fits[np.lexsort(keys)[0]])
+        keys.append(self._doubts(need)[fits])
+        return fits[np.lexsort(keys)]
+
+    def _doubts(self, need: Need) -> Ints:
+        """How much speaks against each node that could take the task."""
+        failed = [int(node_id in need.avoided) for node_id in self.ids]
+        return np.array(failed, np.int64) + self.shaky
+
+    def _doubted(self, need: Need, row: int) -> str:
+        """The same in words, for a node that was chosen nevertheless."""
+        words = [SHAKY] if self.shaky[row] else []
+        words += [FAILED_HERE] if self.ids[row] in need.avoided else []
+        return f"a last choice, since {' and '.join(words)}" if words else ""
 
     def _used(self, need: Need) -> tuple[Floats, Floats]:
         """The share of CPU and of memory that would be reserved on each node."""
@@ -171,10 +212,29 @@ class _Table:
             spread.append(f"fewest tasks of the service in {key} {value} ({branch[row]})")
         cpu_used, memory_used = self._used(need)
         shares = f"CPU {_percent(cpu_used[row])}, memory {_percent(memory_used[row])} reserved"
+        spread += [doubt] if (doubt := self._doubted(need, row)) else []
         if fit == 1:
-            return (f"the only node that fits: {shares}",)
+            return (*spread[len(need.spec.preferences) :], f"the only node that fits: {shares}")
         fewest = f"fewest tasks of the service ({self.counts(need.service_id)[row]})"
         return (*spread, f"{fewest}, fullest that fits: {shares}")
+
+    def rated(self, need: Need, row: int, causes: list[Cause | None], best: list[int]) -> Rated:
+        """A node's row for people; `best` are those that fit."""
+        cause = causes[row]
+        if cause is None:
+            reason = ", ".join(self.reasons(need, row, len(best)))
+        elif cause in (Cause.CPU, Cause.MEMORY):
+            reason = f"{cause.value}: {self._free(row, need.reserved)}"
+        else:
+            reason = cause.value
+        return Rated(
+            node_id=self.ids[row],
+            cause=cause,
+            reason=reason,
+            free=Resources(cpu_millis=max(0, int(self.cpu[row])), memory_bytes=max(0, int(self.memory[row]))),
+            tasks=int(self.counts(need.service_id)[row]),
+            rank=best.index(row) + 1 if cause is None else 0,
+        )
 
     def take(self, need: Need, row: int) -> None:
         """Note that a node takes a task."""
