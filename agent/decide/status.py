@@ -16,8 +16,12 @@ from bayplan.model import Desired, Health, TaskStatus
 
 #: What a task says while its post_start hooks run.
 HOOKS_RUN_MESSAGE = "its post_start hooks run"
-#: A health probe's output in a report is cut to this many characters.
+#: What is said of a process that a stop had to end by force.
+KILLED_MESSAGE = "it did not end within its stop grace and was killed"
+#: Health probes outputs in a report are cut to this many characters.
 PROBE_OUTPUT_CHARS_MAX = 4_096
+
+_KILLED = 137
 
 
 def moved(status: TaskStatus, state: TaskState, wall_ms: int, message: str = "") -> TaskStatus:
@@ -37,7 +41,8 @@ def seen(status: TaskStatus, container: Container, wall_ms: int, hooks_due: bool
     if container.phase is Phase.CREATED:
         return moved(status, TaskState.PREPARING, wall_ms)
     if container.phase is Phase.EXITED:
-        return status
+        output = container.probe_output[:PROBE_OUTPUT_CHARS_MAX]
+        return msgspec.structs.replace(status, probe_output=output or status.probe_output)
     begun = status.state in (TaskState.STARTING, TaskState.RUNNING)
     since = wall_ms if begun else container.changed_ms or wall_ms
     health = Health.STARTING if hooks_due else container.health
@@ -65,6 +70,8 @@ def ended(task: Task, wall_ms: int) -> TaskStatus:
 def _end(task: Task) -> tuple[TaskState, str]:
     """Cases: told to end; asked to end for a reason; made away with; ended by itself."""
     container, message = task.container, task.status.message
+    if task.ending is TaskState.SHUTDOWN and container is not None and container.exit_code == _KILLED:
+        return task.ending, "; ".join(filter(None, (message, KILLED_MESSAGE)))
     if task.ending is not None:
         return task.ending, message
     if task.assignment is not None and task.assignment.desired is Desired.STOP:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 from collections.abc import Mapping
@@ -14,7 +15,9 @@ from bayplan.model import BoundPort, Health, Inventory, Protocol, Resources
 
 #: The default of the engine for a container that was made without one.
 _STOP_TIMEOUT_S = 10
-_PROBE_OUTPUT_CHARS_MAX = 4_096
+#: Of so many failed health checks the outputs are told, each cut to this many characters.
+PROBES_MAX = 3
+PROBE_CHARS_MAX = 1_300
 _ANY_ADDRESS = ("0.0.0.0", "::")
 _PHASES = {"created": Phase.CREATED, "running": Phase.RUNNING, "paused": Phase.RUNNING}
 
@@ -93,9 +96,21 @@ def _health(health: dict[str, Any]) -> Health:
 
 
 def _probe_output(health: dict[str, Any]) -> str:
-    """The last output of a health check that failed."""
+    """The last outputs of health checks that failed, newest first, each followed by how it ended.
+
+    Equal ones in a row are told once. A check that did not end in time has the exit code -1, and words
+    of the engine's that say so.
+    """
     failed = [probe for probe in health.get("Log") or () if probe["ExitCode"] != 0]
-    return str(failed[-1]["Output"])[:_PROBE_OUTPUT_CHARS_MAX] if failed else ""
+    told = [(probe["Output"].strip()[:PROBE_CHARS_MAX], probe["ExitCode"]) for probe in failed[-PROBES_MAX:]]
+    lines: list[str] = []
+    for (output, code), equals in itertools.groupby(reversed(told)):
+        times = len(list(equals))
+        notes = [f"exit code {code}"] if code > 0 else []
+        notes += [f"{times} times in a row"] if times > 1 else []
+        lines += [output] if output else []
+        lines += [f"({', '.join(notes)})"] if notes else []
+    return "\n".join(lines)
 
 
 def _address(settings: dict[str, Any], network_mode: str) -> str:

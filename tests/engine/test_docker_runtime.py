@@ -140,10 +140,30 @@ async def test_a_health_check_makes_a_task_running_and_a_failing_one_ends_it(wor
     assert (await world.reach("good", TaskState.RUNNING)).health is Health.HEALTHY
     status = await world.reach("bad", TaskState.FAILED)
     assert status.message == "unhealthy: no database"
-    assert status.probe_output.strip() == "no database"
+    assert status.probe_output == "no database\n(exit code 1)"
     assert TaskState.STARTING in world.states("good")
     assert TaskState.RUNNING not in world.states("bad")
     assert world.host.containers(running=True) == [world.host.inspect("bp-good")["Id"]]
+
+
+async def test_the_last_failed_checks_stay_with_the_task_they_ended(world: World) -> None:
+    line = "date +%N >>/seen; wc -l </seen; exit $(wc -l </seen)"
+    check = HealthCheck(test=("CMD-SHELL", line), interval_ms=200, retries=4)
+    await world.start_agent()
+    world.assign("t1", sleeper(health_check=check))
+    status = await world.reach("t1", TaskState.FAILED)
+    assert status.message == "unhealthy: 4"
+    assert status.probe_output == "4\n(exit code 4)\n3\n(exit code 3)\n2\n(exit code 2)"
+    assert (status.health, status.exit_code) == (Health.UNHEALTHY, 0)
+
+
+async def test_a_process_that_had_to_be_killed_is_told_of(world: World) -> None:
+    await world.start_agent()
+    world.assign("t1", shell("trap '' TERM; sleep 1000", stop_grace_ms=1_000))
+    await world.reach("t1", TaskState.RUNNING)
+    world.assign("t1", None, Desired.STOP)
+    status = await world.reach("t1", TaskState.SHUTDOWN)
+    assert (status.exit_code, status.message) == (137, "it did not end within its stop grace and was killed")
 
 
 async def test_a_spec_arrives_at_the_engine_whole(world: World) -> None:
