@@ -130,10 +130,15 @@ def in_records(records: Iterable[Record]) -> dict[str, list[Wanted]]:
             specs[record.service_id, record.version] = record.spec
     stacks: dict[str, list[Wanted]] = {}
     for service in services:
+        current, asked = (
+            _essence(specs[service.id, version]) for version in (service.version, service.asked_version)
+        )
         essences = [
-            msgspec.structs.replace(_essence(specs[service.id, version]), replicas=service.replicas)
-            for version in sorted({service.version, service.asked_version})
+            msgspec.structs.replace(current, replicas=service.replicas),
+            msgspec.structs.replace(asked, replicas=service.replicas),
+            asked,  # it was of another mode, whose number of tasks is not that of what runs
         ]
+        essences = [each for number, each in enumerate(essences) if each not in essences[:number]]
         readings = stacks.get(service.stack, [{}])
         stacks[service.stack] = [{**each, service.name: spec} for each in readings for spec in essences]
     return stacks

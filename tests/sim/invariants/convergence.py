@@ -75,7 +75,7 @@ def _service(world: View, service_id: str) -> list[str]:
 def _should_be_back(service: Service, spec: ServiceSpec) -> bool:
     """Whether a rollout was to go back when it fails, and halts instead, or goes on with what fails."""
     rollout, rules = service.rollout, spec.update
-    if rollout is None or rules.failure_action is not FailureAction.ROLLBACK:
+    if rollout is None or not rollout.from_version or rules.failure_action is not FailureAction.ROLLBACK:
         return False
     image = spec.container.image
     fails = image == "sick" or (image == "crash" and rules.monitor_ms > 2 * SHORT_LIFE_MS)
