@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
+
 from controller.records import Node
-from tests.sim.intents import in_records
+from tests.sim.intents import Wanted, in_records
 from tests.sim.invariants.base import Part, View
 
 
@@ -21,7 +23,15 @@ class IntentsKept:
             found = records.get(stack, [{}])
             allowed = world.intents.allowed(stack)
             if not any(reading in allowed for reading in found):
-                shown = {name: (spec.replicas, spec.container) for name, spec in found[0].items()}
-                return f"stack {stack} is {shown}, which nobody was promised"
+                return f"stack {stack} is {_short(found[0])}, and was promised {_short(allowed[-1])}"
             world.intents.found(stack, found)
         return ""
+
+
+def _short(wanted: Wanted) -> str:
+    shown = (
+        f"{name}*{spec.replicas} {spec.container.image} {''.join(spec.container.command or ())}"
+        f" #{zlib.crc32(repr(spec).encode()):08x}"
+        for name, spec in sorted(wanted.items())
+    )
+    return ", ".join(shown) or "nothing"

@@ -3,13 +3,16 @@ hosts is away or was until lately."""
 
 from __future__ import annotations
 
-from bayplan.model import ServiceSpec, UpdateOrder
-from controller.records import ServiceVersion
+from bayplan.model import Availability, ServiceSpec, UpdateOrder
+from controller.decide import succession
+from controller.records import Node, ServiceVersion
 from tests.sim.engine import Box
 from tests.sim.invariants.base import Part, View
 
 #: Orders in which a successor may start before its elder stops.
 SURGING = frozenset({UpdateOrder.START_FIRST, UpdateOrder.AUTO})
+#: A task that was made because its elder's node was drained starts within this time after that.
+MOVE_MS_MAX = 5_000
 
 
 class OneCopyPerSlot:
@@ -20,11 +23,19 @@ class OneCopyPerSlot:
         self._told_ms: dict[str, int] = {}
         #: Services of which some version was to start its successors first.
         self._surging: set[str] = set()
+        #: Services of which some version may have two tasks while one moves.
+        self._moving: set[str] = set()
+        #: Nodes that are drained, and until when the others were.
+        self._draining: set[str] = set()
+        self._drained_ms: dict[str, int] = {}
 
     def check(self, world: View) -> str:
         for record in world.news.records:
-            if isinstance(record, ServiceVersion) and _may_surge(record.spec):
-                self._surging.add(record.service_id)
+            if isinstance(record, ServiceVersion):
+                self._surging |= {record.service_id} if _may_surge(record.spec) else set()
+                self._moving |= {record.service_id} if succession.apart(record.spec) else set()
+            elif isinstance(record, Node):
+                self._note(record, world.clock.now_ms)
         for task, status in world.news.sightings:
             if not task.wanted or status is None:
                 self._told_ms.setdefault(task.id, world.clock.now_ms)
@@ -37,16 +48,26 @@ class OneCopyPerSlot:
                 return f"slot {slot} runs as {sorted(box.container_id for box in copies)}"
         return ""
 
+    def _note(self, node: Node, now_ms: int) -> None:
+        if node.availability is Availability.DRAIN:
+            self._draining.add(node.id)
+        elif node.id in self._draining:
+            self._draining.discard(node.id)
+            self._drained_ms[node.id] = now_ms
+
     def _succession(self, world: View, service_id: str, copies: list[Box]) -> bool:
-        """Whether these are a task and its successor of another version, which started before the task was
-        told to stop."""
-        if len(copies) > 2 or service_id not in self._surging:
+        """Whether these are a task and its successor of another version or, as it shall leave its node, on
+        another one, which started before the task was told to stop."""
+        if len(copies) > 2:
             return False
         elder, heir = sorted(copies, key=lambda box: box.started_ms)
         told_ms = self._told_ms.get(elder.task_id, heir.started_ms)
-        tasks = world.control.tasks_ever
-        same = tasks[elder.task_id].version == tasks[heir.task_id].version
-        return not same and heir.started_ms <= told_ms
+        before, after = (world.control.tasks_ever[box.task_id] for box in (elder, heir))
+        leaves = before.displaced or before.node_id in self._draining
+        leaves |= heir.started_ms <= self._drained_ms.get(before.node_id, -MOVE_MS_MAX) + MOVE_MS_MAX
+        moves = leaves and before.node_id != after.node_id
+        surges = before.version != after.version and service_id in self._surging
+        return (surges or (moves and service_id in self._moving)) and heir.started_ms <= told_ms
 
 
 def _may_surge(spec: ServiceSpec) -> bool:
