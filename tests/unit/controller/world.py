@@ -36,7 +36,7 @@ from bayplan.session import (
     Pulse,
     Report,
 )
-from bayplan.views import ServiceView
+from bayplan.views import RolloutAction, RolloutView, ServiceView
 from controller.core import ControllerCore
 from controller.core.turn import Settings
 from controller.events import (
@@ -51,15 +51,17 @@ from controller.events import (
     RemoveAsked,
     Reply,
     RollbackAsked,
+    RolloutAsked,
     ScaleAsked,
     Send,
+    ServiceRollbackAsked,
     SessionLost,
     SessionOpened,
     TokenMade,
 )
 from controller.records import Cluster, Put, Task
 from controller.state import State
-from controller.views import service_view
+from controller.views import rollout_view, service_view
 
 GIB = 1024**3
 
@@ -300,6 +302,12 @@ class World:
     def scale(self, name: str, replicas: int) -> Reply:
         return self.ask(ScaleAsked(ticket="", service=name, replicas=replicas))
 
+    def steer(self, action: RolloutAction, name: str = "shop_web") -> Reply:
+        return self.ask(RolloutAsked(ticket="", service=name, action=action))
+
+    def roll_back(self, name: str = "shop_web") -> Reply:
+        return self.ask(ServiceRollbackAsked(ticket="", service=name))
+
     def ask(self, event: Any) -> Any:
         """The reply to a user's request."""
         ticket = f"ticket-{self.next_number()}"
@@ -317,6 +325,11 @@ class World:
         state = self.state
         running = [t for t in self.wanted(name) if state.status_of(t).state is TaskState.RUNNING]
         return {task.slot: task.version for task in running}
+
+    def rollout(self, name: str = "shop_web") -> RolloutView:
+        found = self.state.service_named(name)
+        assert found is not None, name
+        return rollout_view(self.state, found, self.now_ms)
 
     def view(self, name: str = "shop_web") -> ServiceView:
         found = self.state.service_named(name)
