@@ -25,8 +25,9 @@ from bayplan.views import TaskView
 )
 @listing_options
 def ls(layout: Layout) -> None:
+    now_ms = int(time.time() * 1_000)
     with connect() as client:
-        print_list(rows.NODES, [rows.node_row(node) for node in client.nodes()], layout)
+        print_list(rows.NODES, [rows.node_row(node, now_ms) for node in client.nodes()], layout)
 
 
 @command(

@@ -75,6 +75,8 @@ def is_settled(goal: Goal, view: StackNow) -> bool:
 
 def is_converged(service: ServiceView, view: StackNow) -> bool:
     """All slots ready or done in the current version, nothing older alive, and it waits for nothing."""
+    if service.next_run_ms:  # a job between two runs is as it shall be
+        return not any(_is_leaving(task, service) for task in living(tasks_of(view, service.name)))
     if service.waits_for or any(_is_leaving(task, service) for task in living(tasks_of(view, service.name))):
         return False
     return progress(service) == service.desired

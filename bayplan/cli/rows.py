@@ -7,8 +7,17 @@ from itertools import groupby
 
 from bayplan.cli.listing import Column, Row
 from bayplan.lifecycle import TaskState
-from bayplan.model import BoundPort, Desired, Instance, NodeStatus, PortSpec, Resources, ServiceMode
-from bayplan.render.amounts import ago, cpus, rfc3339, size, span
+from bayplan.model import (
+    Availability,
+    BoundPort,
+    Desired,
+    Instance,
+    NodeStatus,
+    PortSpec,
+    Resources,
+    ServiceMode,
+)
+from bayplan.render.amounts import ago, clock, cpus, rfc3339, size, span, until
 from bayplan.render.printable import one_line, printable
 from bayplan.render.reservation import reserved
 from bayplan.views import (
@@ -23,6 +32,8 @@ from bayplan.views import (
 
 #: Modes whose tasks shall end.
 JOB_MODES = frozenset({ServiceMode.REPLICATED_JOB, ServiceMode.GLOBAL_JOB})
+#: Docker's words for what is wanted of a task.
+_DESIRED = {Desired.RUN: "Running", Desired.READY: "Ready", Desired.STOP: "Shutdown"}
 
 STACKS = (
     Column("NAME", "Name"),
@@ -56,6 +67,7 @@ SERVICES = (
     Column("IMAGE", "Image"),
     Column("PORTS", "Ports"),
     Column("HEALTH", "Health", state=True),
+    Column("NOTE", "Note"),
 )
 TASKS = (
     Column("ID", "ID"),
@@ -78,6 +90,7 @@ NODES = (
     Column("MEM", "Mem"),
     Column("TASKS", "Tasks"),
     Column("LABELS", "Labels"),
+    Column("NOTE", "Note"),
 )
 ENTRIES = (
     Column("STACK", "Stack"),
@@ -133,7 +146,7 @@ def file_row(file: FileView, now_ms: int) -> Row:
     }
 
 
-def service_row(service: ServiceView) -> Row:
+def service_row(service: ServiceView, now_ms: int) -> Row:
     return {
         "ID": service.id,
         "Name": service.name,
@@ -142,8 +155,17 @@ def service_row(service: ServiceView) -> Row:
         "Image": printable(service.image),
         "Ports": ports_text(service.ports),
         "Health": service_health(service),
+        "Note": service_note(service, now_ms),
         "Stack": service.stack,
     }
+
+
+def service_note(service: ServiceView, now_ms: int) -> str:
+    """What a user would ask next: what it waits for, how its rollout goes, when it runs next."""
+    parts = [f"waits for {service.waits_for}"] if service.waits_for else []
+    parts += [one_line(service.rollout)] if service.rollout else []
+    parts += [f"next run {until(service.next_run_ms, now_ms)}"] if service.next_run_ms else []
+    return " · ".join(parts)
 
 
 def _replicas(service: ServiceView) -> str:
@@ -155,14 +177,19 @@ def _replicas(service: ServiceView) -> str:
 
 
 def service_health(service: ServiceView) -> str:
-    """One word: removing, waiting (for a dependency), paused, complete, running (a job), updating (an old
-    version still answers), ready, degraded or down."""
+    """One word: removing, waiting (for a dependency), paused, canary (it waits for promotion), scheduled (a
+    job between two runs), complete, running (a job), updating (an old version still answers), ready,
+    degraded or down."""
     if service.removed:
         return "removing"
     if service.waits_for:
         return "waiting"
     if "paused" in service.rollout.partition(":")[0]:
         return "paused"
+    if service.rollout.startswith("awaiting promotion"):
+        return "canary"
+    if service.next_run_ms and not service.running:
+        return "scheduled"
     if service.completed and service.completed >= service.desired:
         return "complete"
     if service.mode in JOB_MODES:
@@ -204,7 +231,7 @@ def _task_row(task: TaskView, mark: str, now_ms: int) -> Row:
         "Name": mark + task_name(task),
         "Image": printable(task.image),
         "Node": task.node,
-        "DesiredState": "Running" if task.desired is Desired.RUN else "Shutdown",
+        "DesiredState": _DESIRED[task.desired],
         "CurrentState": f"{task.status.state.capitalize()} {since}".strip() + stale,
         "Error": quoted(task_error(task)),
         "Ports": bound_text(task.status.ports),
@@ -216,6 +243,8 @@ def task_error(task: TaskView) -> str:
     status = task.status
     if status.state is TaskState.PENDING:
         return one_line("\n".join(task.pending_reasons))
+    if status.state is TaskState.STARTING and status.probe_output:
+        return one_line(f"health check fails: {status.probe_output}")
     if status.state not in (TaskState.FAILED, TaskState.REJECTED, TaskState.LOST):
         return ""
     parts = [status.message]
@@ -246,7 +275,7 @@ def bound_text(ports: Iterable[BoundPort]) -> str:
     )
 
 
-def node_row(node: NodeView) -> Row:
+def node_row(node: NodeView, now_ms: int) -> Row:
     capacity = node.inventory.capacity
     return {
         "ID": node.id,
@@ -258,8 +287,24 @@ def node_row(node: NodeView) -> Row:
         "Mem": memory_use(node.reserved, capacity),
         "Tasks": str(node.tasks),
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(node.labels.items())),
+        "Note": node_note(node, now_ms),
         "Address": node.address,
     }
+
+
+def node_note(node: NodeView, now_ms: int) -> str:
+    """What is unusual about a node: its engine is silent, its tasks are held, it came and went, it drains."""
+    parts = []
+    if node.engine_silent_ms:
+        parts.append(f"engine silent for {span(node.engine_silent_ms).lower()}")
+    if node.held:
+        parts.append(f"tasks are held: {one_line(node.held)}")
+    if node.shaky_ms:
+        parts.append(f"came and went: spared for {span(node.shaky_ms).lower()}")
+    if node.availability is Availability.DRAIN and node.tasks:
+        until_text = f" until {clock(node.drain_until_ms)}" if node.drain_until_ms > now_ms else ""
+        parts.append(f"drains{until_text}")
+    return " · ".join(parts)
 
 
 def cpu_use(reserved: Resources, capacity: Resources) -> str:
@@ -308,4 +353,4 @@ def endpoint(address: str, port: int) -> str:
 
 
 def node_is_well(node: NodeView) -> bool:
-    return node.status is NodeStatus.READY
+    return node.status is NodeStatus.READY and not node.engine_silent_ms

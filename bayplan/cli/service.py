@@ -29,7 +29,9 @@ from bayplan.views import ServiceView
 @listing_options
 def ls(layout: Layout) -> None:
     with connect() as client:
-        print_list(rows.SERVICES, [rows.service_row(service) for service in client.services()], layout)
+        print_list(
+            rows.SERVICES, [rows.service_row(service, _now_ms()) for service in client.services()], layout
+        )
 
 
 @command(
@@ -45,7 +47,7 @@ def ps(services: tuple[str, ...], layout: Layout) -> None:
     with connect() as client:
         found = [_service(client, full_name(service)) for service in services]
         tasks = [task for view in found for task in client.tasks(service=view.name)]
-    print_list(rows.TASKS, rows.task_rows(tasks, found, int(time.time() * 1_000)), layout)
+    print_list(rows.TASKS, rows.task_rows(tasks, found, _now_ms()), layout)
     tell_waiting(found)
 
 
@@ -71,6 +73,10 @@ def inspect(services: tuple[str, ...], format: str | None, pretty: bool) -> None
 def _service(client: Client, name: str) -> ServiceView:
     with offering(name, client, "service"):
         return client.service(name)[0]
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1_000)
 
 
 def tell_waiting(services: Iterable[ServiceView]) -> None:

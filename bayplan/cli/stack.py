@@ -49,7 +49,7 @@ def ls(layout: Layout) -> None:
 def services(stack: str, layout: Layout) -> None:
     with connect() as client:
         found = _services(client, stack)
-    print_list(rows.SERVICES, [rows.service_row(service) for service in found], layout)
+    print_list(rows.SERVICES, [rows.service_row(service, _now_ms()) for service in found], layout)
 
 
 @command(
@@ -65,7 +65,7 @@ def ps(stack: str, layout: Layout) -> None:
     with connect() as client:
         found = _services(client, stack)
         tasks = client.tasks(stack=stack)
-    print_list(rows.TASKS, rows.task_rows(tasks, found, int(time.time() * 1_000)), layout)
+    print_list(rows.TASKS, rows.task_rows(tasks, found, _now_ms()), layout)
     tell_waiting(found)
 
 
@@ -116,6 +116,10 @@ def _services(client: Client, stack: str) -> tuple[ServiceView, ...]:
     if not found:
         raise nothing_found(stack, client)
     return found
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1_000)
 
 
 def _tell_removal(found: dict[str, StackNow]) -> None:

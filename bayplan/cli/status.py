@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import click
@@ -9,6 +10,7 @@ import click
 from bayplan.cli import rows
 from bayplan.cli.commands import command, connect
 from bayplan.cli.output import marked, out
+from bayplan.cli.rollout import PAUSED as WAITING
 from bayplan.client import ClusterNow
 from bayplan.model import Availability, Resources
 from bayplan.render.amounts import clock, counted, span
@@ -80,10 +82,11 @@ def _nodes(now: ClusterNow) -> list[str]:
             rows.cpu_use(_sum(used), _sum(total)),
             rows.memory_use(_sum(used), _sum(total)),
             str(sum(node.tasks for node in now.nodes)),
+            "",
         ]
     )
     return [
-        *table(["NODE", "STATUS", "ADDRESS", "CPU", "MEM", "TASKS"], cells),
+        *table(["NODE", "STATUS", "ADDRESS", "CPU", "MEM", "TASKS", "NOTE"], cells),
         *_more(len(now.nodes), "node"),
     ]
 
@@ -98,6 +101,7 @@ def _node_cells(node: NodeView) -> list[str]:
         rows.cpu_use(node.reserved, node.inventory.capacity),
         rows.memory_use(node.reserved, node.inventory.capacity),
         str(node.tasks),
+        rows.node_note(node, _now_ms()),
     ]
 
 
@@ -113,15 +117,27 @@ def _stacks(now: ClusterNow) -> list[str]:
         return ["STACKS  none yet: `bayplan stack deploy -c docker-compose.yml NAME`"]
     cells = [_service_cells(service) for service in now.services[:ROWS_MAX]]
     return [
-        *table(["STACK", "SERVICE", "HEALTH", "READY", "IMAGE", "PORTS"], cells),
+        *table(["STACK", "SERVICE", "HEALTH", "READY", "IMAGE", "PORTS", "NOTE"], cells),
         *_more(len(now.services), "service"),
     ]
 
 
 def _service_cells(service: ServiceView) -> list[str]:
-    row = rows.service_row(service)
+    row = rows.service_row(service, _now_ms())
     ready = f"{min(service.desired, service.ready + service.completed)}/{service.desired}"
-    return [service.stack, service.name, marked(row["Health"]), ready, row["Image"], row["Ports"]]
+    return [
+        service.stack,
+        service.name,
+        marked(row["Health"]),
+        ready,
+        row["Image"],
+        row["Ports"],
+        row["Note"],
+    ]
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1_000)
 
 
 def _more(number: int, noun: str) -> list[str]:
@@ -149,11 +165,15 @@ def _problems(now: ClusterNow) -> list[str]:
 def _hints(now: ClusterNow) -> Iterator[str]:
     """The next command for each thing that is short of what it should be."""
     for node in now.nodes:
-        if not rows.node_is_well(node):
+        if node.engine_silent_ms:
+            yield f"on {node.name}: `systemctl status docker`; its engine does not answer"
+        elif not rows.node_is_well(node):
             yield (
                 f"on {node.name}: `systemctl status bayplan-agent`; here: "
                 f"`bayplan node inspect --pretty {node.name}`"
             )
     for service in now.services:
-        if rows.service_health(service) in SHORT:
-            yield f"`bayplan service ps {service.name}`, `bayplan logs {service.name}`"
+        if service.rollout.startswith(WAITING):
+            yield f"`bayplan rollout status {service.name}`, then `resume` or `undo`"
+        elif rows.service_health(service) in SHORT:
+            yield f"`bayplan explain {service.name}`, `bayplan logs {service.name}`"

@@ -61,6 +61,11 @@ def ago(then_ms: int, now_ms: int) -> str:
     return f"{text[0].lower()}{text[1:]} ago"
 
 
+def until(then_ms: int, now_ms: int) -> str:
+    """`in 3 minutes`; `now` for a time that has come."""
+    return f"in {span(then_ms - now_ms).lower()}" if then_ms > now_ms else "now"
+
+
 def seconds(value_s: float) -> str:
     """A short wait: `0.4 s`, `12 s`, `2 min 5 s`."""
     if value_s < 10:

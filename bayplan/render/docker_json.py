@@ -46,6 +46,10 @@ def service_json(view: ServiceView, spec: ServiceSpec) -> dict[str, Any]:
             "CompletedTasks": view.completed,
         },
         "UpdateStatus": {"Message": view.rollout},
+        "Schedule": _schedule(view, spec),
+        "Fence": spec.fence,
+        "Drain": spec.drain_ms * _NS_PER_MS,
+        "TTL": spec.ttl_ms * _NS_PER_MS,
         "WaitsFor": view.waits_for,
         "Reserved": {
             **_resources(view.reservation.resources),
@@ -71,7 +75,15 @@ def node_json(node: NodeView) -> dict[str, Any]:
             "Engine": {"EngineVersion": inventory.engine_version},
             "AgentVersion": inventory.agent_version,
         },
-        "Status": {"State": node.status.value, "Addr": node.address, "SilentMs": node.silent_ms},
+        "Status": {
+            "State": node.status.value,
+            "Addr": node.address,
+            "SilentMs": node.silent_ms,
+            "EngineSilentMs": node.engine_silent_ms,
+            "Held": node.held,
+            "ShakyMs": node.shaky_ms,
+            "DrainUntil": rfc3339(node.drain_until_ms),
+        },
         "Reserved": _resources(node.reserved),
         "Tasks": node.tasks,
     }
@@ -112,6 +124,21 @@ def _update(policy: UpdatePolicy) -> dict[str, Any]:
         "Monitor": policy.monitor_ms * _NS_PER_MS,
         "MaxFailureRatio": policy.max_failure_ratio,
         "Order": policy.order.replace("_", "-"),
+        "Deadline": policy.deadline_ms * _NS_PER_MS,
+        "Canaries": policy.canaries,
+        "AutoPromote": policy.auto_promote,
+    }
+
+
+def _schedule(view: ServiceView, spec: ServiceSpec) -> dict[str, Any] | None:
+    """When a job runs; None for what is no scheduled job."""
+    if spec.schedule is None:
+        return None
+    return {
+        "Cron": spec.schedule.cron,
+        "TimeZone": spec.schedule.timezone or "UTC",
+        "CatchUp": spec.schedule.catch_up_ms * _NS_PER_MS,
+        "NextRun": rfc3339(view.next_run_ms),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
-from bayplan.model import ContainerSpec, HealthCheck, Resources, ServiceSpec
+from bayplan.model import ContainerSpec, HealthCheck, Resources, ServiceSpec, UpdatePolicy
 from bayplan.render.amounts import cpus, rfc3339, size
 from bayplan.render.printable import one_line, printable
 from bayplan.render.reservation import reserved
@@ -13,7 +13,7 @@ from bayplan.units import format_duration_ms
 from bayplan.views import FileView, NodeView, ServiceView
 
 #: Cells of the keys.
-KEY_CELLS = 14
+KEY_CELLS = 15
 
 Fields = Iterable[tuple[str, str | Iterable[str]]]
 
@@ -31,6 +31,8 @@ def service_lines(view: ServiceView, spec: ServiceSpec) -> list[str]:
             ("Replicas", _replicas(view)),
             ("Waits for", view.waits_for),
             ("Rollout", view.rollout),
+            ("Schedule", _schedule(spec)),
+            ("Next run", rfc3339(view.next_run_ms) if view.next_run_ms else ""),
             ("Labels", _pairs(spec.labels)),
             *_container_fields(container),
             ("Reserved", reserved(view.reservation)),
@@ -42,6 +44,10 @@ def service_lines(view: ServiceView, spec: ServiceSpec) -> list[str]:
             ("After", [f"{each.service} ({each.condition})" for each in spec.depends_on]),
             ("Restart", _restart(spec)),
             ("Update", _update(spec)),
+            ("Rollback", _policy(spec.rollback)),
+            ("Draining", f"at most {format_duration_ms(spec.drain_ms)}" if container.ports else ""),
+            ("Fenced", "an isolated node stops its copy before another starts" if spec.fence else ""),
+            ("Time to live", format_duration_ms(spec.ttl_ms) if spec.ttl_ms else ""),
         ]
     )
 
@@ -65,6 +71,10 @@ def node_lines(node: NodeView) -> list[str]:
             ("Has", _amounts(inventory.capacity)),
             ("Reserved", _amounts(node.reserved)),
             ("Tasks", str(node.tasks)),
+            ("Engine silent", format_duration_ms(node.engine_silent_ms) if node.engine_silent_ms else ""),
+            ("Held", node.held),
+            ("Spared for", format_duration_ms(node.shaky_ms) if node.shaky_ms else ""),
+            ("Drain until", rfc3339(node.drain_until_ms) if node.drain_until_ms else ""),
         ]
     )
 
@@ -117,15 +127,39 @@ def _check(check: HealthCheck | None) -> str:
 
 
 def _restart(spec: ServiceSpec) -> str:
-    delay_ms = spec.restart.delay_ms
-    return f"{spec.restart.condition}, {f'after {format_duration_ms(delay_ms)}' if delay_ms else 'at once'}"
+    delay_ms, attempts = spec.restart.delay_ms, spec.restart.max_attempts
+    after = f"after {format_duration_ms(delay_ms)}, doubling" if delay_ms else "at once, then backing off"
+    most = f", at most {attempts} times" if attempts else ""
+    window = (
+        f" within {format_duration_ms(spec.restart.window_ms)}" if attempts and spec.restart.window_ms else ""
+    )
+    condition = spec.restart.condition.replace("_", "-")
+    return condition if condition == "none" else f"{condition}, {after}{most}{window}"
 
 
 def _update(spec: ServiceSpec) -> str:
-    at_once = f"{spec.update.parallelism or 'all'} at once"
-    return (
-        f"{at_once}, {format_duration_ms(spec.update.delay_ms)} between" if spec.update.delay_ms else at_once
+    policy = spec.update
+    canaries = f", {policy.canaries} canaries" if policy.canaries else ""
+    deadline = f", within {format_duration_ms(policy.deadline_ms)} a step" if policy.deadline_ms else ""
+    return f"{_policy(policy)}{canaries}{deadline}"
+
+
+def _policy(policy: UpdatePolicy) -> str:
+    parts = [f"{policy.parallelism or 'all'} at once", policy.order.replace("_", "-")]
+    parts += [f"{format_duration_ms(policy.delay_ms)} between"] if policy.delay_ms else []
+    parts += [f"watched for {format_duration_ms(policy.monitor_ms)}"] if policy.monitor_ms else []
+    return ", ".join([*parts, f"on failure {policy.failure_action}"])
+
+
+def _schedule(spec: ServiceSpec) -> str:
+    if spec.schedule is None:
+        return ""
+    missed = (
+        f", made up for within {format_duration_ms(spec.schedule.catch_up_ms)}"
+        if spec.schedule.catch_up_ms
+        else ""
     )
+    return f"{spec.schedule.cron} ({spec.schedule.timezone or 'UTC'}){missed}"
 
 
 def _amounts(resources: Resources) -> str:

@@ -41,12 +41,18 @@ from bayplan.v1 import (
     cluster_pb2,
     cluster_pb2_grpc,
     container_pb2,
+    event_pb2,
+    event_pb2_grpc,
+    explain_pb2,
+    explain_pb2_grpc,
     file_pb2,
     file_pb2_grpc,
     node_pb2,
     node_pb2_grpc,
     registry_pb2,
     registry_pb2_grpc,
+    rollout_pb2,
+    rollout_pb2_grpc,
     service_pb2,
     service_pb2_grpc,
     stack_pb2,
@@ -57,11 +63,14 @@ from bayplan.v1 import (
 from bayplan.views import (
     Deployed,
     Event,
+    Explanation,
     FileView,
+    Move,
     NodeView,
     Plan,
     RegistryEntry,
     RevisionView,
+    RolloutView,
     ServiceAction,
     ServiceChange,
     ServicePlan,
@@ -69,7 +78,7 @@ from bayplan.views import (
     StackView,
     TaskView,
 )
-from bayplan.wire import to_pb
+from bayplan.wire import from_pb, to_pb
 
 
 def now_ms() -> int:
@@ -157,6 +166,11 @@ class World:
         self.revision = 1
         self.specs_of_stack: dict[int, StackSpec] = {}
         self.files: list[FileView] = []
+        self.rollouts: dict[str, RolloutView] = {}
+        self.explanation = Explanation(subject="shop_web")
+        self.moves: tuple[Move, ...] = ()
+        self.ended: tuple[str, ...] = ()
+        self.acknowledged: list[Any] = []
         self.after_deploy: Callable[[World], None] = lambda _world: None
         self.keep_following = False
         self.strange = False
@@ -311,6 +325,95 @@ class Services(Door, service_pb2_grpc.ServiceServiceServicer):
         return service_pb2.ScaleResponse(service=before.name, before=before.desired, after=request.replicas)
 
 
+class Rollouts(Door, rollout_pb2_grpc.RolloutServiceServicer):
+    def CreateService(self, request: Any, context: Any) -> Any:
+        self._refuse_or_note(request, context)
+        spec = from_pb(request.spec)
+        made = service(f"{request.stack}_{spec.name}", spec.replicas, ready=0, image=spec.container.image)
+        self.world.services[made.name] = msgspec.structs.replace(made, mode=spec.mode, stack=request.stack)
+        self.world.specs[made.name] = spec
+        return rollout_pb2.CreateServiceResponse(deployed=self._changed(made.name, ServiceAction.CREATE))
+
+    def UpdateService(self, request: Any, context: Any) -> Any:
+        self._refuse_or_note(request, context)
+        self.world.specs[request.service] = from_pb(request.spec)
+        self._next_version(request.service)
+        return rollout_pb2.UpdateServiceResponse(deployed=self._changed(request.service))
+
+    def RollbackService(self, request: Any, context: Any) -> Any:
+        self._refuse_or_note(request, context)
+        self._next_version(request.service)
+        return rollout_pb2.RollbackServiceResponse(deployed=self._changed(request.service))
+
+    def RestartService(self, request: Any, context: Any) -> Any:
+        self._refuse_or_note(request, context)
+        self._next_version(request.service)
+        return rollout_pb2.RestartServiceResponse(deployed=self._changed(request.service))
+
+    def RemoveService(self, request: Any, context: Any) -> Any:
+        self._refuse_or_note(request, context)
+        view = self.world.services[request.service]
+        self.world.services[view.name] = msgspec.structs.replace(view, removed=True)
+        return rollout_pb2.RemoveServiceResponse(deployed=self._changed(view.name, ServiceAction.REMOVE))
+
+    def GetRollout(self, request: Any, context: Any) -> Any:
+        if request.service not in self.world.rollouts:
+            no_such(context, f"service {request.service}")
+        return rollout_pb2.GetRolloutResponse(rollout=to_pb(self.world.rollouts[request.service]))
+
+    def ControlRollout(self, request: Any, context: Any) -> Any:
+        self._refuse_or_note(request, context)
+        threading.Thread(target=self.world.after_deploy, args=(self.world,), daemon=True).start()
+        return rollout_pb2.ControlRolloutResponse(rollout=to_pb(self.world.rollouts[request.service]))
+
+    def _refuse_or_note(self, request: Any, context: Any) -> None:
+        self.world.asked.append(request)
+        if self.world.refusal:
+            fail(context, self.world.refusal)
+
+    def _next_version(self, name: str) -> None:
+        """Tasks of the version before are outdated from now on."""
+        view = self.world.services[name]
+        self.world.services[name] = msgspec.structs.replace(view, version=view.version + 1, current=0)
+
+    def _changed(self, name: str, action: ServiceAction = ServiceAction.UPDATE) -> Any:
+        version = self.world.services[name].version
+        threading.Thread(target=self.world.after_deploy, args=(self.world,), daemon=True).start()
+        return to_pb(
+            Deployed(changes=(ServiceChange(service=name, action=action, version=version),), revision=2)
+        )
+
+
+class Explains(Door, explain_pb2_grpc.ExplainServiceServicer):
+    def Explain(self, request: Any, context: Any) -> Any:
+        if request.target not in (self.world.explanation.subject, *self.world.services):
+            no_such(context, f"service {request.target}")
+        return explain_pb2.ExplainResponse(explanation=to_pb(self.world.explanation))
+
+    def Simulate(self, request: Any, context: Any) -> Any:
+        return explain_pb2.SimulateResponse(moves=map(to_pb, self.world.moves), ended=self.world.ended)
+
+    def Rebalance(self, request: Any, context: Any) -> Any:
+        self.world.asked.append(request)
+        threading.Thread(target=self.world.after_deploy, args=(self.world,), daemon=True).start()
+        return explain_pb2.RebalanceResponse(moves=map(to_pb, self.world.moves))
+
+
+class Events(Door, event_pb2_grpc.EventServiceServicer):
+    def WatchEvents(self, request: Any, context: Any) -> Iterator[Any]:
+        watcher = self.world.watch()
+        context.add_callback(lambda: watcher.put(None))
+        after = request.after
+        while context.is_active():
+            news = [each for each in self.world.events if each.index > after]
+            if news:
+                after = news[-1].index
+                yield event_pb2.WatchEventsResponse(events=map(to_pb, news))
+            if not request.follow:
+                return
+            watcher.get()
+
+
 class Files(Door, file_pb2_grpc.FileServiceServicer):
     def CreateFile(self, request: Any, context: Any) -> Any:
         self.world.asked.append(request)
@@ -351,6 +454,7 @@ class Tasks(Door, task_pb2_grpc.TaskServiceServicer):
             each
             for each in self.world.tasks
             if request.service in ("", each.service)
+            and request.node in ("", each.node)
             and (not request.stack or each.service.startswith(f"{request.stack}_"))
         ]
         return task_pb2.ListTasksResponse(tasks=map(to_pb, found))
@@ -381,6 +485,22 @@ class Nodes(Door, node_pb2_grpc.NodeServiceServicer):
                 return node_pb2.GetNodeResponse(node=to_pb(each))
         return no_such(context, f"node {request.node}")
 
+    def UpdateNode(self, request: Any, context: Any) -> Any:
+        self.world.asked.append(request)
+        if self.world.refusal:
+            fail(context, self.world.refusal)
+        (found,) = (each for each in self.world.nodes if each.name == request.node)
+        threading.Thread(target=self.world.after_deploy, args=(self.world,), daemon=True).start()
+        return node_pb2.UpdateNodeResponse(node=to_pb(found))
+
+    def RemoveNode(self, request: Any, context: Any) -> Any:
+        self.world.asked.append(request)
+        if self.world.refusal:
+            fail(context, self.world.refusal)
+        (found,) = (each for each in self.world.nodes if each.name == request.node)
+        self.world.nodes.remove(found)
+        return node_pb2.RemoveNodeResponse(id=found.id, name=found.name)
+
 
 class Registry(Door, registry_pb2_grpc.RegistryServiceServicer):
     def Lookup(self, request: Any, context: Any) -> Any:
@@ -391,6 +511,25 @@ class Registry(Door, registry_pb2_grpc.RegistryServiceServicer):
         return registry_pb2.LookupResponse(
             stack=request.stack, service=request.service, revision=3, instances=map(to_pb, kept)
         )
+
+    def Watch(self, request: Any, context: Any) -> Iterator[Any]:
+        self.world.asked.append(request)
+        watcher = self.world.watch()
+        context.add_callback(lambda: watcher.put(None))
+        while context.is_active():
+            self.world.revision += 1
+            found = self.world.instances.get((request.stack, request.service), ())
+            yield registry_pb2.WatchResponse(
+                stack=request.stack,
+                service=request.service,
+                revision=self.world.revision,
+                instances=map(to_pb, found),
+            )
+            watcher.get()
+
+    def Acknowledge(self, request: Any, context: Any) -> Any:
+        self.world.acknowledged.append(request)
+        return registry_pb2.AcknowledgeResponse()
 
     def List(self, request: Any, context: Any) -> Any:
         entries = [
@@ -427,6 +566,9 @@ def serve(world: World, path: Path) -> grpc.Server:
     server = grpc.server(ThreadPoolExecutor(16))
     stack_pb2_grpc.add_StackServiceServicer_to_server(Stacks(world), server)
     service_pb2_grpc.add_ServiceServiceServicer_to_server(Services(world), server)
+    rollout_pb2_grpc.add_RolloutServiceServicer_to_server(Rollouts(world), server)
+    explain_pb2_grpc.add_ExplainServiceServicer_to_server(Explains(world), server)
+    event_pb2_grpc.add_EventServiceServicer_to_server(Events(world), server)
     task_pb2_grpc.add_TaskServiceServicer_to_server(Tasks(world), server)
     file_pb2_grpc.add_FileServiceServicer_to_server(Files(world), server)
     node_pb2_grpc.add_NodeServiceServicer_to_server(Nodes(world), server)

@@ -16,7 +16,7 @@ from tests.doors.cli.cli_world import Cli
 def test_service_ls_has_dockers_columns_first(world: World, cli: Cli) -> None:
     world.shop()
     lines = cli("service", "ls").out.splitlines()
-    assert lines[0].split() == ["ID", "NAME", "MODE", "REPLICAS", "IMAGE", "PORTS", "HEALTH"]
+    assert lines[0].split() == ["ID", "NAME", "MODE", "REPLICAS", "IMAGE", "PORTS", "HEALTH", "NOTE"]
     assert lines[2].split() == [
         "svcshop_web0", "shop_web", "replicated", "2/2", "demo:1", "*:8080->80/tcp", "✓", "ready",
     ]  # fmt: skip
@@ -134,7 +134,7 @@ def test_inspect_is_json_with_dockers_keys_and_pretty_is_for_people(world: World
     image = "{{.Spec.TaskTemplate.ContainerSpec.Image}}"
     assert cli("service", "inspect", "--format", image, "shop_web").out == "demo:1\n"
     assert (
-        "Replicas:     2 wanted, 2 running, 2 ready" in cli("service", "inspect", "--pretty", "shop_web").out
+        "Replicas:      2 wanted, 2 running, 2 ready" in cli("service", "inspect", "--pretty", "shop_web").out
     )
     (machine,) = json.loads(cli("node", "inspect", "n1").out)
     assert machine["Description"]["Resources"]["NanoCPUs"] == 8_000_000_000
