@@ -72,8 +72,9 @@ class Life:
     #: Since when it is down, and why its tasks are not moved though it is.
     down_ms: int = 0
     held: str = ""
-    #: When it came back from being down, lately; until when it counts as shaky, and for how long.
+    #: When it came back from being down, lately; whether it counts as shaky, until when, and for how long.
     returns_ms: deque[int] = field(default_factory=lambda: deque(maxlen=RETURNS_KEPT_MAX))
+    shaky: bool = False
     shaky_until_ms: int = 0
     shaky_for_ms: int = 0
 

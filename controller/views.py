@@ -6,10 +6,10 @@ from bayplan.lifecycle import ALIVE, TaskState
 from bayplan.model import Desired, NodeStatus
 from bayplan.views import NodeView, RegistryEntry, RolloutView, ServiceView, StackView, TaskView
 from controller.core import dependencies, history, placing, rolling, schedules
-from controller.decide import registry
+from controller.decide import liveness, registry
 from controller.decide.reservations import reserve
-from controller.records import Service, Task
-from controller.state import State
+from controller.records import Node, Service, Task
+from controller.state import Life, State
 
 
 def service_view(state: State, service: Service) -> ServiceView:
@@ -107,6 +107,10 @@ def node_view(state: State, node_id: str, now_ms: int) -> NodeView:
         tasks=len(holding),
         silent_ms=max(0, now_ms - life.heard_ms) if life.ever else -1,
         joined_ms=node.joined_ms,
+        engine_silent_ms=life.engine_silent_ms,
+        held=life.held,
+        drain_until_ms=node.drain_until_ms,
+        shaky_ms=max(0, life.shaky_until_ms - now_ms),
     )
 
 
@@ -152,16 +156,33 @@ def _registry_entry(state: State, service: Service) -> RegistryEntry:
 def problems(state: State) -> list[str]:
     """What is wrong, one line each, with the way out where there is one."""
     found = []
-    for node_id in sorted(state.nodes, key=lambda each: state.nodes[each].name):
-        status = state.lives[node_id].status
-        if status in (NodeStatus.DOWN, NodeStatus.SUSPECT):
-            name = state.nodes[node_id].name
-            found.append(f"node {name} is {status.value}: look at bayplan-agent on it")
+    by_name = sorted(state.nodes.values(), key=lambda node: node.name)
+    found += [line for node in by_name if (line := _node_problem(node, state.lives[node.id]))]
+    held = [node.name for node in by_name if state.lives[node.id].held]
+    if held:
+        found.append(
+            f"the tasks of {', '.join(held)} are not moved: too many nodes fell silent together, so that it "
+            "may be the controller which is cut off; `bayplan node drain NODE` moves a node's now"
+        )
     for service in sorted(state.services.values(), key=lambda each: each.name):
         row = service_view(state, service)
         if not service.removed and _good(row) < row.desired:
             found.append(f"service {row.name}: {_good(row)}/{row.desired} ready: {_why(state, row)}")
     return found
+
+
+def _node_problem(node: Node, life: Life) -> str:
+    """What is wrong with a node; empty when nothing is."""
+    if life.status in (NodeStatus.DOWN, NodeStatus.SUSPECT):
+        return f"node {node.name} is {life.status.value}: look at bayplan-agent on it"
+    if life.status is NodeStatus.UNKNOWN:
+        return (
+            f"node {node.name} has not been heard since the controller started: look at bayplan-agent on it"
+        )
+    if life.engine_silent_ms > liveness.ENGINE_SILENT_MS_MAX:
+        silent_s = life.engine_silent_ms // 1000
+        return f"node {node.name}: its engine has not answered for {silent_s} s; look at docker on it"
+    return ""
 
 
 def _why(state: State, row: ServiceView) -> str:

@@ -109,10 +109,9 @@ class ControllerCore:
 
     def wake_at(self) -> int | None:
         """When a lease, a delay or a deadline ends next."""
-        connected = any(life.connected for life in self.state.lives.values())
         dues = (
             self._nodes_due_ms,
-            self._pulse_due_ms if connected else None,
+            self._pulse_due_ms if self.state.nodes else None,
             self._requests_due_ms,
             self._settler.wake_at(),
             self._schedules.wake_at(),

@@ -15,8 +15,6 @@ from controller.state import Life
 
 #: Why the tasks of a node that is down are not moved.
 HELD = "too many nodes fell silent together: its tasks are not moved"
-#: An engine that has not answered for longer takes no new tasks.
-ENGINE_SILENT_MS_MAX = 10_000
 
 
 def pulse_all(turn: Turn) -> int:
@@ -61,7 +59,7 @@ def answered(turn: Turn, node_id: str, life: Life, beat: Heartbeat) -> None:
 
 def _note_engine(turn: Turn, node_id: str, life: Life, silent_ms: int) -> None:
     before, life.engine_silent_ms = life.engine_silent_ms, max(0, silent_ms)
-    stalled, was = (ms > ENGINE_SILENT_MS_MAX for ms in (life.engine_silent_ms, before))
+    stalled, was = (ms > liveness.ENGINE_SILENT_MS_MAX for ms in (life.engine_silent_ms, before))
     if stalled != was:
         said = "its engine does not answer" if stalled else "its engine answers again"
         turn.note("node", turn.state.nodes[node_id].name, said)
@@ -94,6 +92,8 @@ def judge_all(turn: Turn) -> int | None:
         elif life.session_id:
             turn.send(node_id, Dismissal(reason="the node's lease ended"))
             life.session_id = ""
+        life.shaky = turn.now.mono_ms < life.shaky_until_ms
+        due += [life.shaky_until_ms] if life.shaky else []
     _brake(turn, verdicts)
     for node_id, status in verdicts.items():
         if status is NodeStatus.DOWN and not turn.state.lives[node_id].lost:
@@ -158,6 +158,6 @@ def _came_back(turn: Turn, node_id: str, life: Life) -> None:
     life.returns_ms.append(now_ms)
     for_ms = liveness.shaky_for(life.returns_ms, life.shaky_for_ms, life.shaky_until_ms, now_ms)
     if for_ms:
-        life.shaky_for_ms, life.shaky_until_ms = for_ms, now_ms + for_ms
+        life.shaky, life.shaky_for_ms, life.shaky_until_ms = True, for_ms, now_ms + for_ms
         name, minutes = turn.state.nodes[node_id].name, for_ms // 60_000
         turn.note("node", name, f"it comes and goes: avoided for {minutes} min")

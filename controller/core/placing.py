@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bayplan.model import Desired, NodeStatus, Resources, ServiceSpec
 from controller.core.turn import Settings
-from controller.decide import schedule
+from controller.decide import liveness, schedule
 from controller.decide import slots as slotting
 from controller.decide.filters import Candidate, PortKey, port_keys
 from controller.decide.reservations import reserve
@@ -16,11 +16,18 @@ from controller.state import State
 
 
 def need(
-    settings: Settings, task_id: str, key: str, spec: ServiceSpec, slot: int, pinned: str = "", wave: int = 0
+    settings: Settings,
+    task_id: str,
+    key: str,
+    spec: ServiceSpec,
+    slot: int,
+    pinned: str = "",
+    wave: int = 0,
+    avoided: frozenset[str] = frozenset(),
 ) -> schedule.Need:
     """What the scheduler is asked about one task; `key` is its service's id (its name, if it is new)."""
     reserved = reserve(spec, settings.default_reservation).resources
-    return schedule.Need(task_id, key, spec, reserved, pinned, slot, wave)
+    return schedule.Need(task_id, key, spec, reserved, pinned, slot, wave, avoided)
 
 
 def slots(state: State, spec: ServiceSpec) -> dict[int, str]:
@@ -64,7 +71,7 @@ def candidates(state: State, without: frozenset[str] = frozenset()) -> list[Cand
 
 
 def _candidate(state: State, node_id: str, without: frozenset[str]) -> Candidate:
-    node = state.nodes[node_id]
+    node, life = state.nodes[node_id], state.lives[node_id]
     holding = [task for task in state.tasks_on(node_id) if task.id not in without and state.holds_node(task)]
     used = reserved(state, holding)
     capacity = node.inventory.capacity
@@ -72,7 +79,9 @@ def _candidate(state: State, node_id: str, without: frozenset[str]) -> Candidate
     counts.update(task.service_id for task in holding if task.id not in prepared)
     return Candidate(
         node=node,
-        status=state.lives[node_id].status,
+        status=life.status,
+        engine_silent=life.engine_silent_ms > liveness.ENGINE_SILENT_MS_MAX,
+        shaky=life.shaky,
         free=Resources(
             cpu_millis=capacity.cpu_millis - used.cpu_millis,
             memory_bytes=capacity.memory_bytes - used.memory_bytes,

@@ -14,7 +14,7 @@ from bayplan.lifecycle import TaskState
 from bayplan.model import Desired
 from controller.core import dependencies, draining, placing, rolling, statuses
 from controller.core.turn import Turn
-from controller.decide import assign, reconcile, registry, schedule
+from controller.decide import assign, reconcile, registry, restarts, schedule
 from controller.decide.slots import NO_SLOTS
 from controller.events import Send
 from controller.records import Service, ServiceVersion, Task
@@ -155,7 +155,10 @@ def _schedule(turn: Turn) -> None:
     waiting = state.waiting()
     if not waiting:
         return
-    plan = schedule.place([_need(turn, task) for task in waiting], placing.candidates(state))
+    versions = {(task.service_id, task.version) for task in waiting}
+    avoided = {each: restarts.avoided(state.tasks_of(each[0]), each[1]) for each in versions}
+    needs = [_need(turn, task, avoided[task.service_id, task.version]) for task in waiting]
+    plan = schedule.place(needs, placing.candidates(state))
     for task_id, node_id in plan.placed.items():
         task = state.tasks[task_id]
         turn.put(msgspec.structs.replace(task, node_id=node_id))
@@ -171,10 +174,12 @@ def _schedule(turn: Turn) -> None:
         state.pending_reasons[task_id] = refusal.lines
 
 
-def _need(turn: Turn, task: Task) -> schedule.Need:
+def _need(turn: Turn, task: Task, avoided: frozenset[str]) -> schedule.Need:
     spec = turn.state.specs[task.service_id, task.version]
     pinned = placing.bound_to(turn.state, spec, task.slot)
-    return placing.need(turn.settings, task.id, task.service_id, spec, task.slot, pinned)
+    need = placing.need(turn.settings, task.id, task.service_id, spec, task.slot, pinned, avoided=avoided)
+    rivals = [each for each in turn.state.tasks_of(task.service_id) if each.slot == task.slot]
+    return need._replace(level=any(each.displaced and each.wanted for each in rivals))
 
 
 def _assign(turn: Turn, node_id: str) -> None:

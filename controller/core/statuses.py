@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from bayplan.lifecycle import ALIVE, ENDED, TaskState, may_follow
+from bayplan.lifecycle import ALIVE, ENDED, TaskState, may_report
 from bayplan.model import Now, TaskStatus
 from controller.core import dependencies
 from controller.core.turn import Turn
@@ -35,7 +35,7 @@ def take_statuses(turn: Turn, node_id: str, statuses: tuple[TaskStatus, ...]) ->
         if task is None or task.node_id != node_id:
             continue
         before = turn.state.status_of(task)
-        if not may_follow(before.state, status.state):
+        if not may_report(before.state, status.state):
             continue
         if before.state is not status.state:
             _entered(turn, task, before.state, status)
@@ -80,9 +80,11 @@ def _count_end(turn: Turn, task: Task, status: TaskStatus) -> None:
 
 def inherit(turn: Turn, task: Task) -> Task:
     """A new task with what its slot has behind it, as far as that counts for its version."""
+    if (task.service_id, task.slot) not in turn.state.slots:  # the rule, and not worth a closer look
+        return task
     tasks = turn.state.tasks_of(task.service_id)
     before = [each for each in tasks if each.slot == task.slot and each.version == task.version]
-    if not before or (task.service_id, task.slot) not in turn.state.slots:
+    if not before:
         return task
     failures, past_ms = restarts.handed_on(max(before, key=lambda each: each.created_ms))
     return msgspec.structs.replace(task, failures=failures, past_ms=past_ms)

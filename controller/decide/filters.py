@@ -22,6 +22,7 @@ class Cause(StrEnum):
 
     ELSEWHERE = "serve other slots of it"
     NOT_READY = "not ready"
+    ENGINE = "with an engine that does not answer"
     PAUSED = "paused"
     DRAINING = "draining"
     PLATFORM = "of another platform"
@@ -45,6 +46,9 @@ class Candidate(NamedTuple):
     ports: frozenset[PortKey]
     counts: dict[str, int]
     generic: dict[str, int] = {}
+    engine_silent: bool = False
+    #: It came and went lately: taken only where no other node fits.
+    shaky: bool = False
 
 
 def parsed(spec: ServiceSpec) -> list[constraints.Constraint]:
@@ -56,6 +60,8 @@ def eligible(candidate: Candidate, spec: ServiceSpec, wanted: list[constraints.C
     """Causes that do not depend on what already runs on the node; `wanted` are the spec's constraints."""
     if candidate.status is not NodeStatus.READY:
         return Cause.NOT_READY
+    if candidate.engine_silent:
+        return Cause.ENGINE
     if candidate.node.availability is Availability.PAUSE:
         return Cause.PAUSED
     if candidate.node.availability is Availability.DRAIN:

@@ -24,6 +24,8 @@ FLAP_WINDOW_MS = 300_000
 #: a task moves once in 5 min for one cause).
 SHAKY_MS_MIN = 300_000
 SHAKY_MS_MAX = 1_800_000
+#: A node whose engine has not answered for longer takes no new tasks (docs/promises.md: seen within 12 s).
+ENGINE_SILENT_MS_MAX = 10_000
 #: Session and witness that break within this time broke together: their machine is gone.
 TOGETHER_MS = 1_000
 

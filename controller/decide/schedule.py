@@ -33,7 +33,8 @@ class Need(NamedTuple):
     the id of the node that it is bound to (empty: any), and those on which its version kept failing.
 
     Its slot and the wave in which its service starts tell the order, which must not hang on ids: a plan
-    made before there are any shall come true.
+    made before there are any shall come true. `level`: not the fullest node that fits but the emptiest, since
+    the task moves to even out the load.
     """
 
     task_id: str
@@ -44,6 +45,7 @@ class Need(NamedTuple):
     slot: int = 0
     wave: int = 0
     avoided: frozenset[str] = frozenset()
+    level: bool = False
 
 
 class Refusal(NamedTuple):
@@ -168,7 +170,9 @@ class _Table:
         if not fits.size:
             return fits
         cpu_used, memory_used = self._used(need)
-        keys = [fits, self.tasks[fits], -(cpu_used + memory_used)[fits], self.counts(need.service_id)[fits]]
+        used = cpu_used + memory_used
+        fullness = (used if need.level else -used)[fits]
+        keys = [fits, self.tasks[fits], fullness, self.counts(need.service_id)[fits]]
         keys += [branch[fits] for branch in reversed(self._branches(need))]
         keys.append(self._doubts(need)[fits])
         return fits[np.lexsort(keys)]
@@ -178,11 +182,11 @@ class _Table:
         failed = [int(node_id in need.avoided) for node_id in self.ids]
         return np.array(failed, np.int64) + self.shaky
 
-    def _doubted(self, need: Need, row: int) -> str:
-        """The same in words, for a node that was chosen nevertheless."""
+    def _doubted(self, need: Need, row: int) -> tuple[str, ...]:
+        """The same in words."""
         words = [SHAKY] if self.shaky[row] else []
         words += [FAILED_HERE] if self.ids[row] in need.avoided else []
-        return f"a last choice, since {' and '.join(words)}" if words else ""
+        return (f"a last choice, since {' and '.join(words)}",) if words else ()
 
     def _used(self, need: Need) -> tuple[Floats, Floats]:
         """The share of CPU and of memory that would be reserved on each node."""
@@ -212,11 +216,11 @@ class _Table:
             spread.append(f"fewest tasks of the service in {key} {value} ({branch[row]})")
         cpu_used, memory_used = self._used(need)
         shares = f"CPU {_percent(cpu_used[row])}, memory {_percent(memory_used[row])} reserved"
-        spread += [doubt] if (doubt := self._doubted(need, row)) else []
+        doubts = self._doubted(need, row)
         if fit == 1:
-            return (*spread[len(need.spec.preferences) :], f"the only node that fits: {shares}")
+            return (*doubts, f"the only node that fits: {shares}")
         fewest = f"fewest tasks of the service ({self.counts(need.service_id)[row]})"
-        return (*spread, f"{fewest}, fullest that fits: {shares}")
+        return (*doubts, *spread, f"{fewest}, {'emptiest' if need.level else 'fullest'} that fits: {shares}")
 
     def rated(self, need: Need, row: int, causes: list[Cause | None], best: list[int]) -> Rated:
         """A node's row for people; `best` are those that fit."""

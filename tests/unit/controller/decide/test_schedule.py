@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bayplan.model import Availability, Inventory, NodeStatus, Resources
 from controller.decide.filters import Candidate, Cause, clash
-from controller.decide.schedule import Need, Plan, place, rank
+from controller.decide.schedule import SHAKY, Need, Plan, place, rank
 from controller.records import Node
 from tests.unit.controller.world import GIB, service
 
@@ -31,6 +31,8 @@ def candidate(name: str, cpu: int = 4, memory_gib: int = 8, **fields: Any) -> Ca
         ports=frozenset(fields.get("ports", ())),
         counts=fields.get("counts", {}),
         generic=fields.get("generic", {"gpu": 4}),
+        engine_silent=fields.get("engine_silent", False),
+        shaky=fields.get("shaky", False),
     )
 
 
@@ -112,6 +114,19 @@ def test_a_placement_says_why_there() -> None:
     assert reason == "fewest tasks of the service (0), fullest that fits: CPU 25 %, memory 25 % reserved"
 
 
+def test_a_node_that_comes_and_goes_is_the_last_choice_and_says_so() -> None:
+    nodes = [candidate("a", shaky=True), candidate("b", counts={"web": 3})]
+    assert per_node(place(needs(2), nodes)) == {"b": 2}
+    plan = place(needs(1), nodes[:1])
+    assert plan.reasons["web.0"][0] == f"a last choice, since {SHAKY}"
+
+
+def test_a_node_on_which_the_version_failed_is_the_last_choice_for_it_alone() -> None:
+    nodes = [candidate("a"), candidate("b", counts={"web": 3, "api": 3})]
+    avoiding = needs(1)[0]._replace(avoided=frozenset({"id-a"}))
+    assert per_node(place([avoiding, *needs(1, "api")], nodes)) == {"a": 1, "b": 1}
+
+
 def test_every_cause_is_counted_in_the_refusal() -> None:
     nodes = [
         candidate("a", cpu=1),
@@ -124,6 +139,7 @@ def test_every_cause_is_counted_in_the_refusal() -> None:
         candidate("h", counts={"web": 1}),
         candidate("i", arch="aarch64"),
         candidate("j", generic={"gpu": 1}),
+        candidate("k", engine_silent=True),
     ]
     zoneless = ("node.labels.zone != x",)
     wanted = needs(
