@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from bayplan.model import Assignments
-from bayplan.session import ControllerSays, Dismissal, Hello, Report
+from bayplan.session import ControllerSays, Dismissal, Hello, Report, Welcome
 from controller.core import ControllerCore
 from controller.doors.sessions import OUTBOX_MESSAGES_MAX
 from controller.events import AgentSaid, Publish, Reply, Send, SessionLost, SessionOpened
@@ -23,8 +23,9 @@ from controller.state import State
 from tests.sim.clock import CLOCK_AHEAD_MS_MAX, Clock
 from tests.sim.daemon import Daemon, DiskFullError, Moment
 from tests.sim.host import Session
-from tests.sim.link import Connection
+from tests.sim.link import Connection, Wire
 from tests.sim.news import News, Part
+from tests.sim.witness import Witness, WitnessEnd
 
 #: systemd starts a controller that ended again after this time.
 RESTART_MS = 1_000
@@ -104,7 +105,9 @@ class Control:
         self.tasks_ever: dict[str, Task] = {}
         self._seed = seed
         self._rng = random.Random(f"{seed}/controller")
-        self._runs = self._sessions_made = 0
+        self.runs = self._sessions_made = self._witnesses_made = 0
+        #: Nodes that got a ticket for their witness in this run.
+        self.ticketed: set[str] = set()
         #: What this machine's clocks show beyond the world's time; drawn anew when it crashes.
         self.clock_ahead_ms = self._rng.randint(0, CLOCK_AHEAD_MS_MAX)
         #: The wall clock may be stepped beside that.
@@ -146,13 +149,13 @@ class Control:
         self._run(State(self.records.values()))
 
     def _run(self, state: State) -> None:
-        self._runs += 1
+        self.runs += 1
         ahead_ms = self.clock_ahead_ms
         daemon = Daemon(self._clock, self._rng, self._keep, self._perform, self._turned, ahead_ms)
         daemon.on_death = self.crash
         daemon.wall_ahead_ms = self.wall_ahead_ms
         self.daemon = daemon
-        dice = random.Random(f"{self._seed}/core/{self._runs}")
+        dice = random.Random(f"{self._seed}/core/{self.runs}")
         self.core = self._make_core(state, dice, daemon)
         self.up_since_ms = self._clock.now_ms
         self._news.tell(f"controller starts, epoch {state.cluster.epoch}")
@@ -173,7 +176,7 @@ class Control:
         self.daemon.alive = False
         self.daemon = self.core = None
         self.clock_ahead_ms = self._rng.randint(0, CLOCK_AHEAD_MS_MAX)
-        self.sessions = {}
+        self.sessions, self.ticketed = {}, set()
         connections, self._connections = self._connections, []
         for connection in connections:
             connection.close(1, reset=True)
@@ -210,15 +213,26 @@ class Control:
         """A connection from an agent; None when nobody listens."""
         if self.daemon is None or self.daemon.paused:
             return None
-        session = AgentSession(self, node_id, self._runs)
+        session = AgentSession(self, node_id, self.runs)
         session.connection = Connection(agent.host.wire, agent, session)
         self._connections = [each for each in self._connections if each.open(1)]
         self._connections.append(session.connection)
         return session.connection
 
+    def accept_witness(self, witness: Witness, wire: Wire, node_id: str) -> Connection | None:
+        """A connection from a witness; None when nobody listens."""
+        if self.daemon is None or self.daemon.paused:
+            return None
+        self._witnesses_made += 1
+        end = WitnessEnd(self, node_id, self.runs, self._witnesses_made)
+        end.connection = Connection(wire, witness, end)
+        self._connections = [each for each in self._connections if each.open(1)]
+        self._connections.append(end.connection)
+        return end.connection
+
     def open_session(self, session: AgentSession, hello: Hello) -> None:
         """A Hello arrived."""
-        if session.run != self._runs or self.daemon is None:
+        if session.run != self.runs or self.daemon is None:
             return
         self._sessions_made += 1
         session.session_id = f"session-{self._sessions_made}"
@@ -256,6 +270,8 @@ class Control:
         match command:
             case Send(session_id=session_id, message=message):
                 session = self.sessions.get(session_id)
+                if isinstance(message, Welcome):
+                    self.ticketed.add(command.node_id)
                 if session is not None:
                     session.put(message)
             case Reply():

@@ -142,10 +142,10 @@ class Faults:
 
     # --- machines ---
 
-    def power_off(self, name: str) -> None:
-        """A machine stops at once."""
+    def power_off(self, name: str, *, silently: bool = True) -> None:
+        """A machine stops at once; not silently: its processes are killed, and their connections break."""
         self._fault(name)
-        self.hosts[name].power_off()
+        self.hosts[name].power_off(silently=silently)
 
     def power_on(self, name: str) -> None:
         """It boots."""
@@ -185,7 +185,7 @@ class Faults:
         self.news.tell(f"{name or 'controller'} disk is full for {for_s:.1f} s")
         if name:
             self.hosts[name].disk_full = True
-            self._lasts(name, for_s, lambda: setattr(self.hosts[name], "disk_full", False))
+            self._lasts(name, for_s, self.hosts[name].make_room)
             return
         self.control.disk_full = True
         for each in self.hosts:
@@ -244,7 +244,8 @@ class Faults:
 
     def _heal_host(self, name: str, host: Host) -> None:
         self.trouble(name, 0)
-        host.disk_full, host.wire.loss = False, 0.0
+        host.wire.loss = 0.0
+        host.make_room()
         host.engine.pull_on()
         host.resume_engine()
         if host.daemon is not None:

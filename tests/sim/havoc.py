@@ -88,7 +88,7 @@ class Havoc:
     def power_cycle(self) -> None:
         host = self._host()
         if host.powered:
-            self.world.power_off(host.name)
+            self.world.power_off(host.name, silently=self.rng.random() < 0.6)
             self._later(1, 20, lambda: self.world.power_on(host.name) if not host.powered else None)
 
     def clone(self) -> None:

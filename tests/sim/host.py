@@ -21,14 +21,16 @@ from agent.doors.session import (
     WELCOME_DEADLINE_S,
 )
 from agent.runtime.calls import PING_DEADLINE_S
+from agent.runtime.journal import RETRY_S
 from agent.runtime.watch import PING_PERIOD_S
 from bayplan.model import Assignments, FileKind, Resources
 from bayplan.session import Dismissal, Hello, Report, Welcome
 from tests.sim.clock import CLOCK_AHEAD_MS_MAX, Clock
-from tests.sim.daemon import Daemon, DiskFullError
+from tests.sim.daemon import Daemon
 from tests.sim.engine import Box, Engine
 from tests.sim.link import Connection, Wire
 from tests.sim.news import News, Part
+from tests.sim.witness import Witness
 
 #: The engine's events reach the agent within this time, in order.
 EVENT_DELAY_MS = (1, 30)
@@ -38,8 +40,6 @@ FILE_MS = (1, 20)
 LIST_MS = (20, 200)
 #: The engine is asked for a sign of life so often, and has this long to give it.
 PING_DEADLINE_MS = int((PING_PERIOD_S + PING_DEADLINE_S) * 1000)
-#: systemd starts an agent that ended again after this time.
-RESTART_MS = 1_000
 #: A try to connect over a cut is repeated after this long, until its deadline.
 SYN_RETRY_MS = 1_000
 
@@ -99,6 +99,9 @@ class Host:
         self.journals_lost = 0
         #: Its journal can be read, but not written.
         self.disk_full = False
+        #: What the disk did not take.
+        self.owed: dict[type[Any], Any] = {}
+        self.witness: Witness | None = None
         #: What the controller said in the current session, under which epoch.
         self._session_epoch = 0
         self._session_said: dict[int, Assignments] = {}
@@ -127,7 +130,6 @@ class Host:
             return
         self.daemon = Daemon(self._clock, self._rng, self._keep, self._perform, ahead_ms=self._ahead_ms)
         self.daemon.wall_ahead_ms = self.engine.wall_ahead_ms
-        self.daemon.on_death = self._ended_by_itself
         self.core = self._make_core()
         self._listed, self._own, self._delay_ms = False, {}, int(RECONNECT_DELAY_S_MIN * 1000)
         self.daemon.run(self.core)
@@ -155,6 +157,7 @@ class Host:
             return
         self.daemon.alive = False
         self.daemon = self.core = None
+        self.owed.clear()
         session, self.session = self.session, None
         if session is not None and session.connection is not None:
             session.over = True
@@ -163,11 +166,6 @@ class Host:
             else:
                 session.connection.close(0, reset=True)
         self._news.tell(f"{self.name} agent is killed")
-
-    def _ended_by_itself(self) -> None:
-        """It could not go on; systemd starts it again."""
-        self.stop_agent()
-        self._clock.after(RESTART_MS, self.start_agent)
 
     def step_clock(self, by_ms: int) -> None:
         """Somebody sets the machine's wall clock."""
@@ -200,9 +198,12 @@ class Host:
             if self.daemon is not None and not self._listed:
                 self._list_soon(self.daemon)
 
-    def power_off(self) -> None:
-        """The machine stops at once, without a word."""
-        self.stop_agent(silently=True)
+    def power_off(self, *, silently: bool = True) -> None:
+        """The machine stops at once, without a word; or its processes are killed, and its kernel ends their
+        connections."""
+        self.stop_agent(silently=silently)
+        if self.witness is not None:
+            self.witness.die(silently=silently)
         self.powered = False
         self.files = {file for file in self.files if file.kind is FileKind.CONFIG}
         self.engine.power_off()
@@ -247,11 +248,34 @@ class Host:
         return f"{self.name}-boot-{self._boots}"
 
     def _keep(self, changes: Sequence[Any]) -> None:
-        if self.disk_full:
-            raise DiskFullError
-        for change in changes:
-            self._journal[type(change)] = change
+        kept = self.owed if self.disk_full or self.owed else self._journal
+        kept.update({type(change): change for change in changes})
         self._spoke()
+
+    def make_room(self) -> None:
+        """The disk takes what it is given again, and the agent finds out a moment later."""
+        if not self.disk_full:
+            return
+        self.disk_full = False
+        daemon = self.daemon
+
+        def write() -> None:
+            if daemon is None or daemon is not self.daemon or self.disk_full:
+                return
+            self._journal.update(self.owed)
+            self.owed.clear()
+            self._spoke()
+            daemon.post(ev.JournalKept())
+
+        self._clock.after(self._rng.randint(0, int(RETRY_S * 1000)), write)
+
+    def _honest(self, report: Report) -> Report:
+        """The report without the acknowledgement of a revision that could not be kept."""
+        owed, kept = self.owed.get(ev.KeepAssignments), self._journal.get(ev.KeepAssignments)
+        if owed is None:
+            return report
+        same = kept is not None and kept.epoch == owed.epoch
+        return msgspec.structs.replace(report, revision=kept.assignments.revision if same else 0)
 
     def _spoke(self) -> None:
         self._news.spoke.add(self.name)
@@ -390,12 +414,15 @@ class Host:
         if isinstance(command, do.CloseLink):
             self.end_session(session, command.reason)
             return
-        session.connection.send(0, command.message)
-        if isinstance(command.message, Hello):
-            self._news.tell(f"{self.name} says hello with {len(command.message.tasks)} tasks")
-        if isinstance(command.message, Report):
+        message = command.message
+        if isinstance(message, Report):
+            message = self._honest(message)
+        session.connection.send(0, message)
+        if isinstance(message, Hello):
+            self._news.tell(f"{self.name} says hello with {len(message.tasks)} tasks")
+        if isinstance(message, Report):
             kept, ends = self.remembered().assignments, self.remembered().ends
-            self.reports.append((command.message, kept, {status.task_id for status in ends}))
+            self.reports.append((message, kept, {status.task_id for status in ends}))
             self._spoke()
             self._clock.after(1, lambda: self._said(session))
 
@@ -410,6 +437,8 @@ class Host:
         self.daemon.post(ev.Heard(link=session.number, message=message))
         if isinstance(message, Welcome) and not session.welcomed:
             session.welcomed = True
+            if self.witness is not None:
+                self.witness.show()
             self._session_epoch = message.epoch
             self._session_said.clear()
             self._delay_ms = int(RECONNECT_DELAY_S_MIN * 1000)

@@ -45,6 +45,7 @@ from tests.sim.invariants import ALL, Invariant, convergence
 from tests.sim.link import Connection, Wire
 from tests.sim.news import News, Part
 from tests.sim.sight import Sight
+from tests.sim.witness import Witness
 
 #: Lines of the log that a failure prints.
 LOG_LINES_SHOWN = 60
@@ -101,6 +102,7 @@ class World(Faults):
         node = self.replies[ticket].value
         assert isinstance(node, Node), self.replies[ticket]
         host.identity = type(host.identity)(node_id=node.id, cluster_id="sim")
+        host.witness = Witness(self.clock, lambda witness: self._connect_witness(host, witness))
         self.hosts[name] = host
         host.start_agent()
         return host
@@ -294,6 +296,11 @@ class World(Faults):
         if self.old_control is not None and self.rng.random() < 0.5:
             return self.old_control.accept(session, session.host.identity.node_id)
         return self.control.accept(session, session.host.identity.node_id)
+
+    def _connect_witness(self, host: Host, witness: Witness) -> Connection | None:
+        if any(host.wire.is_cut):
+            return None
+        return self.control.accept_witness(witness, host.wire, host.identity.node_id)
 
     def _replied(self, reply: Reply) -> None:
         self.replies[reply.ticket] = reply
