@@ -2,9 +2,120 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from bayplan.errors import ProblemError, ProblemKind, refuse
+from bayplan.lifecycle import TaskState
+from bayplan.model import MountKind, ServiceSpec
+from bayplan.views import Move
+from controller import names
+from controller.core import dependencies, placing, trial
 from controller.core.turn import Turn
-from controller.events import RebalanceAsked, SimulateAsked
+from controller.decide import schedule
+from controller.decide.rebalance import Movable, rebalance
+from controller.events import Foreseen, RebalanceAsked, SimulateAsked
+from controller.records import GLOBAL_MODES, JOB_MODES, Task
+from controller.state import State
+
+#: Moves of a rebalance where the user gives no number.
+MOVES_USUAL = 10
+#: Most moves of one rebalance.
+MOVES_MAX = 100
 
 
 def asked(turn: Turn, event: RebalanceAsked | SimulateAsked) -> None:
     """Answers what would move; a rebalance that is no dry run begins."""
+    try:
+        if isinstance(event, SimulateAsked):
+            turn.reply(event.ticket, _simulated(turn, event.lose))
+        else:
+            turn.reply(event.ticket, _rebalanced(turn, event))
+    except ProblemError as error:
+        turn.refuse(event.ticket, error)
+
+
+def _simulated(turn: Turn, lose: tuple[str, ...]) -> Foreseen:
+    """What would become of the tasks of these nodes. Changes nothing."""
+    state = turn.state
+    if not lose:
+        raise refuse(ProblemKind.INVALID, "no node is named that would be lost", hint="name one or more")
+    lost = {names.find_node(state, name).id for name in lose}
+    tasks = _by_name(state, [task for each in sorted(lost) for task in state.tasks_on(each)])
+    tasks = {name: task for name, task in tasks.items() if _would_go_on(state, task, lost)}
+    bound = {name for name, task in tasks.items() if _spec(state, task).mode in GLOBAL_MODES}
+    left = [each for each in placing.candidates(state) if each.node.id not in lost]
+    needs = [_need(turn, name, task, wave=1) for name, task in tasks.items() if name not in bound]
+    plan = schedule.place([*trial.owed(turn), *needs], left)
+    moves = [_move(state, plan, need.task_id, tasks[need.task_id], bool(left)) for need in needs]
+    return Foreseen(moves=tuple(moves), ended=tuple(sorted(bound)))
+
+
+def _would_go_on(state: State, task: Task, lost: set[str]) -> bool:
+    """Whether a task's slot would have to be filled again: its work is not over, and no heir is elsewhere."""
+    service = state.services[task.service_id]
+    if not task.wanted or service.removed or dependencies.is_over(state, service, task):
+        return False
+    rivals = [each for each in state.tasks_of(service.id) if each.slot == task.slot and each.wanted]
+    return all(each.node_id in lost for each in rivals) and rivals[-1].id == task.id
+
+
+def _move(state: State, plan: schedule.Plan, name: str, task: Task, any_left: bool) -> Move:
+    before, after = state.nodes[task.node_id].name, plan.placed.get(name)
+    if after is not None:
+        return Move(task=name, before=before, after=state.nodes[after].name, reasons=plan.reasons[name])
+    reasons = plan.refused[name].lines if any_left else ("no node would be left",)
+    return Move(task=name, before=before, reasons=reasons)
+
+
+def _rebalanced(turn: Turn, event: RebalanceAsked) -> Foreseen:
+    """The moves that pay; unless it is a dry run each task is marked, and replaced one after the other."""
+    state = turn.state
+    if not 0 <= event.moves_max <= MOVES_MAX:
+        raise refuse(ProblemKind.INVALID, f"{event.moves_max} moves: 1 to {MOVES_MAX} are possible")
+    found = _by_name(state, [task for task in state.tasks.values() if _may_move(state, task)])
+    movables = [Movable(task.id, task.node_id, _need(turn, name, task)) for name, task in found.items()]
+    shifts = rebalance(movables, placing.candidates(state), event.moves_max or MOVES_USUAL)
+    moves = []
+    for shift in shifts:
+        name, task = shift.movable.need.task_id, state.tasks[shift.movable.task_id]
+        before, after = state.nodes[task.node_id].name, state.nodes[shift.node_id].name
+        moves.append(Move(task=name, before=before, after=after, reasons=(shift.reason,)))
+        if not event.dry_run:
+            turn.put(msgspec.structs.replace(task, displaced=True))
+            turn.services.add(task.service_id)
+            turn.note("task", name, f"moves from {before} to even out the load: {shift.reason}")
+    return Foreseen(moves=tuple(moves))
+
+
+def _may_move(state: State, task: Task) -> bool:
+    """Whether a task may be moved without need: it runs well, alone in its slot, is of a service at rest, and
+    leaves nothing behind on its node."""
+    service, spec = state.services[task.service_id], _spec(state, task)
+    at_rest = service.rollout is None and service.version == service.settled == task.version
+    running = task.wanted and state.status_of(task).state is TaskState.RUNNING
+    if not (at_rest and running and not service.removed and not task.displaced and _is_mobile(spec)):
+        return False
+    alike = [each for each in state.tasks_of(service.id) if each.slot == task.slot and not each.leaving]
+    return len(alike) == 1 and not state.is_down(task.node_id)
+
+
+def _is_mobile(spec: ServiceSpec) -> bool:
+    """Cases against it: bound to its nodes, soon over, one copy at most, data there, a spread of its own."""
+    data = any(mount.kind is not MountKind.TMPFS and not mount.read_only for mount in spec.container.mounts)
+    return not (spec.mode in GLOBAL_MODES | JOB_MODES or spec.fence or data or spec.preferences)
+
+
+def _by_name(state: State, tasks: list[Task]) -> dict[str, Task]:
+    """Tasks by `<service>.<slot>`, in the order of service and slot; of several in a slot the newest."""
+    named = [(state.services[task.service_id].name, task.slot, task.created_ms, task) for task in tasks]
+    ordered = sorted(named, key=lambda each: each[:3])
+    return {f"{name}.{slot}": task for name, slot, _, task in ordered}
+
+
+def _spec(state: State, task: Task) -> ServiceSpec:
+    return state.specs[task.service_id, task.version]
+
+
+def _need(turn: Turn, name: str, task: Task, wave: int = 0) -> schedule.Need:
+    spec = _spec(turn.state, task)
+    return placing.need(turn.settings, name, task.service_id, spec, task.slot, wave=wave)

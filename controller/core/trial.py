@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bayplan.errors import Problem, ProblemKind
 from bayplan.model import ServiceSpec
 from bayplan.views import ServiceAction
-from controller.core import placing
+from controller.core import dependencies, placing
 from controller.core.turn import Turn
 from controller.decide import deploy, order, schedule
 from controller.decide.filters import Cause
@@ -45,7 +45,7 @@ def place(turn: Turn, changes: tuple[deploy.Change, ...]) -> tuple[TrialTask, ..
     """All new tasks of the changes, by service and slot."""
     needs: list[tuple[str, schedule.Need]] = []
     # What is on its way out already will have made room: the new tasks wait for it, as pending ones.
-    leaving = {task.id for task in turn.state.tasks.values() if not task.wanted}
+    leaving = {task.id for task in turn.state.tasks.values() if task.leaving}
     in_waves = waves(changes)
     for change in changes:
         slots = placing.slots(turn.state, change.spec) if change.spec else {}
@@ -62,9 +62,41 @@ def place(turn: Turn, changes: tuple[deploy.Change, ...]) -> tuple[TrialTask, ..
                 need = placing.need(turn.settings, task_id, key, change.spec, slot, node_id, wave)
                 needs.append((change.name, need))
     plan = schedule.place(
-        [need for _, need in needs], placing.candidates(turn.state, without=frozenset(leaving))
+        [*owed(turn, changes), *(need for _, need in needs)],
+        placing.candidates(turn.state, without=frozenset(leaving)),
     )
     return tuple(_trial_task(plan, service, need) for service, need in needs)
+
+
+def owed(turn: Turn, changes: Sequence[deploy.Change] = ()) -> list[schedule.Need]:
+    """What services have coming that no change replaces: tasks that wait for room, for their back-off or for
+    other services. They come before all new ones, so that nobody is promised their room."""
+    changed = {change.service.id: change for change in changes if change.service}
+    found: list[schedule.Need] = []
+    for service in turn.state.services.values():
+        change = changed.get(service.id)
+        if not service.removed and (change is None or change.action in _KEEPING):
+            found += _owed(turn, service, change)
+    return found
+
+
+def _owed(turn: Turn, service: Service, change: deploy.Change | None) -> list[schedule.Need]:
+    state = turn.state
+    spec = change.spec if change and change.spec else state.spec_of(service)
+    grows = change is not None and change.action is ServiceAction.SCALE
+    tasks: dict[int, list[Task]] = {}
+    for task in state.tasks_of(service.id):
+        if not task.leaving or task.completed:
+            tasks.setdefault(task.slot, []).append(task)
+    found = []
+    for slot, node_id in placing.slots(state, spec).items():
+        mine = tasks.get(slot, [])
+        later = not mine and (grows or spec.schedule is not None)
+        there = any(state.holds_node(each) or dependencies.is_over(state, service, each) for each in mine)
+        if not later and not there:
+            name = f"{service.name}.{slot}"
+            found.append(placing.need(turn.settings, name, service.id, spec, slot, node_id))
+    return found
 
 
 def waves(changes: Sequence[deploy.Change]) -> dict[str, int]:

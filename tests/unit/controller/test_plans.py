@@ -24,7 +24,7 @@ from bayplan.views import Origin, Plan, ServiceAction, ServicePlan
 from controller.core.planning import TASKS_SHOWN_MAX
 from controller.core.turn import Settings
 from controller.events import PlanAsked
-from tests.unit.controller.world import GIB, World, service, stack
+from tests.unit.controller.world import CRASHES, GIB, World, service, stack
 
 
 @pytest.fixture
@@ -306,3 +306,27 @@ def test_a_path_that_is_made_when_missing_is_not_asked_for(world: World) -> None
     wished = service()
     world.plan(stack(replace(wished, container=replace(wished.container, mounts=binds))))
     assert node.asked[-1].paths == ("/there",)
+
+
+def test_a_plan_does_not_promise_the_room_that_a_pending_task_waits_for(world: World) -> None:
+    first = world.node("n1", memory=4 * GIB)
+    world.deploy(stack(service(memory=3 * GIB), name="first"))
+    world.node("n2", memory=4 * GIB)
+    world.deploy(stack(service(memory=3 * GIB)))
+    first.disconnect()
+    world.pass_time(60_000)
+    plan = world.plan(stack(service(memory=2 * GIB)))
+    assert [problem.summary for problem in plan.problems] == ["shop_web.1 cannot be placed"]
+    assert world.plan(stack(service(memory=1 * GIB))).problems == ()
+
+
+def test_a_plan_does_not_promise_the_room_of_a_task_that_backs_off(world: World) -> None:
+    world.fates["bad:1"] = CRASHES
+    world.node("n1", memory=4 * GIB)
+    world.deploy(stack(service(image="bad:1", memory=3 * GIB), name="first"))
+    world.pass_time(30_000)
+    plan = world.plan(stack(service(memory=2 * GIB)))
+    assert [problem.summary for problem in plan.problems] == ["shop_web.1 cannot be placed"]
+    world.remove("first")
+    world.pass_time(1_000)
+    assert world.plan(stack(service(memory=2 * GIB))).problems == ()
