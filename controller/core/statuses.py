@@ -34,13 +34,16 @@ def take_statuses(turn: Turn, node_id: str, statuses: tuple[TaskStatus, ...]) ->
         task = turn.state.tasks.get(status.task_id)
         if task is None or task.node_id != node_id:
             continue
-        before = turn.state.status_of(task)
-        if not may_report(before.state, status.state):
-            continue
-        if before.state is not status.state:
-            _entered(turn, task, before.state, status)
-        turn.state.statuses[task.id] = status
-        turn.services.add(task.service_id)
+        if may_report(turn.state.status_of(task).state, status.state):
+            _take(turn, task, status)
+
+
+def _take(turn: Turn, task: Task, status: TaskStatus) -> None:
+    before = turn.state.status_of(task)
+    if before.state is not status.state:
+        _entered(turn, task, before.state, status)
+    turn.state.statuses[task.id] = status
+    turn.services.add(task.service_id)
 
 
 def _entered(turn: Turn, task: Task, before: TaskState, status: TaskStatus) -> None:
@@ -120,4 +123,4 @@ def take_gone(turn: Turn, node_id: str, task_ids: tuple[str, ...]) -> None:
                 message="the container is no longer on its node",
                 since_ms=turn.now.wall_ms,
             )
-            take_statuses(turn, node_id, (lost,))
+            _take(turn, task, lost)

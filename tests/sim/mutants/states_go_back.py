@@ -7,4 +7,4 @@ from unittest.mock import patch
 from controller.core import statuses
 from tests.sim.mutants.base import Mutant
 
-MUTANT = Mutant("states go back", lambda: patch.object(statuses, "may_follow", lambda before, after: True))
+MUTANT = Mutant("states go back", lambda: patch.object(statuses, "may_report", lambda before, after: True))
