@@ -44,6 +44,9 @@ def advance(turn: Turn, service: Service, rows: list[reconcile.Row]) -> tuple[Se
 def keep(turn: Turn, before: Service, after: Service, cause: str) -> None:
     """Keep what became of a rollout, and tell people; going back is a change of the stack, for which there
     is a `cause`."""
+    was, now = before.rollout, after.rollout
+    if was is None or now is None or was.state is not now.state:
+        turn.state.headways.pop(after.id, None)  # its time counts anew
     if after.version == before.version:
         turn.put(after)
         _tell(turn, before, after)
