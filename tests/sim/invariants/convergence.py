@@ -54,6 +54,8 @@ def _service(world: View, service_id: str) -> list[str]:
         left.append(f"{service.name} waits for {held}, in vain")
     if held or (service.rollout and service.rollout.state in HALTED):
         good |= {task.slot for task in running}
+    if spec.schedule is not None:
+        good |= wanted  # between two runs there is nothing, and what has run may be gone
     excused = _waiting_for_room(state, service_id) | _failing(state, service, wanted)
     missing_slots = wanted - good - excused
     if missing_slots and not (held and not service.settled):
