@@ -79,8 +79,9 @@ class Settler:
         if due := [each for each in wakes if each is not None]:
             self._wakes[service.id] = min(due)
         _carry_out(turn, service, decision)
-        if service.rollout is not None and decision._replace(wake_ms=None) != reconcile.Decision():
-            turn.services.add(service.id)  # what was done may be all that the rollout waited for
+        renews = service.rollout is not None or any(row.displaced for row in rows)
+        if renews and decision._replace(wake_ms=None) != reconcile.Decision():
+            turn.services.add(service.id)  # what was done may be all that was waited for
 
     def _note_held(self, turn: Turn, service: Service, held: bool) -> None:
         """Remember who waits, and let those who wait for this service look again, once in a turn."""

@@ -49,10 +49,13 @@ def reconcile(
         renewal = slots_to_renew(service, spec, newest, slots.wanted, now_ms)
     decision = Decision(wake_ms=_next_ms(rows, renewal, now_ms))
     canaries = rollout.canaries(service, spec, slots.wanted)
-    for number in sorted((by_slot.keys() | slots.wanted.keys()) - slots.idle):
+    for number in sorted(by_slot.keys() | slots.wanted.keys()):
         mine = by_slot.get(number, [])
+        if number in slots.idle:
+            decision |= away([row for row in mine if row.task.wanted and row.overdue(now_ms)])
+            continue
         if number not in slots.wanted:
-            decision |= _surplus(mine, finish=spec.mode in JOB_MODES and not service.removed, now_ms=now_ms)
+            decision |= _surplus(mine)
             continue
         stays = held or rollout.stays(service, canaries, number)
         version = _version(service, mine) if stays else service.version
@@ -82,14 +85,11 @@ def _version(service: Service, rows: list[Row]) -> int:
     return service.settled or max(versions, default=0)
 
 
-def _surplus(rows: list[Row], *, finish: bool, now_ms: int) -> Decision:
-    """A slot that shall not be: everything in it goes. What a lost node has goes when it comes back; work
-    on a node that is drained may be finished."""
+def _surplus(rows: list[Row]) -> Decision:
+    """A slot that shall not be: everything in it goes. What a lost node has goes when it comes back."""
     drop = tuple(row.task.id for row in rows if not row.task.node_id or row.node_down)
-    going = [row for row in rows if row.task.id not in drop and not row.task.removing]
-    if finish:
-        going = [row for row in going if not row.displaced or not row.occupies or row.overdue(now_ms)]
-    return Decision(drop=drop, remove=tuple(row.task.id for row in going))
+    remove = tuple(row.task.id for row in rows if row.task.id not in drop and not row.task.removing)
+    return Decision(drop=drop, remove=remove)
 
 
 class _Slot(NamedTuple):
@@ -163,9 +163,9 @@ class _Slot(NamedTuple):
         return Decision()
 
     def _renew(self, row: Row, others: list[Row]) -> Decision:
-        """Cases: it waits for a node itself; it would only move, and its work may be finished; its heir starts
-        beside it; its heir is prepared, on its own
-        node or where it shall go; it stops first, since it serves nobody or there is no room."""
+        """Cases: it waits for a node itself; it is work that may be finished where it was begun; its heir
+        starts beside it; its heir is prepared, on its node or where it shall go; it stops first, since it
+        serves nobody or there is no room."""
         if not row.task.node_id:
             return away([row]) | self._fill(others)
         if self.spec.mode in JOB_MODES and row.task.version == self.version:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bayplan.model import Availability, NodeStatus, ServiceSpec
 from controller.decide.filters import fits, parsed
-from controller.records import GLOBAL_MODES, Node
+from controller.records import GLOBAL_MODES, JOB_MODES, Node
 
 
 class Slots(NamedTuple):
@@ -26,15 +26,18 @@ NO_SLOTS = Slots({})
 
 
 def slots(spec: ServiceSpec, replicas: int, nodes: Iterable[tuple[Node, NodeStatus]]) -> Slots:
-    """A service's slots. A node that is drained or not fit has none."""
+    """A service's slots. A node that is drained or not fit has none; only work that a job has begun there
+    is left as it is."""
     if spec.mode not in GLOBAL_MODES:
         return Slots(dict.fromkeys(range(1, replicas + 1), ""))
     wanted, idle = {}, set()
     conditions = parsed(spec)
     for node, status in nodes:
-        if node.availability is Availability.DRAIN or not fits(node, spec, conditions):
+        drained = node.availability is Availability.DRAIN
+        if not fits(node, spec, conditions) or (drained and spec.mode not in JOB_MODES):
             continue
-        if status in (NodeStatus.DOWN, NodeStatus.UNKNOWN) or node.availability is Availability.PAUSE:
+        absent = status in (NodeStatus.DOWN, NodeStatus.UNKNOWN)
+        if absent or node.availability is not Availability.ACTIVE:
             idle.add(node.ordinal)
         else:
             wanted[node.ordinal] = node.id

@@ -174,8 +174,6 @@ def test_a_displaced_task_of_a_job_finishes_or_goes_at_the_deadline() -> None:
     working = row(1, 1, TaskState.RUNNING, displaced=True, leave_ms=5_000)
     assert decided([working], spec=JOB) == Decision(wake_ms=5_000)
     assert decided([working], spec=JOB, now_ms=5_000) == Decision(stop=("t01",))
-    assert decided([working], replicas=0, spec=JOB) == Decision(wake_ms=5_000)
-    assert decided([working], replicas=0, spec=JOB, now_ms=5_000) == Decision(remove=("t01",))
 
 
 def test_a_scheduled_job_has_no_task_before_its_first_run() -> None:
