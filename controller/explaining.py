@@ -1,13 +1,217 @@
-"""Why a service or a task stands as it does, out of the state: nodes' verdicts, last events and outputs."""
+"""Why a service or a task stands as it does, out of the state: nodes' verdicts, last events and outputs.
+
+Only puts together what the deciders know. The words are for people; nothing is parsed out of them.
+"""
 
 from __future__ import annotations
 
-from bayplan.views import Explanation
-from controller import names
+from collections.abc import Iterator
+
+from bayplan import cron
+from bayplan.errors import ProblemKind, refuse
+from bayplan.lifecycle import ENDED, TaskState
+from bayplan.model import Desired, Health, NodeStatus, ServiceMode, ServiceSpec, TaskStatus
+from bayplan.units import format_duration_ms
+from bayplan.views import Event, Explanation, NodeVerdict, ServiceView
+from controller import names, views
+from controller.core import dependencies, placing
+from controller.decide import restarts, schedule
+from controller.decide.reservations import reserve
+from controller.records import JOB_MODES, Service, Task
 from controller.state import State
+
+#: Slots of which lines tell; those with something to tell come by number.
+SLOTS_TOLD_MAX = 10
+#: Lines of a health check's last output.
+OUTPUT_LINES_MAX = 10
+#: Nodes whose verdict is shown, the best first.
+VERDICTS_MAX = 200
+#: Tasks shown.
+TASKS_MAX = 100
+#: Events shown.
+EVENTS_MAX = 20
+
+_DONE = (TaskState.COMPLETE, TaskState.SHUTDOWN)
 
 
 def explain(state: State, target: str, now_ms: int) -> Explanation:
-    """The explanation of a service or a task by any of its names. Raises ProblemError (NOT_FOUND)."""
-    service = names.find_service(state, target)
-    return Explanation(subject=service.name)
+    """The explanation of a service or a task by any of its names; `now_ms` is monotonic.
+
+    Raises ProblemError (NOT_FOUND).
+    """
+    service, slot = names.find_slot(state, target)
+    wanted = placing.slots_of(state, state.spec_of(service), service.replicas).wanted
+    known = wanted.keys() | {task.slot for task in state.tasks_of(service.id)}
+    if slot is not None and slot not in known:
+        raise refuse(
+            ProblemKind.NOT_FOUND,
+            f"{service.name} has no slot {slot}",
+            hint=f"`bayplan service ps {service.name}` shows those that it has",
+        )
+    subject = service.name if slot is None else f"{service.name}.{slot}"
+    slots = sorted(wanted) if slot is None else [slot]
+    rows = views.task_views(state, service_id=service.id)
+    return Explanation(
+        subject=subject,
+        lines=(*_of_service(state, service, now_ms), *_of_slots(state, service, slots, now_ms)),
+        verdicts=tuple(_verdicts(state, service, slot)[:VERDICTS_MAX]),
+        tasks=tuple(row for row in rows if slot in (None, row.slot))[:TASKS_MAX],
+        events=tuple(_events(state, service, slot)),
+    )
+
+
+def _of_service(state: State, service: Service, now_ms: int) -> Iterator[str]:
+    spec, view = state.spec_of(service), views.service_view(state, service)
+    yield f"{_mode(spec.mode)}, version {service.version}: {_numbers(view)}"
+    if service.removed:
+        yield "it is removed, and goes with its last task"
+    if view.waits_for:
+        yield f"waits for {view.waits_for}"
+    if spec.schedule is not None:
+        due = cron.local_time(spec.schedule, view.next_run_ms)
+        yield (
+            f"run {service.run} was the last, the next is due at {due}"
+            if service.run
+            else f"runs first at {due}"
+        )
+    if view.rollout:
+        rollout = views.rollout_view(state, service, now_ms)
+        order = rollout.policy.order.value.replace("_", "-")
+        why = f": {rollout.order_reason}" if rollout.order_reason else ""
+        yield view.rollout
+        yield f"new tasks come {order}{why}"
+        if rollout.deadline_left_ms >= 0:
+            yield f"without progress it has failed in {_seconds(rollout.deadline_left_ms)}"
+
+
+def _mode(mode: ServiceMode) -> str:
+    return mode.value.replace("_", " ")
+
+
+def _numbers(view: ServiceView) -> str:
+    if view.mode in JOB_MODES:
+        return f"{view.completed} of {view.desired} done, {view.running} running"
+    return f"{view.ready} of {view.desired} ready, {view.running} running"
+
+
+def _of_slots(state: State, service: Service, slots: list[int], now_ms: int) -> Iterator[str]:
+    """What is to be told of slots, those that are as they shall be left out."""
+    told = 0
+    for slot in slots:
+        lines = list(_of_slot(state, service, slot, now_ms))
+        told += bool(lines)
+        if told > SLOTS_TOLD_MAX:
+            yield "and more: ask about one of them, as SERVICE.SLOT"
+            return
+        yield from lines
+
+
+def _of_slot(state: State, service: Service, slot: int, now_ms: int) -> Iterator[str]:
+    name = f"{service.name}.{slot}"
+    tasks = [task for task in state.tasks_of(service.id) if task.slot == slot]
+    if any(task.completed and task.run == service.run for task in tasks):
+        return
+    for task in tasks:
+        if not task.leaving:
+            yield from (f"{name} {text}" for text in _of_task(state, service, task, now_ms))
+    history = state.slots.get((service.id, slot))
+    waits_ms = history.not_before_ms - now_ms if history else 0
+    if history and waits_ms > 0 and not any(task.wanted and not state.ended(task) for task in tasks):
+        times = "1 failure" if history.failures == 1 else f"{history.failures} failures in a row"
+        yield f"{name} is started again in {_seconds(waits_ms)}, after {times}"
+    ends = [task for task in tasks if _end_of(state, task).state in ENDED]
+    if ends and _end_of(state, ends[-1]).state not in _DONE:
+        yield from _of_end(state, name, ends[-1])
+
+
+def _of_task(state: State, service: Service, task: Task, now_ms: int) -> Iterator[str]:
+    """What keeps one task from being ready and where it shall be, in words that follow its name."""
+    status, node = state.status_of(task), _node_name(state, task)
+    if not task.node_id:
+        yield f"waits for a node: {' · '.join(state.pending_reasons.get(task.id, ())) or 'it was just made'}"
+        return
+    if dependencies.is_over(state, service, task):
+        yield "is not started again: that is its restart policy"
+        return
+    if state.ended(task):
+        return
+    life = state.lives.get(task.node_id)
+    if life is not None and life.status is not NodeStatus.READY:
+        silent = format_duration_ms((now_ms - life.heard_ms) // 1_000 * 1_000)
+        held = f", and is not moved: {life.held}" if life.held else ""
+        yield f"is on {node}, which is {life.status.value} (not heard for {silent}){held}"
+    if task.desired is Desired.READY:
+        yield f"has a successor of version {task.version} prepared on {node}"
+    elif task.displaced:
+        yield f"is to move away from {node}, once its successor is ready"
+    if task.id in state.leaving:
+        yield f"is draining on {node}: it serves on until nobody uses it any more"
+    if status.state not in (TaskState.RUNNING, *ENDED):
+        since = f": {status.message}" if status.message else ""
+        yield f"is {status.state.value} on {node}{since}"
+    elif status.health in (Health.STARTING, Health.UNHEALTHY):
+        passed = "has not passed yet" if status.health is Health.STARTING else "fails"
+        yield f"runs on {node}, but its health check {passed}"
+        yield from (f"  | {line}" for line in _output(status))
+
+
+def _of_end(state: State, name: str, task: Task) -> Iterator[str]:
+    end = _end_of(state, task)
+    yield f"{name} ended last on {_node_name(state, task)}: {end.message or end.state.value}"
+    yield from (f"{name}   | {line}" for line in _output(end))
+
+
+def _end_of(state: State, task: Task) -> TaskStatus:
+    return task.end or state.status_of(task)
+
+
+def _output(status: TaskStatus) -> list[str]:
+    """The last lines of what a health check printed."""
+    return status.probe_output.strip().splitlines()[-OUTPUT_LINES_MAX:]
+
+
+def _node_name(state: State, task: Task) -> str:
+    node = state.nodes.get(task.node_id)
+    return node.name if node else "no node"
+
+
+def _seconds(amount_ms: int) -> str:
+    """A time that is left, in whole seconds."""
+    return format_duration_ms(max(1, round(amount_ms / 1_000)) * 1_000)
+
+
+def _verdicts(state: State, service: Service, slot: int | None) -> list[NodeVerdict]:
+    """What each node says to a new task; to one in the place of those that a slot has."""
+    spec, tasks = state.spec_of(service), state.tasks_of(service.id)
+    mine = frozenset(task.id for task in tasks if task.slot == slot)
+    avoided = restarts.avoided(tasks, service.version)
+    need = _need(state, service, spec, slot)._replace(avoided=avoided)
+    rated = schedule.rank(need, placing.candidates(state, without=mine))
+    return [
+        NodeVerdict(
+            node=state.nodes[each.node_id].name,
+            fits=each.cause is None,
+            reason=each.reason,
+            free=each.free,
+            tasks=each.tasks,
+            rank=each.rank,
+        )
+        for each in rated
+    ]
+
+
+def _need(state: State, service: Service, spec: ServiceSpec, slot: int | None) -> schedule.Need:
+    reserved = reserve(spec, state.default_reservation).resources
+    wanted = placing.slots_of(state, spec, service.replicas).wanted
+    return schedule.Need("", service.id, spec, reserved, wanted.get(slot or 0, ""), slot or 0)
+
+
+def _events(state: State, service: Service, slot: int | None) -> list[Event]:
+    """The last events about the service and its tasks, or only this slot's, oldest first."""
+    of_slot = f"{service.name}.{slot}"
+
+    def concerns(subject: str) -> bool:
+        task = subject.startswith(f"{service.name}.") if slot is None else subject == of_slot
+        return task or subject == service.name
+
+    return [event for event in state.events if concerns(event.subject)][-EVENTS_MAX:]
