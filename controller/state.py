@@ -144,6 +144,8 @@ class State:
         self.lives: dict[str, Life] = {}
         #: When too many nodes were last silent together for any to be given up, monotonic ms.
         self.braked_ms: int | None = None
+        #: When this process last went on after it had stood still, monotonic ms.
+        self.resumed_ms: int | None = None
         self.statuses: dict[str, TaskStatus] = {}
         self.since_ms: dict[str, int] = {}
         #: How long a task that runs no more had been running, as far as this controller saw it.

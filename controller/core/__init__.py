@@ -205,5 +205,6 @@ class ControllerCore:
         intended = self._last_ms if due is None else max(due, self._last_ms)
         overslept = now.mono_ms - intended
         if due is not None and overslept > OVERSLEPT_MS:
+            self.state.resumed_ms = now.mono_ms
             for life in self.state.lives.values():
                 life.shift(overslept)

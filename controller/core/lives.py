@@ -53,7 +53,7 @@ def answered(turn: Turn, node_id: str, life: Life, beat: Heartbeat) -> None:
         life.pulses.popleft()
     _note_engine(turn, node_id, life, beat.engine_silent_ms)
     if life.status is NodeStatus.SUSPECT:
-        status, _ = liveness.judge(turn.settings.timing, _signs(life), turn.now.mono_ms)
+        status, _ = liveness.judge(turn.settings.timing, _signs(turn, life), turn.now.mono_ms)
         set_status(turn, node_id, status)
 
 
@@ -86,7 +86,8 @@ def judge_all(turn: Turn) -> int | None:
     verdicts: dict[str, NodeStatus] = {}
     for node_id in sorted(turn.state.nodes):
         life = turn.state.lives[node_id]
-        verdicts[node_id], again_ms = liveness.judge(turn.settings.timing, _signs(life), turn.now.mono_ms)
+        signs = _signs(turn, life)
+        verdicts[node_id], again_ms = liveness.judge(turn.settings.timing, signs, turn.now.mono_ms)
         if verdicts[node_id] is not NodeStatus.DOWN:
             due.append(again_ms)
         elif life.session_id:
@@ -102,8 +103,12 @@ def judge_all(turn: Turn) -> int | None:
     return min(due, default=None)
 
 
-def _signs(life: Life) -> liveness.Signs:
+def _signs(turn: Turn, life: Life) -> liveness.Signs:
+    """What a node gave to hear. Breaks seen soon after this process stood still are its own doing."""
     severed_ms = liveness.severed(life.session_lost_ms, life.witness_lost_ms, life.goodbye)
+    resumed_ms = turn.state.resumed_ms
+    if severed_ms and resumed_ms is not None and severed_ms < resumed_ms + turn.settings.timing.grace_ms:
+        severed_ms = None
     return liveness.Signs(life.heard_ms, life.connected, life.ever, severed_ms)
 
 

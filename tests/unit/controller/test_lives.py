@@ -156,6 +156,14 @@ def test_an_agent_that_says_goodbye_has_the_whole_lease_whatever_its_witness_doe
     assert status(world, first) is NodeStatus.SUSPECT
 
 
+def test_breaks_that_a_controller_sees_after_it_stood_still_are_its_own_doing() -> None:
+    world, first, _ = witnessed_pair()
+    world.now_ms += 60_000
+    killed(world, first)
+    world.pass_time(3_000)
+    assert status(world, first) is NodeStatus.SUSPECT
+
+
 def test_the_end_of_an_older_session_is_no_sign() -> None:
     world, first, _ = witnessed_pair()
     old = first.session
