@@ -24,7 +24,7 @@ from tests.sim.stacks import service, stack
 #: Of one size for all: what was placed once can then be placed again, in whatever order.
 CPU = 0.25
 #: The share of policies that begin with canaries.
-CANARIES_SHARE = 0.0
+CANARIES_SHARE = 0.15
 #: Images and how often they are drawn; what they do stands in engine.py.
 IMAGES = {"app": 60, "slow": 18, "ghost": 4, "crash": 10, "sick": 4, "job": 8}
 
@@ -92,7 +92,7 @@ class Drawer:
         )
 
     def _canaries(self) -> dict[str, object]:
-        if CANARIES_SHARE and self.rng.random() < CANARIES_SHARE:
+        if self.rng.random() < CANARIES_SHARE:
             return {"canaries": self.rng.randint(1, 2), "auto_promote": self.rng.random() < 0.6}
         return {}
 

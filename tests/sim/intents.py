@@ -14,7 +14,8 @@ from bayplan.model import Availability, ServiceSpec, StackSpec
 from controller.records import Record, Service, ServiceVersion
 
 Wanted = dict[str, ServiceSpec]
-Change = Callable[[Wanted], Wanted]
+#: All that a stack may be after a request that is carried out.
+Change = Callable[[Wanted], list[Wanted]]
 
 
 class Intents:
@@ -23,6 +24,8 @@ class Intents:
     def __init__(self) -> None:
         self.may_be: dict[str, list[Wanted]] = {}
         self._asked: dict[str, tuple[str, Change]] = {}
+        #: Every spec that a service may have had.
+        self._ever: dict[str, list[ServiceSpec]] = {}
         #: Availabilities of nodes by name, and the requests about them that wait.
         self.node_may_be: dict[str, set[Availability]] = {}
         self._nodes_asked: dict[str, tuple[str, Availability]] = {}
@@ -34,19 +37,19 @@ class Intents:
     def deploy(self, ticket: str, spec: StackSpec) -> None:
         """Somebody asks for a stack, and for nothing else in it."""
         wanted = {f"{spec.name}_{each.name}": _essence(each) for each in spec.services}
-        self._asked[ticket] = (spec.name, lambda before: wanted)
+        self._asked[ticket] = (spec.name, lambda before: [wanted])
 
     def remove(self, ticket: str, stack: str) -> None:
         """Somebody asks for a stack to go."""
-        self._asked[ticket] = (stack, lambda before: {})
+        self._asked[ticket] = (stack, lambda before: [{}])
 
     def scale(self, ticket: str, stack: str, service: str, replicas: int) -> None:
         """Somebody asks for another number of replicas."""
 
-        def change(before: Wanted) -> Wanted:
+        def change(before: Wanted) -> list[Wanted]:
             if service not in before:
-                return before
-            return {**before, service: msgspec.structs.replace(before[service], replicas=replicas)}
+                return [before]
+            return [{**before, service: msgspec.structs.replace(before[service], replicas=replicas)}]
 
         self._asked[ticket] = (stack, change)
 
@@ -55,18 +58,27 @@ class Intents:
         new = _essence(spec)
         self._asked[ticket] = (
             stack,
-            lambda before: {**before, service: new} if service in before else before,
+            lambda before: [{**before, service: new} if service in before else before],
         )
 
-    def restart(self, ticket: str, stack: str) -> None:
-        """Somebody asks for new tasks of the same spec."""
-        self._asked[ticket] = (stack, lambda before: before)
+    def go_back(self, ticket: str, stack: str, service: str) -> None:
+        """Somebody asks for what ran before, or (a restart) for what runs, which after a rollback is not what
+        was asked for last: some spec that this service had once."""
+
+        def change(before: Wanted) -> list[Wanted]:
+            if service not in before:
+                return [before]
+            replicas = before[service].replicas
+            once = [msgspec.structs.replace(spec, replicas=replicas) for spec in self._ever.get(service, [])]
+            return [before, *({**before, service: spec} for spec in once)]
+
+        self._asked[ticket] = (stack, change)
 
     def remove_service(self, ticket: str, stack: str, service: str) -> None:
         """Somebody asks for one service to go."""
         self._asked[ticket] = (
             stack,
-            lambda before: {name: spec for name, spec in before.items() if name != service},
+            lambda before: [{name: spec for name, spec in before.items() if name != service}],
         )
 
     def update_node(self, ticket: str, node: str, availability: Availability) -> None:
@@ -88,13 +100,14 @@ class Intents:
             return ""
         stack, change = self._asked.pop(ticket)
         if accepted:
-            self.may_be[stack] = [change(before) for before in self._may_be(stack)]
+            reached = [after for before in self._may_be(stack) for after in change(before)]
+            self._take(stack, [each for number, each in enumerate(reached) if each not in reached[:number]])
         return stack
 
     def unanswered(self) -> None:
         """The controller died: each request that waits may have happened."""
         for stack in sorted(set(self.waiting())):
-            self.may_be[stack] = self.allowed(stack)
+            self._take(stack, self.allowed(stack))
         self._asked.clear()
         for node in {node for node, _ in self._nodes_asked.values()}:
             self.node_may_be[node] = self.nodes_allowed(node)
@@ -111,8 +124,18 @@ class Intents:
         changes = [change for name, change in self._asked.values() if name == stack]
         reached = list(self._may_be(stack))
         for before in reached:  # grows while it is walked
-            reached += [after for change in changes if (after := change(before)) not in reached]
+            for after in (each for change in changes for each in change(before)):
+                if after not in reached:
+                    reached.append(after)
         return reached
+
+    def _take(self, stack: str, may_be: list[Wanted]) -> None:
+        self.may_be[stack] = may_be
+        for wanted in may_be:
+            for name, spec in wanted.items():
+                ever = self._ever.setdefault(name, [])
+                if spec not in ever:
+                    ever.append(spec)
 
     def _may_be(self, stack: str) -> list[Wanted]:
         return self.may_be.get(stack, [{}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bayplan.model import Availability, ServiceSpec
+from bayplan.views import RolloutAction
 from controller.records import GLOBAL_MODES
 from tests.sim.drawing import Drawer
 from tests.sim.stacks import stack
@@ -34,6 +35,9 @@ class Users:
             (1, self.restart_service),
             (1, self.remove_service),
             (3, self.update_node),
+            (3, self.steer),
+            (1, self.roll_back),
+            (1, self.rebalance),
         ]
 
     def _free_stack(self) -> str:
@@ -90,6 +94,19 @@ class Users:
         _, wanted = self._wanted()
         if wanted:
             self.world.remove_service(self.rng.choice(sorted(wanted)))
+
+    def steer(self) -> None:
+        _, wanted = self._wanted()
+        if wanted:
+            self.world.steer(self.rng.choice(sorted(wanted)), self.rng.choice(list(RolloutAction)))
+
+    def roll_back(self) -> None:
+        _, wanted = self._wanted()
+        if wanted:
+            self.world.roll_back(self.rng.choice(sorted(wanted)))
+
+    def rebalance(self) -> None:
+        self.world.rebalance()
 
     def update_node(self) -> None:
         """Drained nodes come back later."""

@@ -20,15 +20,19 @@ from typing import Any
 from agent.events import Phase
 from bayplan.errors import Problem
 from bayplan.model import Availability, Resources, ServiceSpec, StackSpec
+from bayplan.views import RolloutAction
 from controller.events import (
     DeployAsked,
     JoinAsked,
     NodeUpdateAsked,
+    RebalanceAsked,
     RemoveAsked,
     Reply,
+    RolloutAsked,
     ScaleAsked,
     ServiceRemoveAsked,
     ServiceRestartAsked,
+    ServiceRollbackAsked,
     ServiceUpdateAsked,
     TokenMade,
 )
@@ -151,7 +155,21 @@ class World(Faults):
     def restart_service(self, full_name: str) -> str:
         """Ask for new tasks of the same spec; returns the ticket."""
         of = full_name.partition("_")[0]
-        return self._ask(ServiceRestartAsked, self.intents.restart, of, service=full_name)
+        return self._ask(ServiceRestartAsked, self.intents.go_back, of, full_name, service=full_name)
+
+    def roll_back(self, full_name: str) -> str:
+        """Ask for the version before the current one; returns the ticket."""
+        of = full_name.partition("_")[0]
+        return self._ask(ServiceRollbackAsked, self.intents.go_back, of, full_name, service=full_name)
+
+    def steer(self, full_name: str, action: RolloutAction) -> str:
+        """Ask for a rollout to pause, go on, promote its canaries or go back; returns the ticket."""
+        of = full_name.partition("_")[0]
+        return self._ask(RolloutAsked, self.intents.go_back, of, full_name, service=full_name, action=action)
+
+    def rebalance(self) -> str:
+        """Ask for the load to be evened out; returns the ticket."""
+        return self._ask(RebalanceAsked)
 
     def remove_service(self, full_name: str) -> str:
         """Ask for one service to go; returns the ticket."""

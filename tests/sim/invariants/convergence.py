@@ -7,11 +7,14 @@ from bayplan.model import DependencyCondition, FailureAction, NodeStatus, Servic
 from controller.core import dependencies, placing, rolling
 from controller.decide import registry
 from controller.decide.rollout import HALTED
+from controller.decide.steering import BY_USER
 from controller.records import JOB_MODES, RolloutState, Service, Task
 from controller.state import State
 from tests.sim.engine import SHORT_LIFE_MS
 from tests.sim.invariants.base import View, is_running
 
+#: Rollouts that wait for their users.
+HALTING = HALTED | {RolloutState.AWAITING_PROMOTION}
 #: Images whose containers do not last.
 FAILING_IMAGES = frozenset({"crash", "sick", "ghost"})
 
@@ -52,7 +55,7 @@ def _service(world: View, service_id: str) -> list[str]:
     left = []
     if held and _in_vain(world, service):
         left.append(f"{service.name} waits for {held}, in vain")
-    if held or (service.rollout and service.rollout.state in HALTED):
+    if held or (service.rollout and service.rollout.state in HALTING):
         good |= {task.slot for task in running}
     if spec.schedule is not None:
         good |= wanted  # between two runs there is nothing, and what has run may be gone
@@ -78,6 +81,8 @@ def _should_be_back(service: Service, spec: ServiceSpec) -> bool:
     """Whether a rollout was to go back when it fails, and halts instead, or goes on with what fails."""
     rollout, rules = service.rollout, spec.update
     if rollout is None or not rollout.from_version or rules.failure_action is not FailureAction.ROLLBACK:
+        return False
+    if rollout.reason == BY_USER:
         return False
     image = spec.container.image
     fails = image == "sick" or (image == "crash" and rules.monitor_ms > 2 * SHORT_LIFE_MS)
