@@ -50,10 +50,11 @@ def slots_of(state: State, spec: ServiceSpec, replicas: int) -> slotting.Slots:
 
 
 def bound_to(state: State, spec: ServiceSpec, slot: int) -> str:
-    """The id of the node to which a slot is bound; empty when it may be anywhere."""
+    """The id of the node to which a slot is bound; empty when it may be anywhere, as one that is no node's: it
+    came with another mode, whose canaries are not promoted yet."""
     if spec.mode not in GLOBAL_MODES:
         return ""
-    return next(node.id for node in state.nodes.values() if node.ordinal == slot)
+    return next((node.id for node in state.nodes.values() if node.ordinal == slot), "")
 
 
 def fits_in_place(settings: Settings, state: State, spec: ServiceSpec, elder: Task) -> bool:
