@@ -50,8 +50,8 @@ def slots_of(state: State, spec: ServiceSpec, replicas: int) -> slotting.Slots:
 
 
 def bound_to(state: State, spec: ServiceSpec, slot: int) -> str:
-    """The id of the node to which a slot is bound; empty when it may be anywhere, as one that is no node's: it
-    came with another mode, whose canaries are not promoted yet."""
+    """The id of the node to which a slot is bound; empty when it may be anywhere, as one that is no node's:
+    it came with another mode, whose canaries are not promoted yet."""
     if spec.mode not in GLOBAL_MODES:
         return ""
     return next((node.id for node in state.nodes.values() if node.ordinal == slot), "")
