@@ -132,8 +132,8 @@ def _stack_view(state: State, name: str) -> StackView:
 
 
 def _good(row: ServiceView) -> int:
-    """Tasks that are as they shall be: ready, or done."""
-    return min(row.desired, row.ready + row.completed)
+    """Tasks that are as they shall be: ready, or done; a job by schedule is, in its runs and between them."""
+    return row.desired if row.next_run_ms else min(row.desired, row.ready + row.completed)
 
 
 def registry_entries(state: State) -> list[RegistryEntry]:
