@@ -17,7 +17,8 @@ class Row(NamedTuple):
     long it ran before it ended, and why it ended or waits.
 
     `prepared`: its container is made. `displaced`: it shall run on another node, and from `leave_ms`
-    (monotonic; None: never) on not any more on its own, whatever has become of its heir.
+    (monotonic; None: never) on not any more on its own, whatever has become of its heir. `silent`: its node
+    is out of reach, which alone is no reason to replace it.
     """
 
     task: Task
@@ -29,6 +30,7 @@ class Row(NamedTuple):
     prepared: bool = False
     displaced: bool = False
     leave_ms: int | None = None
+    silent: bool = False
 
     @property
     def ended(self) -> bool:
@@ -47,7 +49,8 @@ class Row(NamedTuple):
 
     @property
     def ready(self) -> bool:
-        return self.state is TaskState.RUNNING and self.task.wanted and not self.node_down
+        away = self.node_down or self.silent
+        return self.state is TaskState.RUNNING and self.task.wanted and not away
 
     def overdue(self, now_ms: int) -> bool:
         """Whether it has had its time to be replaced where it is not to stay."""
@@ -97,6 +100,10 @@ class Decision(NamedTuple):
 
 
 def away(rows: list[Row]) -> Decision:
-    """These shall go: stopped where they may run, forgotten where they never did or are out of reach."""
+    """These shall go: stopped where they may run, forgotten where they never did or are out of reach,
+    removed where they were only made ready to."""
     drop = tuple(row.task.id for row in rows if row.node_down or not row.task.node_id)
-    return Decision(drop=drop, stop=tuple(row.task.id for row in rows if row.task.id not in drop))
+    there = [row for row in rows if row.task.id not in drop]
+    unused = {row.task.id for row in there if row.waits and not row.ended}
+    stop = tuple(row.task.id for row in there if row.task.id not in unused)
+    return Decision(drop=drop, stop=stop, remove=tuple(sorted(unused)))

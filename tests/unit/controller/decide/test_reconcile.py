@@ -134,8 +134,8 @@ def test_a_prepared_heir_runs_once_its_elder_is_gone() -> None:
 def test_a_prepared_heir_goes_when_it_is_superseded_or_gone_back_from() -> None:
     heir = row(2, 1, TaskState.PREPARING, version=2, desired=Desired.READY, prepared=True)
     rows = [row(1, 1, TaskState.RUNNING), heir]
-    assert decided(rows, version=3) == Decision(stop=("t02",))
-    assert decided(rows, version=1) == Decision(stop=("t02",))
+    assert decided(rows, version=3) == Decision(remove=("t02",))
+    assert decided(rows, version=1) == Decision(remove=("t02",))
 
 
 def test_a_displaced_task_stays_until_its_heir_is_ready() -> None:
