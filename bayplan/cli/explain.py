@@ -12,13 +12,14 @@ from bayplan.cli.listing import filled
 from bayplan.cli.names import full_name, offering
 from bayplan.cli.output import marked, out
 from bayplan.cli.rows import task_error, task_name
+from bayplan.lifecycle import TaskState
 from bayplan.render.amounts import ago, clock, cpus, rfc3339, size
 from bayplan.render.printable import one_line
 from bayplan.render.table import table
 from bayplan.render.template import to_json
 from bayplan.views import Explanation, NodeVerdict, TaskView
 
-#: Tasks and nodes shown; `--no-trunc` shows all.
+#: Tasks and nodes shown; `--no-trunc` shows all, with tasks that were stopped as they should be.
 ROWS_MAX = 30
 
 
@@ -44,11 +45,18 @@ def explain(target: str, whole: bool, template: str | None) -> None:
     sections = (
         [f"  {one_line(line)}" for line in found.lines],
         _verdicts(found.verdicts[:limit]),
-        [line for task in found.tasks[:limit] for line in _task_lines(task, int(time.time() * 1_000))],
+        [line for task in _told(found.tasks, limit) for line in _task_lines(task, int(time.time() * 1_000))],
         [f"{clock(event.time_ms)}  {event.subject}: {one_line(event.text)}" for event in found.events],
     )
     for heading, lines in zip(("", "", "TASKS", "LAST EVENTS"), sections, strict=True):
         _section(heading, lines)
+
+
+def _told(tasks: tuple[TaskView, ...], limit: int | None) -> list[TaskView]:
+    """The tasks without those that were stopped because they should be; all where there is no limit."""
+    usual = (TaskState.SHUTDOWN, TaskState.COMPLETE)
+    told = [task for task in tasks if limit is None or task.status.state not in usual]
+    return told[:limit]
 
 
 def _section(heading: str, lines: list[str]) -> None:

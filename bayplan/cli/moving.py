@@ -84,7 +84,7 @@ def step(elder: TaskView | None, heir: TaskView | None) -> str:
     if not heir.node:
         return f"waits for a node: {one_line(' · '.join(heir.pending_reasons)) or 'none is chosen yet'}"
     word = "ready" if is_ready(heir) else heir.status.state.value
-    return f"{source}{heir.node} {word}"
+    return f"{source}{heir.node} {word}" if elder or word != "ready" else f"has moved to {heir.node}"
 
 
 def is_ready(task: TaskView) -> bool:

@@ -195,8 +195,10 @@ def summary(service: ServiceView, view: StackNow) -> str:
 
 
 def _done(service: ServiceView) -> str:
-    """`1/2 ready`; of what shall end, how many did: `1/2 completed`."""
+    """`1/2 ready`; of what shall end, how many did: `1/2 completed`; while it rolls: `1/2 updated`."""
     completed = f"{service.completed}/{service.desired} completed"
+    if (_ONWARD.match(service.rollout) or awaits_promotion(service)) and service.current < service.desired:
+        return f"{service.current}/{service.desired} updated"
     if service.mode in JOB_MODES or (service.completed and not service.current):
         return completed
     return f"{service.current}/{service.desired} ready" + (f" · {completed}" if service.completed else "")

@@ -32,6 +32,8 @@ from bayplan.views import (
 
 #: Modes whose tasks shall end.
 JOB_MODES = frozenset({ServiceMode.REPLICATED_JOB, ServiceMode.GLOBAL_JOB})
+#: How the message of a task begins that was stopped because its health check failed.
+UNHEALTHY = "unhealthy"
 #: Docker's words for what is wanted of a task.
 _DESIRED = {Desired.RUN: "Running", Desired.READY: "Ready", Desired.STOP: "Shutdown"}
 
@@ -248,9 +250,10 @@ def task_error(task: TaskView) -> str:
     if status.state not in (TaskState.FAILED, TaskState.REJECTED, TaskState.LOST):
         return ""
     parts = [status.message]
-    if status.exit_code is not None and str(status.exit_code) not in status.message:
+    is_killed = status.message.startswith(UNHEALTHY)  # the code is that of our own signal
+    if status.exit_code is not None and str(status.exit_code) not in status.message and not is_killed:
         parts.append(f"exit code {status.exit_code}")
-    if status.probe_output:
+    if status.probe_output and status.probe_output.strip() not in status.message:
         parts.append(f"last health check: {status.probe_output}")
     return one_line("\n".join(parts))
 

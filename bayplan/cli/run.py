@@ -123,7 +123,7 @@ def _begun(feed: Feed[StackNow], name: str, timeout_s: float) -> TaskView:
         reasons = task.pending_reasons
     waited = seconds(timeout_s)
     kind = ProblemKind.UNPLACEABLE if reasons else ProblemKind.TIMEOUT
-    raise refuse(kind, f"{name} did not start within {waited}", *reasons, why=f"bayplan explain {name}")
+    raise refuse(kind, f"{name} did not start within {waited}", *reasons, why="bayplan node ls")
 
 
 def _show_output(client: Client, task: TaskView) -> None:
@@ -183,12 +183,12 @@ def _exit_code(task: TaskView) -> int:
     if task.status.state is TaskState.COMPLETE:
         return code or 0
     if code:
-        note(f"error: {task.service} on {task.node}: {task_error(task) or f'exit code {code}'}")
+        reason = task_error(task)
+        if reason not in ("", f"exit code {code}"):  # a signal, or out of memory: the code alone says little
+            note(f"{task.service} on {task.node}: {reason}")
         return code
     reason = task_error(task) or task.status.state.value
-    raise refuse(
-        ProblemKind.REFUSED, f"{task.service} could not run: {reason}", why=f"bayplan explain {task.service}"
-    )
+    raise refuse(ProblemKind.REFUSED, f"{task.service} could not run: {reason}")
 
 
 def _remove(client: Client, name: str) -> None:

@@ -89,7 +89,7 @@ def drain(nodes: tuple[str, ...], deadline_ms: int, dry_run: bool, detach: bool,
 
         moved = follow_moves(client, f"the drain of {words}", is_elder, timeout_ms, back)
         took = seconds(time.monotonic() - began_s)
-        out(f"{words} {'is' if len(names) == 1 else 'are'} empty: {counted(moved, 'task')} left in {took}")
+        out(f"{words} {'is' if len(names) == 1 else 'are'} empty: {counted(moved, 'task')} gone in {took}")
         note(f"hint: bayplan node update --availability active {' '.join(names)} takes tasks there again")
 
 

@@ -68,9 +68,9 @@ def test_drain_shows_each_move_until_the_node_is_empty(two_nodes: World, cli: Cl
     assert answer.code == 0
     moves = [line.partition(" ")[2] for line in answer.out.splitlines()[:-1]]
     assert moves[0] == "shop_web.1 n1 -> n2 starting"
-    assert "shop_web.1 -> n2 ready" in moves
-    assert "shop_web.2 -> n2 ready" in moves
-    assert answer.out.splitlines()[-1].startswith("n1 is empty: 2 tasks left in ")
+    assert "shop_web.1 has moved to n2" in moves
+    assert "shop_web.2 has moved to n2" in moves
+    assert answer.out.splitlines()[-1].startswith("n1 is empty: 2 tasks gone in ")
     assert "hint: bayplan node update --availability active n1" in answer.err
     (request,) = two_nodes.asked
     assert (request.availability, request.deadline_ms) == (node_pb2.AVAILABILITY_DRAIN, 600_000)

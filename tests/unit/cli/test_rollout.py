@@ -200,3 +200,21 @@ def test_a_job_tells_how_many_are_complete_and_what_the_others_do() -> None:
 def test_what_a_service_waits_for_and_completes_is_progress(moved: dict[str, object]) -> None:
     before, after = StackNow((service("shop_web"),), ()), StackNow((service("shop_web", **moved),), ())  # type: ignore[arg-type]
     assert fingerprint(before) != fingerprint(after)
+
+
+def test_while_it_rolls_the_updated_slots_are_counted_for_the_others_are_ready_too() -> None:
+    tasks = (task("shop_web.1", version=2), task("shop_web.2", id="old"))
+    rolling = service("shop_web", 2, current=1, version=2, rollout="rolling 1/2")
+    assert summary(rolling, StackNow((rolling,), tasks)) == "1/2 updated · 1 of the old version"
+
+
+def test_canaries_that_wait_are_reached_but_not_converged() -> None:
+    waiting = service("shop_web", 2, current=1, version=2, rollout="awaiting promotion: 1 canary is ready")
+    tasks = (task("shop_web.1", version=2), task("shop_web.1", id="old"), task("shop_web.2"))
+    assert is_settled(goal(), StackNow((waiting,), tasks))
+
+
+def test_a_service_that_was_to_go_back_has_not_failed_when_it_did() -> None:
+    back = StackNow((service("shop_web", 1, rollout="rolled back to version 1: by a user"),), ())
+    assert failure(goal(), back) is not None
+    assert failure(goal(undone=frozenset({"shop_web"})), back) is None
