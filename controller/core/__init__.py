@@ -76,6 +76,7 @@ class ControllerCore:
         self._rng = rng
         self._settings = settings or Settings()
         state.default_reservation = self._settings.default_reservation
+        state.lease_ms = self._settings.timing.down_ms
         self._requests = Requests()
         self._settler = Settler()
         self._schedules = Schedules()
@@ -200,7 +201,8 @@ class ControllerCore:
         self._nodes_due_ms = turn.now.mono_ms
 
     def _allow_for_pause(self, now: Now) -> None:
-        """After a pause of this process the nodes' silence is its own: their leases begin anew."""
+        """After a pause of this process the nodes' silence is its own: their leases begin anew, and the pause
+        is no rollout's lack of progress."""
         due = self.wake_at()
         intended = self._last_ms if due is None else max(due, self._last_ms)
         overslept = now.mono_ms - intended
@@ -208,3 +210,5 @@ class ControllerCore:
             self.state.resumed_ms = now.mono_ms
             for life in self.state.lives.values():
                 life.shift(overslept)
+            for service_id, going in self.state.headways.items():
+                self.state.headways[service_id] = going._replace(since_ms=going.since_ms + overslept)

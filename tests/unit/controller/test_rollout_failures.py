@@ -114,6 +114,18 @@ def test_a_deadline_begins_anew_with_the_controller() -> None:
     assert again.view().rollout.startswith("rolled back to version 1: no progress in 1m: slot 1: starting")
 
 
+def test_a_pause_of_the_controller_is_no_lack_of_progress() -> None:
+    world = deployed()
+    world.fates["app:2"] = STARTS
+    world.deploy(stack(web("app:2", deadline_ms=60_000)))
+    world.pass_time(30_000)
+    world.now_ms += 3_600_000
+    world.pass_time(20_000)
+    assert world.view().rollout == "rolling 0/3"
+    world.pass_time(30_000)
+    assert world.view().rollout.startswith("rolled back to version 1: no progress")
+
+
 def test_a_first_version_that_gets_no_further_says_so_and_goes_on_trying() -> None:
     world = World()
     world.node("h1")
