@@ -131,6 +131,8 @@ class State:
         self.cluster = Cluster(id="")
         #: What the controller was told at its start: set aside where a service declares nothing.
         self.default_reservation = Resources()
+        #: What the controller was told at its start: how long a silent node counts on being heard.
+        self.lease_ms = 0
         self.nodes: dict[str, Node] = {}
         self.tokens: dict[str, JoinToken] = {}
         self.services: dict[str, Service] = {}

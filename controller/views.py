@@ -5,7 +5,7 @@ from __future__ import annotations
 from bayplan.lifecycle import ALIVE, TaskState
 from bayplan.model import Desired, NodeStatus
 from bayplan.views import NodeView, RegistryEntry, RolloutView, ServiceView, StackView, TaskView
-from controller.core import dependencies, history, placing, rolling, schedules
+from controller.core import dependencies, fencing, history, placing, rolling, schedules
 from controller.decide import liveness, registry
 from controller.decide.reservations import reserve
 from controller.records import Node, Service, Task
@@ -191,6 +191,9 @@ def _why(state: State, row: ServiceView) -> str:
         return f"waits for {row.waits_for}"
     for task in reversed(state.tasks_of(row.id)):
         status = state.status_of(task)
+        if task.wanted and state.is_down(task.node_id) and task.node_id and fencing.fenced(state, task):
+            name = state.nodes[task.node_id].name
+            return f"its fenced task may still run on {name}; `bayplan node rm --force {name}` says it is off"
         if task.id in state.pending_reasons:
             return state.pending_reasons[task.id][-1]
         if status.state in (TaskState.FAILED, TaskState.REJECTED) and status.message:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bayplan.model import Availability, NodeStatus
 from bayplan.session import Dismissal, Heartbeat, Pulse
+from controller.core import fencing
 from controller.core.turn import Turn
 from controller.decide import liveness
 from controller.events import WitnessLost, WitnessOpened
@@ -100,6 +101,8 @@ def judge_all(turn: Turn) -> int | None:
         if status is NodeStatus.DOWN and not turn.state.lives[node_id].lost:
             due += _hold(turn, node_id)
         set_status(turn, node_id, status)
+        if status is NodeStatus.DOWN and turn.state.lives[node_id].lost:
+            due += _fence(turn, node_id)
     return min(due, default=None)
 
 
@@ -135,6 +138,14 @@ def _hold(turn: Turn, node_id: str) -> list[int]:
         turn.note("node", state.nodes[node_id].name, "its tasks are moved now")
         look_again(turn, node_id)
     return [until_ms] if life.held else []
+
+
+def _fence(turn: Turn, node_id: str) -> list[int]:
+    """Look at a lost node's fenced tasks once they cannot run any more. Returns when the next do."""
+    ends = fencing.ends(turn.state, node_id)
+    if any(end_ms <= turn.now.mono_ms for end_ms in ends):
+        look_again(turn, node_id)
+    return [end_ms for end_ms in ends if end_ms > turn.now.mono_ms]
 
 
 def set_status(turn: Turn, node_id: str, status: NodeStatus) -> None:

@@ -8,7 +8,7 @@ from bayplan.errors import ProblemError, ProblemKind, refuse
 from bayplan.model import Availability, NodeStatus
 from bayplan.session import Dismissal
 from controller import names
-from controller.core import lives
+from controller.core import fencing, lives
 from controller.core.turn import Turn
 from controller.decide.labels import check_labels
 from controller.events import NodeRemoveAsked, NodeUpdateAsked
@@ -88,8 +88,18 @@ def _told(before: Node, after: Node, deadline_ms: int) -> list[str]:
 def _check_removable(turn: Turn, node: Node, event: NodeRemoveAsked) -> None:
     """Raises ProblemError (REFUSED) for a node that may run something."""
     status = turn.state.lives[node.id].status
-    running = sum(turn.state.holds_node(task) for task in turn.state.tasks_on(node.id))
-    if event.force or status is NodeStatus.DOWN or not running:
+    tasks = turn.state.tasks_on(node.id)
+    running = sum(turn.state.holds_node(task) for task in tasks)
+    fenced = [task for task in tasks if fencing.fenced(turn.state, task)]
+    if event.force:
+        return
+    if status is NodeStatus.DOWN and any(not fencing.gone(turn.state, t, turn.now.mono_ms) for t in fenced):
+        raise refuse(
+            ProblemKind.REFUSED,
+            f"{node.name} is down, but fenced tasks may still run on it",
+            hint="wait until they are replaced, or say with --force that the machine is off",
+        )
+    if status is NodeStatus.DOWN or not running:
         return
     raise refuse(
         ProblemKind.REFUSED,

@@ -9,7 +9,7 @@ import msgspec
 from bayplan.lifecycle import TaskState
 from bayplan.model import Availability, Health, Now, ServiceSpec, TaskStatus
 from bayplan.views import RolloutState, RolloutView, TaskView
-from controller.core import dependencies, history, placing
+from controller.core import dependencies, fencing, history, placing
 from controller.core.turn import Turn
 from controller.decide import failures, progress, reconcile, rollout
 from controller.records import Service, ServiceVersion, Task
@@ -76,7 +76,8 @@ def row(state: State, task: Task, now: Now = BEGINNING) -> reconcile.Row:
     return reconcile.Row(
         task=task,
         state=TaskState.STARTING if unchecked else status.state,
-        node_down=bool(task.node_id) and state.is_lost(task.node_id),
+        node_down=fencing.gone(state, task, now.mono_ms),
+        silent=bool(task.node_id) and state.is_down(task.node_id),
         since_ms=state.since_ms.get(task.id, now.mono_ms),
         ran_ms=state.ran_ms.get(task.id, reconcile.NEVER_RAN),
         why=_why(status) if task.node_id else _why_nowhere(state, task),

@@ -41,7 +41,7 @@ def _assignment(
     leaving: bool,
 ) -> Assignment:
     desired = Desired.STOP if task.completed else task.desired
-    policy = specs[task.service_id, task.version].restart
+    spec = specs[task.service_id, task.version]
     return Assignment(
         task_id=task.id,
         service=service.name,
@@ -50,7 +50,8 @@ def _assignment(
         version=task.version,
         desired=Desired.RUN if leaving else desired,
         spec_id=_spec_id(task.service_id, task.version),
-        restart=restarts.effective(policy, ending(service)).condition,
+        restart=restarts.effective(spec.restart, ending(service)).condition,
+        fence=spec.fence,
     )
 
 

@@ -26,6 +26,9 @@ SHAKY_MS_MIN = 300_000
 SHAKY_MS_MAX = 1_800_000
 #: A node whose engine has not answered for longer takes no new tasks (docs/promises.md: seen within 12 s).
 ENGINE_SILENT_MS_MAX = 10_000
+#: Beyond lease and grace: an agent that was just started waits 2 s for a controller before it fences, and an
+#: engine takes a moment to stop a container.
+FENCE_MARGIN_MS = 4_000
 #: Session and witness that break within this time broke together: their machine is gone.
 TOGETHER_MS = 1_000
 
@@ -110,3 +113,12 @@ def shaky_for(returns_ms: Sequence[int], before_ms: int, until_ms: int, now_ms: 
         return 0
     goes_on = before_ms and now_ms < until_ms + before_ms
     return min(before_ms * 2, SHAKY_MS_MAX) if goes_on else SHAKY_MS_MIN
+
+
+def fence_end(lease_ms: int, answered_ms: int, stop_ms: int) -> int:
+    """When a fenced task has ended on a node from which nothing came after `answered_ms`.
+
+    Its agent counts the lease from when an answer left that it knows to have come, so from no later than
+    `answered_ms`; then the task has `stop_ms` to end.
+    """
+    return answered_ms + lease_ms + stop_ms + FENCE_MARGIN_MS
