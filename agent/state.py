@@ -92,6 +92,11 @@ class Task(Model, frozen=True, kw_only=True):
         return self.assignment is not None and self.assignment.desired is not Desired.STOP
 
     @property
+    def makes_room(self) -> bool:
+        """Whether it shall end though nothing is wrong with it."""
+        return self.assignment is not None and self.assignment.desired is Desired.STOP
+
+    @property
     def fenced(self) -> bool:
         """Whether it must not run once the node's lease is over."""
         return self.assignment is not None and self.assignment.fence
@@ -102,6 +107,15 @@ class Task(Model, frozen=True, kw_only=True):
         if self.container is None or self.container.phase is not Phase.RUNNING or self.spec is None:
             return False
         return bool(self.spec.post_start) and self.hooked_ms != self.container.changed_ms
+
+    @property
+    def holds_after_exit(self) -> bool:
+        """Whether the engine may hold something of it, after its process, that its successor could need: a
+        port of the host, an address. Or whether its pre_stop hooks have something to say."""
+        if self.spec is None or self.container is None or self.container.ports:
+            return True
+        addresses = any(each.ipv4_address or each.ipv6_address for each in self.spec.networks)
+        return addresses or bool(self.spec.pre_stop)
 
     def files(self) -> frozenset[StoredFile]:
         """The contents that it mounts."""

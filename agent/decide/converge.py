@@ -69,7 +69,10 @@ REST = Decision(Act.REST)
 
 
 def decide(task: Task, situation: Situation) -> Decision:
-    """The next act for a task. While its hooks run only a stop may begin; it ends them."""
+    """The next act for a task. While its hooks run only a stop may begin; it ends them. The end of one that
+    makes room for another is told as soon as its process is gone: the engine tidies up for a while after."""
+    if task.work is Work.STOP and task.makes_room:
+        return REST if task.alive or task.ended or task.holds_after_exit else Decision(Act.FINISH)
     if task.work is Work.HOOKS:
         decision = _at_rest(task, situation)
         return decision if decision.act is Act.STOP else REST

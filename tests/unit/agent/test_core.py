@@ -13,9 +13,11 @@ from agent.work import PULLS_IN_FLIGHT_MAX, STARTS_IN_FLIGHT_PER_CORE
 from bayplan.lifecycle import TaskState
 from bayplan.model import (
     Assignments,
+    BoundPort,
     ContainerSpec,
     Desired,
     Health,
+    Hook,
     NetworkAttachment,
     RestartCondition,
     TaskStatus,
@@ -671,3 +673,49 @@ def test_removal_follows_the_stop_without_a_wait() -> None:
     world.run("t1")
     world.run()
     assert world.engine == {}
+
+
+# --- stopping -------------------------------------------------------------------------------------------
+
+PORT = BoundPort(target=80, published=8080)
+FIXED = NetworkAttachment(network="shop_default", ipv4_address="10.0.0.5")
+
+
+@pytest.mark.parametrize(
+    ("spec", "ports", "at_once"),
+    [
+        (PLAIN, (), True),
+        (PLAIN, (PORT,), False),
+        (ContainerSpec(image="web:1", networks=(FIXED,)), (), False),
+        (ContainerSpec(image="web:1", pre_stop=(Hook(command=("bye",)),)), (), False),
+    ],
+)
+def test_an_end_is_told_before_the_stop_is_over_if_nothing_of_the_task_is_held(
+    spec: ContainerSpec, ports: tuple[BoundPort, ...], at_once: bool
+) -> None:
+    world = ready()
+    world.run("t1", spec=spec)
+    world.post(ev.ContainerObserved(container=container("t1", ports=ports)))
+    world.auto = False
+    world.assign(assignment("t1", Desired.STOP), spec=spec)
+    world.engine["t1"] = container("t1", ports=ports)
+    world.die("t1", 0)
+    assert world.state("t1") is (TaskState.SHUTDOWN if at_once else TaskState.STOPPING)
+    world.post(ev.ContainerStopped(container=container("t1", ev.Phase.EXITED, exit_code=0)))
+    assert world.state("t1") is TaskState.SHUTDOWN
+    assert len(world.done(do.StopContainer)) == 1
+    world.run()
+    assert [command.task_id for command in world.done(do.RemoveContainer)] == ["t1"]
+
+
+def test_a_task_that_ends_while_it_is_stopped_is_not_removed_before_the_stop_is_over() -> None:
+    world = ready()
+    world.run("t1")
+    world.auto = False
+    world.assign(assignment("t1", Desired.STOP))
+    world.die("t1", 0)
+    world.run()
+    assert world.done(do.RemoveContainer) == []
+    world.fail("t1", ev.FaultKind.UNANSWERED)
+    world.wait(1_000)
+    assert len(world.done(do.RemoveContainer)) == 1
