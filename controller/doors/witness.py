@@ -10,6 +10,7 @@ import asyncio
 import secrets
 import socket
 from collections import deque
+from typing import cast
 
 import structlog
 
@@ -127,11 +128,10 @@ class _Connection(asyncio.Protocol):
         self._counted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
         self._counted = self._door._came()
         if not self._counted:
-            transport.abort()
+            self._transport.abort()
             return
         plug = transport.get_extra_info("socket")
         plug.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
