@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from bench.common import progress
 from bench.engines import Look, first_times
 from bench.faults import settle
-from bench.fleets import Fleet, Web, tally
+from bench.fleets import Fleet, Web
 
 #: One change; Swarm's slowest takes some 35 s.
 CHANGE_TIMEOUT_S = 120.0
-#: Requests go on for this long before and after a change.
-AROUND_S = 1.0
 
 SMALL, LARGE = 10, 50
 ROLLED = 20
@@ -40,11 +38,8 @@ def timed(fleet: Fleet, row: str, order: Callable[[], None], done: Callable[[Loo
 
 def called(fleet: Fleet, row: str, order: Callable[[], None], done: Callable[[Look], bool]) -> Measured:
     """The same under constant requests, with a second row for those that failed."""
-    caller = fleet.caller()
-    time.sleep(AROUND_S)
-    times = timed(fleet, row, order, done)
-    time.sleep(AROUND_S)
-    calls = tally(caller)
+    with fleet.calling() as calls:
+        times = timed(fleet, row, order, done)
     if calls.failed:
         progress(f"{fleet.name}: {row}: {calls.failed} of {calls.sent} requests failed: {calls.reasons}")
     return times | {f"{row}: failed requests": float(calls.failed)}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,9 +17,9 @@ from bayplan.model import (
     UpdateOrder,
     UpdatePolicy,
 )
+from tests.real.caller import Calling
 from tests.real.cluster import Cluster
 from tests.real.host import Host
-from tests.real.machine import Machine, Process
 from tests.real.testbed import Testbed
 
 IMAGE = "bayplan/demo:1"
@@ -38,15 +36,6 @@ class Web:
     version: str = "1"
     parallelism: int = 1
     start_first: bool = False
-
-
-@dataclass(frozen=True)
-class Calls:
-    """Requests to the service while something was done to it."""
-
-    sent: int
-    failed: int
-    reasons: dict[str, int]
 
 
 class Fleet(Protocol):
@@ -76,20 +65,8 @@ class Fleet(Protocol):
     def revive(self, host: Host) -> None:
         """What has to be started on a host that was booted anew."""
 
-    def caller(self) -> Process:
-        """A program that calls the service's instances until SIGTERM."""
-
-
-def tally(caller: Process) -> Calls:
-    """Ends a caller and reads what it counted."""
-    caller.stop()
-    said = [line for line in caller.log.read_text().splitlines() if line.startswith("{")]
-    return Calls(**json.loads(said[-1]))
-
-
-def spawn_caller(seat: Machine, module: str, *args: str) -> Process:
-    # The log is shared by all callers of a seat: the last line is that of the last one.
-    return seat.spawn(sys.executable, "-m", module, *args)
+    def calling(self) -> Calling:
+        """Constant requests to the service's instances."""
 
 
 class Bayplan:
@@ -99,7 +76,6 @@ class Bayplan:
         self.name = f"bayplan {heartbeat or '2s'} beats"
         self.hosts = hosts
         self._cluster = Cluster(bed, hosts, heartbeat)
-        self._seat = bed.switch
         self._client: Client | None = None
 
     @property
@@ -134,8 +110,8 @@ class Bayplan:
     def revive(self, host: Host) -> None:
         self._cluster.start_agent(host)
 
-    def caller(self) -> Process:
-        return spawn_caller(self._seat, "tests.real.caller", str(self._cluster.socket), STACK, SERVICE)
+    def calling(self) -> Calling:
+        return self._cluster.calling(STACK, SERVICE)
 
 
 def service_spec(web: Web) -> ServiceSpec:

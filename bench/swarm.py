@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.engines import EngineError, call
-from bench.fleets import COMMAND, IMAGE, SERVICE, Web, spawn_caller
-from tests.real.caller import Caller, call_until_told
+from bench.fleets import COMMAND, IMAGE, SERVICE, Web
+from tests.real.caller import Caller, Calling, call_until_told
 from tests.real.host import Host
-from tests.real.machine import Process, wait_until
+from tests.real.machine import wait_until
 from tests.real.testbed import Testbed
 
 #: Between two looks of the caller at the list of tasks, in seconds.
@@ -65,7 +65,7 @@ class Swarm:
 
     def stop(self) -> None:
         for host in (*self.hosts, self._manager):
-            if not host.on:
+            if not host.engine_alive:
                 host.reboot()
             host.heal()
             host.docker("swarm", "leave", "--force", check=False)
@@ -103,8 +103,8 @@ class Swarm:
     def revive(self, host: Host) -> None:
         """The engine joins again by itself."""
 
-    def caller(self) -> Process:
-        return spawn_caller(self._seat, "bench.swarm", str(self._manager.docker_socket), SERVICE)
+    def calling(self) -> Calling:
+        return Calling(self._seat, "bench.swarm", str(self._manager.docker_socket), SERVICE)
 
 
 def service_body(web: Web) -> dict[str, Any]:

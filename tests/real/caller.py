@@ -13,12 +13,15 @@ import json
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 
 from bayplan.client import Client
+from tests.real.machine import Machine, tail
 
 #: Between the starts of two requests, in seconds.
 PACE_S = 0.02
@@ -26,6 +29,8 @@ PACE_S = 0.02
 REQUEST_TIMEOUT_S = 5.0
 #: What the workload serves: a file of the demo image, by busybox' httpd.
 PATH = "/bin/serve"
+#: Requests go on for this long before and after what they are watched through, in seconds.
+AROUND_S = 2.0
 #: The name under which the registry knows it.
 WATCHER = "tests.real.caller"
 #: How many reasons of failures are kept.
@@ -52,6 +57,35 @@ class Tally:
         return json.dumps(
             {"sent": self.sent, "failed": self.failed + self.idle, "reasons": dict(self.reasons)}
         )
+
+
+@dataclass
+class Outcome:
+    """What a caller counted in all, once it has ended."""
+
+    sent: int = 0
+    failed: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+class Calling(AbstractContextManager[Outcome]):
+    """Requests from a machine while the context is open, and for a while around what is done in it."""
+
+    def __init__(self, seat: Machine, *program: str) -> None:
+        self._process = seat.spawn(sys.executable, "-m", *program)
+        self._outcome = Outcome()
+
+    def __enter__(self) -> Outcome:
+        time.sleep(AROUND_S)
+        return self._outcome
+
+    def __exit__(self, *_: object) -> None:
+        time.sleep(AROUND_S)
+        self._process.stop()
+        # All callers of a seat share one log: the last line is the last one's.
+        said = [line for line in self._process.log.read_text().splitlines() if line.startswith("{")]
+        assert said, f"the caller said nothing:\n{tail(self._process.log)}"
+        vars(self._outcome).update(json.loads(said[-1]))
 
 
 class Caller:

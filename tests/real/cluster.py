@@ -19,8 +19,9 @@ from pathlib import Path
 from bayplan.client import Client
 from bayplan.errors import ProblemError
 from bayplan.lifecycle import TaskState
-from bayplan.model import NodeStatus
+from bayplan.model import Availability, NodeStatus
 from bayplan.views import TaskView
+from tests.real.caller import Calling
 from tests.real.host import SWITCH_ADDRESS, Host
 from tests.real.machine import Process, tail, wait_until
 from tests.real.testbed import Testbed
@@ -126,6 +127,22 @@ class Cluster:
         with self.client() as client:
             return sum(node.status is NodeStatus.READY for node in client.nodes())
 
+    def restore(self) -> None:
+        """As after `start`, for the next test: all is on and linked, daemons run, no stack is left."""
+        for host in self.hosts:
+            self._bring_back(host)
+        if not self.controller.alive:
+            self.start_controller()
+        for host in self.hosts:
+            if not self.agents[host.name].alive:
+                self.start_agent(host)
+        self.wait_nodes(len(self.hosts))
+        with self.client() as client:
+            for host in self.hosts:
+                client.update_node(host.name, Availability.ACTIVE)
+        for stack in self.stacks():
+            self.remove(stack)
+
     def stop(self) -> None:
         """Ends the daemons, brings each host back and takes everything off its engine."""
         for daemon in (self._controller, *self.agents.values()):
@@ -136,11 +153,16 @@ class Cluster:
         for folder in (self.data, *(host.folder / "agent" for host in self.hosts)):
             subprocess.run(["rm", "-rf", folder], check=True)
 
-    def _empty(self, host: Host) -> None:
-        if not host.on:
-            host.power_on()
-            host.start_engine()
+    @staticmethod
+    def _bring_back(host: Host) -> None:
+        if host.engine_alive:
+            host.thaw_engine()
+        else:
+            host.reboot()
         host.heal()
+
+    def _empty(self, host: Host) -> None:
+        self._bring_back(host)
         if found := host.containers():
             host.docker("rm", "--force", "--volumes", *found)
         if networks := host.networks():
@@ -216,6 +238,17 @@ class Cluster:
     def get(self, address: str) -> str:
         """Calls a found address from the operator's seat, outside of any container."""
         return self.bed.switch.run("curl", "--silent", "--fail", "--max-time", "5", f"http://{address}/")
+
+    def calling(self, stack: str, service: str) -> Calling:
+        """Constant requests to a service's instances, by one who follows the registry."""
+        return Calling(self.bed.switch, "tests.real.caller", str(self.socket), stack, service)
+
+    def lives(self) -> dict[str, str]:
+        """Since when each container runs: one that was started again has another time."""
+        return {
+            container: host.inspect(container)["State"]["StartedAt"]
+            for container, host in self.containers().items()
+        }
 
     def containers(self, *, running: bool = True) -> dict[str, Host]:
         """Every container in the fleet and the host it is on; powered-off hosts have none."""

@@ -12,11 +12,14 @@ from tests.real.cluster import Cluster
 from tests.real.machine import tail
 from tests.real.testbed import Testbed
 
+#: Half of the default, to save time: a node is down after 3 s of silence. Bounds of tests are far above.
+SHARED_HEARTBEAT = "1s"
+
 
 def _missing() -> str:
     if os.geteuid() != 0:
         return "not root"
-    tools = ("dockerd", "docker", "busybox", "ip", "nsenter", "unshare", "setpriv", "curl")
+    tools = ("dockerd", "docker", "busybox", "ip", "nsenter", "unshare", "setpriv", "curl", "ebtables")
     return " ".join(tool for tool in tools if shutil.which(tool) is None)
 
 
@@ -39,11 +42,30 @@ def cluster(testbed: Testbed) -> Iterator[Cluster]:
         cluster.stop()
 
 
+@pytest.fixture(scope="module")
+def _shared_cluster(testbed: Testbed) -> Iterator[Cluster]:
+    cluster = Cluster(testbed, heartbeat=SHARED_HEARTBEAT)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+def fleet(_shared_cluster: Cluster) -> Iterator[Cluster]:
+    """A cluster that the tests of a module share; each finds it empty and whole."""
+    try:
+        yield _shared_cluster
+    finally:
+        _shared_cluster.restore()
+
+
 @pytest.fixture(autouse=True)
 def _fresh_logs(testbed: Testbed) -> None:
     """What a failure shows is of its own test."""
     for log in testbed.logs():
-        log.unlink()
+        log.write_bytes(b"")  # programs that still run append to it
 
 
 @pytest.hookimpl(wrapper=True)

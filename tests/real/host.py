@@ -197,6 +197,10 @@ class Host(Machine):
         # Their stale pid files would name living strangers.
         self.run("sh", "-c", "rm -f /run/docker.pid /run/docker/containerd/containerd.pid")
 
+    @property
+    def engine_alive(self) -> bool:
+        return self._engine is not None and self._engine.alive
+
     def freeze_engine(self) -> None:
         """The engine hangs: its socket takes calls and answers none; containers run on."""
         assert self._engine is not None
@@ -204,7 +208,7 @@ class Host(Machine):
 
     def thaw_engine(self) -> None:
         assert self._engine is not None
-        self._engine.signal(signal.SIGCONT)
+        self._engine.resume()
 
     def docker(self, *args: str, check: bool = True) -> str:
         """Docker's own client against this host's engine; what it printed, stripped."""

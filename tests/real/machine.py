@@ -64,6 +64,12 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
+    def resume(self) -> None:
+        """Undoes a SIGSTOP. nsenter had stopped itself when its child did, and would not bury it either."""
+        if self.alive:
+            self._popen.send_signal(signal.SIGCONT)
+        self.signal(signal.SIGCONT)
+
     def wait(self, timeout_s: float = COMMAND_TIMEOUT_S) -> int:
         return self._popen.wait(timeout_s)
 
@@ -127,6 +133,8 @@ class Machine:
             os.kill(self._init, signal.SIGKILL)  # the kernel ends the whole process namespace with its first
         else:
             self._holder.kill()
+        for process in self._processes:
+            process.resume()
         self._holder.wait()
         self._holder, self._init = None, 0
         for process in self._processes:
@@ -137,6 +145,7 @@ class Machine:
         """Every process dies at once; the kernel lives, ends their connections, and peers hear of it."""
         self.run("kill", "-KILL", "-1", check=False)  # all of this process namespace but its first, and kill
         for process in self._processes:
+            process.resume()
             process.wait()
         self._processes.clear()
 
