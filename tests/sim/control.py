@@ -13,9 +13,10 @@ from typing import Any
 
 import msgspec
 
-from bayplan.model import Assignments
+from bayplan.model import Assignments, ServiceSpec
 from bayplan.session import ControllerSays, Dismissal, Hello, Report, Welcome
 from controller.core import ControllerCore
+from controller.core.turn import Settings
 from controller.doors.sessions import OUTBOX_MESSAGES_MAX
 from controller.events import AgentSaid, Publish, Reply, Send, SessionLost, SessionOpened
 from controller.records import Cluster, Drop, Node, Put, Record, Service, ServiceVersion, Task
@@ -124,6 +125,11 @@ class Control:
         assert self.core is not None
         return self.core.state
 
+    def spec(self, service_id: str, version: int) -> ServiceSpec | None:
+        """The durable spec of a service's version."""
+        record = self.records.get(("ServiceVersion", f"{service_id}/{version}"))
+        return record.spec if isinstance(record, ServiceVersion) else None
+
     @property
     def running(self) -> bool:
         """Whether the controller runs."""
@@ -163,7 +169,7 @@ class Control:
         daemon.run(self.core)
 
     def _make_core(self, state: State, dice: random.Random, daemon: Daemon) -> ControllerCore:
-        return ControllerCore(state, dice, daemon.now())
+        return ControllerCore(state, dice, daemon.now(), Settings(file_key=b"k" * 32))
 
     def crash(self, moment: Moment = Moment.NOW) -> None:
         """SIGKILL, now or around the next commit."""

@@ -66,6 +66,7 @@ class Drawer:
             update=self.policy(),
             rollback=self.policy(),
             network=f"{stack_name}_default" if rng.random() < 0.5 else "",
+            secret=f"{stack_name}_key{rng.randint(1, 2)}" if rng.random() < 0.25 else "",
             version=rng.choice(("", "v1", "v2")),
             restart=RestartPolicy(delay_ms=rng.choice((0, 0, 500))),
             **self._own(mode),

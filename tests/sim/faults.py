@@ -18,6 +18,10 @@ from tests.sim.intents import Intents
 from tests.sim.link import Wire
 from tests.sim.news import News, Part
 
+#: An engine in trouble is so for no longer.
+TROUBLE_S_MAX = 60
+#: An agent that is back needs so long to stop what it should: 2 s until it fences, a stop's grace, a margin.
+ABLE_AFTER_MS = 20_000
 #: A host counts as calm again this long after its last fault: agents reconnect within 5 s of back-off,
 #: a stop lasts up to its grace.
 CALM_AFTER_MS = 25_000
@@ -39,6 +43,8 @@ class Faults:
         #: Hosts with a fault now, and until when each counts as disturbed (ms).
         self.faults: dict[str, int] = {}
         self.disturbed_until: dict[str, int] = {}
+        #: Until when each host's agent cannot be sure to stop what it should (ms).
+        self.unable_until: dict[str, int] = {}
         #: Machines with the identity of a host, by the host's name.
         self.clones: dict[str, Host] = {}
         #: A controller of a lower epoch that came back; some agents reach it instead of the newest.
@@ -95,6 +101,7 @@ class Faults:
         self._fault(name)
 
         def died() -> None:
+            self._cripple(name, down_s)
             host.stop_agent()
             self.clock.after(int(down_s * 1000), back)
 
@@ -115,6 +122,7 @@ class Faults:
 
     def pause_agent(self, name: str, for_s: float) -> None:
         """An agent stands still for a while."""
+        self._cripple(name, for_s)
         self.hosts[name].pause_agent(int(for_s * 1000))
         self._lasts(name, for_s, lambda: None)
 
@@ -149,6 +157,7 @@ class Faults:
 
     def power_on(self, name: str) -> None:
         """It boots."""
+        self._cripple(name, 0)
         self.hosts[name].power_on()
         self._mend(name)
 
@@ -196,12 +205,14 @@ class Faults:
 
     def restart_engine(self, name: str, away_s: float = 1) -> None:
         """A machine's engine goes away and comes back."""
+        self._cripple(name, away_s)
         self.hosts[name].restart_engine(int(away_s * 1000))
         self._lasts(name, away_s, lambda: None)
 
     def hang_engine(self, name: str, for_s: float) -> None:
         """A machine's engine stands still for a while."""
         if not self.hosts[name].engine.hangs:
+            self._cripple(name, for_s)
             self.hosts[name].hang_engine(int(for_s * 1000))
             self._lasts(name, for_s, lambda: None)
 
@@ -215,6 +226,7 @@ class Faults:
 
     def trouble(self, name: str, share: float, slowness: int = 1) -> None:
         """Let a share of a host's engine calls go unanswered, and all take longer."""
+        self._cripple(name, TROUBLE_S_MAX if share else 0)
         self.hosts[name].engine.trouble, self.hosts[name].engine.slowness = share, slowness
         self.news.tell(f"{name} engine: trouble {share:.2f}, {slowness} times slower")
 
@@ -272,6 +284,15 @@ class Faults:
         self.faults[name] = max(0, left)
         self.disturbed_until[name] = self.clock.now_ms + CALM_AFTER_MS
         self.news.later(CALM_AFTER_MS, Part.CALM)
+
+    def _cripple(self, name: str, for_s: float) -> None:
+        """A host's agent cannot stop containers for this long, and needs a while to make up for it."""
+        until_ms = self.clock.now_ms + int(for_s * 1000) + ABLE_AFTER_MS
+        self.unable_until[name] = max(until_ms, self.unable_until.get(name, 0))
+
+    def able(self, name: str) -> bool:
+        """Whether a host's agent and engine have been there for a while to stop containers."""
+        return self.clock.now_ms >= self.unable_until.get(name, 0)
 
     def calm(self, name: str) -> bool:
         """Whether a host has had no fault for a while."""

@@ -353,6 +353,7 @@ class Host:
                 return
             if isinstance(command, do.WriteFile):
                 self.files.add(command.file)
+                self._spoke()
                 daemon.post(ev.FileWritten(file=command.file))
             else:
                 self.files.discard(command.file)

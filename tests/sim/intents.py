@@ -24,6 +24,8 @@ class Intents:
     def __init__(self) -> None:
         self.may_be: dict[str, list[Wanted]] = {}
         self._asked: dict[str, tuple[str, Change]] = {}
+        #: Answers by stack.
+        self.answers: dict[str, int] = {}
         #: Every spec that a service may have had.
         self._ever: dict[str, list[ServiceSpec]] = {}
         #: Availabilities of nodes by name, and the requests about them that wait.
@@ -99,6 +101,7 @@ class Intents:
         if ticket not in self._asked:
             return ""
         stack, change = self._asked.pop(ticket)
+        self.answers[stack] = self.answers.get(stack, 0) + 1
         if accepted:
             reached = [after for before in self._may_be(stack) for after in change(before)]
             self._take(stack, [each for number, each in enumerate(reached) if each not in reached[:number]])
@@ -108,6 +111,8 @@ class Intents:
         """The controller died: each request that waits may have happened."""
         for stack in sorted(set(self.waiting())):
             self._take(stack, self.allowed(stack))
+        for stack in self.waiting():
+            self.answers[stack] = self.answers.get(stack, 0) + 1
         self._asked.clear()
         for node in {node for node, _ in self._nodes_asked.values()}:
             self.node_may_be[node] = self.nodes_allowed(node)
@@ -168,5 +173,7 @@ def in_records(records: Iterable[Record]) -> dict[str, list[Wanted]]:
 
 
 def _essence(spec: ServiceSpec) -> ServiceSpec:
-    """The spec as the user wrote it: a restart's generation is the controller's."""
-    return msgspec.structs.replace(spec, places={}, generation=0)
+    """The spec as the user wrote it: a restart's generation and the files' digests are the controller's."""
+    files = tuple(msgspec.structs.replace(mount, digest="") for mount in spec.container.files)
+    container = msgspec.structs.replace(spec.container, files=files)
+    return msgspec.structs.replace(spec, places={}, generation=0, container=container)

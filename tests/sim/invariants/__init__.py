@@ -1,8 +1,11 @@
 """What must always be so, one checker a file."""
 
+from tests.sim.invariants.addresses_unique import AddressesUnique
 from tests.sim.invariants.base import Invariant, Part
 from tests.sim.invariants.capacity_kept import CapacityKept
 from tests.sim.invariants.dependencies_first import DependenciesFirst
+from tests.sim.invariants.drains_keep_one import DrainsKeepOne
+from tests.sim.invariants.failures_counted import FailuresCounted
 from tests.sim.invariants.intents_kept import IntentsKept
 from tests.sim.invariants.jobs_run_once import JobsRunOnce
 from tests.sim.invariants.lookup_tells_truth import LookupTellsTruth
@@ -13,17 +16,24 @@ from tests.sim.invariants.ports_unique import PortsUnique
 from tests.sim.invariants.queues_bounded import QueuesBounded
 from tests.sim.invariants.revisions_grow import RevisionsGrow
 from tests.sim.invariants.said_is_durable import SaidIsDurable
+from tests.sim.invariants.secrets_where_needed import SecretsWhereNeeded
+from tests.sim.invariants.singletons_alone import SingletonsAlone
 from tests.sim.invariants.states_go_forward import StatesGoForward
 
 ALL: tuple[type[Invariant], ...] = (
     OneNodePerTask,
     StatesGoForward,
     OneCopyPerSlot,
+    SingletonsAlone,
+    DrainsKeepOne,
+    FailuresCounted,
     DependenciesFirst,
     JobsRunOnce,
     NewestControllerObeyed,
     SaidIsDurable,
     PortsUnique,
+    AddressesUnique,
+    SecretsWhereNeeded,
     CapacityKept,
     LookupTellsTruth,
     IntentsKept,

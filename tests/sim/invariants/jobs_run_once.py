@@ -52,8 +52,8 @@ class JobsRunOnce:
         return ""
 
     def _is_job(self, world: View, service_id: str, version: int) -> bool:
-        record = world.control.records.get(("ServiceVersion", f"{service_id}/{version}"))
-        return record is not None and record.spec.mode in JOB_MODES
+        spec = world.control.spec(service_id, version)
+        return spec is not None and spec.mode in JOB_MODES
 
 
 def _global(world: View, service: Service) -> bool:

@@ -1,0 +1,28 @@
+"""No two instances that are ready on nodes in session are found under one address and port."""
+
+from __future__ import annotations
+
+from bayplan.model import NodeStatus
+from controller.decide import registry
+from tests.sim.invariants.base import Part, View
+
+
+class AddressesUnique:
+    watches = frozenset({Part.VIEW})
+
+    def check(self, world: View) -> str:
+        if not world.control.running:
+            return ""
+        state = world.state
+        ready = {
+            node.name for node in state.nodes.values() if state.lives[node.id].status is NodeStatus.READY
+        }
+        taken: dict[tuple[str, int], str] = {}
+        for exposure in state.exposures.values():
+            for instance in registry.ready(exposure.instances):
+                if not instance.address or instance.node not in ready:
+                    continue
+                other = taken.setdefault((instance.address, instance.port), instance.id)
+                if other != instance.id:
+                    return f"{other} and {instance.id} are both at {instance.address}:{instance.port}"
+        return ""
