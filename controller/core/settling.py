@@ -146,7 +146,8 @@ def _carry_out(turn: Turn, service: Service, decision: reconcile.Decision) -> No
 
 def _change(turn: Turn, task: Task) -> None:
     turn.put(task)
-    turn.nodes.add(task.node_id)
+    if task.id not in turn.state.leaving:  # its node is told once it was let go of
+        turn.nodes.add(task.node_id)
 
 
 def _schedule(turn: Turn) -> None:

@@ -26,7 +26,7 @@ from bayplan.model import (
     StackSpec,
     TaskStatus,
 )
-from bayplan.session import Hello, Preflight, PreflightResult, Report, Welcome
+from bayplan.session import Heartbeat, Hello, Preflight, PreflightResult, Pulse, Report, Welcome
 from bayplan.tls import open_channel
 from bayplan.v1 import (
     agent_pb2,
@@ -149,6 +149,8 @@ class Node:
     async def hear(self) -> Any:
         message = unwrap(await self.call.read())
         self.heard.append(message)
+        if isinstance(message, Pulse):
+            await self.say(Heartbeat(pulse=message.number))
         return message
 
     async def hear_assignments(self) -> Assignments:
