@@ -276,6 +276,8 @@ class RolloutAction(StrEnum):
 class RolloutView(Model, frozen=True, kw_only=True):
     """A service's rollout. `policy` is the one in force, its order resolved, `order_reason` why that.
 
+    It leads from `from_version` to `version`, and on the way back from there; of one that is done
+    `from_version` is what an undo would go back to (0: nothing). `canaries` are those that are ready.
     `deadline_left_ms`: time left without progress until it has failed (-1: no limit).
     """
 

@@ -124,7 +124,11 @@ def told(state: State, service: Service) -> str:
 
 
 def view(state: State, service: Service, now_ms: int, tasks: tuple[TaskView, ...] = ()) -> RolloutView:
-    """How far a service's rollout is; `now_ms` is monotonic, `tasks` are the service's."""
+    """How far a service's rollout is; `now_ms` is monotonic, `tasks` are the service's.
+
+    It leads from `from_version` to `version`, or on the way back from there. Without one `from_version` is
+    what an undo would go back to.
+    """
     spec, newest, slots = standing(state, service)
     kept, order = service.rollout, rollout.order(service, spec)
     there = {slot for slot, row in newest.items() if rollout.is_there(row, service.version)}
@@ -150,11 +154,11 @@ def view(state: State, service: Service, now_ms: int, tasks: tuple[TaskView, ...
             from_version=service.settled,
             reason=f"waits for {hindrance}" if hindrance else "",
         )
-    back = kept.state in rollout.BACK
     return msgspec.structs.replace(
         shown,
         state=kept.state,
-        from_version=kept.version if back else kept.from_version,
+        version=kept.version,
+        from_version=kept.from_version,
         failed=len(kept.failed),
         reason=kept.reason,
         deadline_left_ms=_deadline_left_ms(state, service, now_ms),

@@ -136,6 +136,8 @@ def _unfit_wishes(spec: ServiceSpec) -> Iterator[tuple[str, str]]:
             constraints.parse(text)
         except ValueError as error:
             yield "constraints", f": {error}"
+    if spec.fence and spec.update.canaries:
+        yield "update_config", " is fenced and wants canaries, but a fenced slot never has two tasks"
     for policy, field in ((spec.update, "update_config"), (spec.rollback, "rollback_config")):
         if not 0 <= policy.max_failure_ratio <= 1:
             yield field, f": max_failure_ratio {policy.max_failure_ratio} is not between 0 and 1"

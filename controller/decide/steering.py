@@ -62,7 +62,7 @@ def promoted(
         raise _refused(
             service,
             "has no canaries to promote",
-            hint="`x-bayplan: {canaries: 1}` of a service starts so many beside the old tasks first",
+            hint="`x-bayplan: {update: {canaries: 1}}` starts so many beside the old tasks first",
         )
     if rollout.state in HALTED:
         raise _refused(

@@ -188,7 +188,7 @@ def test_after_a_rollout_undo_rolls_the_version_before_out_again() -> None:
     world = twice()
     world.fates["app:1"] = STARTS
     shown: Any = world.steer(UNDO).value
-    assert (shown.state, shown.from_version, shown.version) == (RolloutState.ROLLING_BACK, 2, 1)
+    assert (shown.state, shown.version, shown.from_version) == (RolloutState.ROLLING_BACK, 2, 1)
     assert world.runs() == {1: 2, 2: 2, 3: 2}  # start-first, one at a time
     assert len(world.wanted()) == 4
     world.fates.clear()

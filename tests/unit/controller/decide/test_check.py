@@ -93,6 +93,7 @@ def mount(**fields: Any) -> Mount:
         (stack(service(generic={"gpu": -1})), "generic -1 is out of range"),
         (stack(service(max_replicas_per_node=-1)), "max_replicas_per_node -1"),
         (stack(service(update=UpdatePolicy(max_failure_ratio=1.5))), "not between 0 and 1"),
+        (stack(service(update=UpdatePolicy(canaries=1), fence=True)), "a fenced slot never has two tasks"),
         (stack(service(update=UpdatePolicy(max_failure_ratio=float("nan")))), "not between 0 and 1"),
         (container(environment=("A=" + "x" * 2_000_000,)), "at most 1000000"),
         (container(environment=tuple(f"A{n}=" for n in range(1_001))), "1001 items"),
