@@ -14,7 +14,7 @@ from bayplan.model import Desired, Health, NodeStatus, ServiceMode, ServiceSpec,
 from bayplan.units import format_duration_ms
 from bayplan.views import Event, Explanation, NodeVerdict, ServiceView
 from controller import names, views
-from controller.core import dependencies, placing
+from controller.core import dependencies, fencing, placing
 from controller.decide import restarts, schedule
 from controller.decide.reservations import reserve
 from controller.records import JOB_MODES, Service, Task
@@ -140,6 +140,8 @@ def _of_task(state: State, service: Service, task: Task, now_ms: int) -> Iterato
         silent = format_duration_ms((now_ms - life.heard_ms) // 1_000 * 1_000)
         held = f", and is not moved: {life.held}" if life.held else ""
         yield f"is on {node}, which is {life.status.value} (not heard for {silent}){held}"
+    if task.wanted and state.is_lost(task.node_id) and fencing.fenced(state, task):
+        yield _of_fence(state, task, now_ms)
     if task.desired is Desired.READY:
         yield f"has a successor of version {task.version} prepared on {node}"
     elif task.displaced:
@@ -153,6 +155,16 @@ def _of_task(state: State, service: Service, task: Task, now_ms: int) -> Iterato
         passed = "has not passed yet" if status.health is Health.STARTING else "fails"
         yield f"runs on {node}, but its health check {passed}"
         yield from (f"  | {line}" for line in _output(status))
+
+
+def _of_fence(state: State, task: Task, now_ms: int) -> str:
+    node, end_ms = _node_name(state, task), fencing.end(state, task)
+    if end_ms is None:
+        return (
+            f"is fenced, and nobody can tell when it has ended on {node}: "
+            f"if that is off, say so with `bayplan node rm --force {node}`"
+        )
+    return f"is fenced: it is replaced in {_seconds(end_ms - now_ms)}, when it has surely ended on {node}"
 
 
 def _of_end(state: State, name: str, task: Task) -> Iterator[str]:

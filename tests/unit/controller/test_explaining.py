@@ -85,7 +85,7 @@ def test_each_node_says_what_it_would_say_to_a_new_task(world: World) -> None:
     ]
     assert verdicts[1].node == where
     assert verdicts[2].reason.startswith("short of memory: ")
-    assert of(world, "shop_web.1").verdicts[0].tasks == 0
+    assert [each.tasks for each in of(world, "shop_web.1").verdicts] == [0, 0, 0]
 
 
 def test_a_task_without_a_node_says_why(world: World) -> None:
@@ -179,3 +179,16 @@ def test_a_drained_node_says_so(world: World) -> None:
     world.deploy(stack(service()))
     world.ask(NodeUpdateAsked(ticket="", node="n2", availability=Availability.DRAIN))
     assert {each.node: each.reason for each in of(world).verdicts}["n2"] == "draining"
+
+
+def test_a_fenced_task_says_when_it_may_be_replaced(world: World) -> None:
+    world.node("n1")
+    world.deploy(stack(service(fence=True)))
+    world.node("n2")
+    (first,) = [node for node in world.nodes.values() if node.running()]
+    first.disconnect()
+    world.pass_time(8_000)
+    assert "shop_web.1 is fenced: it is replaced in 1" in told(world)
+    assert "when it has surely ended on n1" in told(world)
+    world.pass_time(60_000)
+    assert "fenced" not in told(world)

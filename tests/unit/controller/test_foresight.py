@@ -109,16 +109,22 @@ def test_a_rebalance_moves_replicas_onto_a_new_node(world: World) -> None:
 
 
 def test_different_services_go_to_the_emptiest_node(world: World) -> None:
-    world.node("n1")
+    world.node("n1"), world.node("n2")
+    stays = ("node.hostname == n2",)
     names = [f"s{number}" for number in range(4)]
-    world.deploy(stack(*(service(name, cpu=500) for name in names)))
+    world.deploy(stack(service("half", cpu=1_500, constraints=stays), name="other"))
+    world.deploy(stack(*(service(name, cpu=900, constraints=("node.hostname == n1",)) for name in names)))
     world.pass_time(10_000)
-    world.node("n2")
+    world.deploy(stack(*(service(name, cpu=900) for name in names)))
+    world.pass_time(60_000)
+    before = {name: nodes_of(world, f"shop_{name}")[1] for name in names}
+    world.node("n3")
     moves = rebalance(world)
-    assert len(moves) == 2
+    assert {move.after for move in moves} == {"n3"}
     world.pass_time(60_000)
     for move in moves:
-        assert nodes_of(world, move.task.removesuffix(".1")) == {1: move.after}
+        name = move.task.removesuffix(".1")
+        assert nodes_of(world, name) == {1: "n3"} != {1: before[name.removeprefix("shop_")]}
 
 
 @pytest.mark.parametrize(
