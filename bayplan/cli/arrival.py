@@ -6,7 +6,7 @@ import time
 from collections.abc import Container, Iterable
 from typing import NamedTuple
 
-from bayplan.cli.follow import SETTLE_S, follow
+from bayplan.cli.follow import SETTLE_S, follow, way_back
 from bayplan.cli.output import note, out
 from bayplan.cli.rollout import Goal, is_settled, living
 from bayplan.cli.rows import endpoint, task_name
@@ -69,10 +69,11 @@ def await_goals(
     """Waits for those of the goals' services that changed, unless they are to be left alone."""
     for goal in goals:
         keep = {name: restart for name, restart in goal.keep.items() if name in changed}
+        wanted = goal._replace(keep=keep)
         if keep and detach:
-            note(f"hint: bayplan stack ps {goal.stack}")
+            note(f"hint: {way_back(wanted)}")
         elif keep:
-            follow(client, goal._replace(keep=keep), timeout_ms)
+            follow(client, wanted, timeout_ms)
 
 
 def ended_tasks(tasks: Iterable[TaskView]) -> frozenset[str]:

@@ -12,7 +12,7 @@ from bayplan.cli.arrival import ended_tasks
 from bayplan.cli.commands import command, connect, waiting_options
 from bayplan.cli.describing import Given, edited, spec_flags
 from bayplan.cli.flags import CREATE, MODES
-from bayplan.cli.follow import follow
+from bayplan.cli.follow import follow, way_back
 from bayplan.cli.joining import joined, names_of
 from bayplan.cli.output import note, out
 from bayplan.cli.plan import painted
@@ -62,10 +62,11 @@ def create(
         for warning in deployed.warnings:
             note(f"warning: {warning}")
         out(full_name)
+        goal = Goal(owner, {full_name: spec.restart.condition}, known=known_tasks)
         if detach:
-            note(f"hint: bayplan service ps {full_name}")
+            note(f"hint: {way_back(goal)}")
             return
-        follow(client, Goal(owner, {full_name: spec.restart.condition}, known=known_tasks), timeout_ms)
+        follow(client, goal, timeout_ms)
 
 
 def described(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -16,20 +17,32 @@ F = TypeVar("F", bound=Callable[..., Any])
 Given = Mapping[str, Sequence[str]]
 
 
+_ENV_FILE = click.option(
+    "--env-file",
+    "env_files",
+    type=click.Path(exists=True, dir_okay=False),
+    multiple=True,
+    metavar="FILE",
+    help="Variables, NAME=VALUE a line, # before a remark.",
+)
+
+
 def spec_flags(name: str) -> Callable[[F], F]:
     """The flags that a command offers; it gets what was given of them as `given`."""
     offered = [flag for flag in FLAGS if name in flag.commands]
 
     def wrap(function: F) -> F:
-        def command(*args: Any, **kwargs: Any) -> Any:
+        def command(*args: Any, env_files: Sequence[str], **kwargs: Any) -> Any:
             texts = {flag.key: _texts(kwargs.pop(flag.key)) for flag in offered}
+            # What is written out counts more than what a file says.
+            texts["env_add"] = (*(line for path in env_files for line in _variables(path)), *texts["env_add"])
             return function(*args, given={key: value for key, value in texts.items() if value}, **kwargs)
 
         command.__name__ = function.__name__
         command.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
         for flag in reversed(offered):
             command = _option(flag)(command)
-        return command  # type: ignore[return-value]
+        return _ENV_FILE(command)
 
     return wrap
 
@@ -44,6 +57,17 @@ def edited(spec: ServiceSpec, given: Given) -> ServiceSpec:
             except ValueError as error:
                 raise _bad(flag, error) from None
     return spec
+
+
+def _variables(path: str) -> list[str]:
+    """The variables of a file, as `docker run --env-file` reads it: nothing is quoted or replaced."""
+    try:
+        lines = [line.strip() for line in Path(path).read_text().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(
+            f"--env-file {path}: {error}", click.get_current_context(silent=True)
+        ) from None
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _with_shell(variables: Sequence[str]) -> list[str]:

@@ -89,6 +89,7 @@ _REMOVALS: list[tuple[str, str, Edit]] = [
     ("--generic-resource-rm NAME", "Set aside no such goods.", unmaps("generic")),
     ("--host-rm HOST:IP", "Remove an entry of /etc/hosts.", drops("container.extra_hosts", edits.host)),
     ("--dns-rm IP", "Ask a name server no more.", drops("container.dns")),
+    ("--sysctl-rm NAME", "Leave a kernel parameter as it is.", unmaps("container.sysctls")),
 ]
 _UPDATES: list[tuple[str, str, Edit]] = [
     ("--image IMAGE", "Another image.", edits.image),
@@ -125,6 +126,9 @@ _ADDITIONS: list[tuple[str, str, Edit]] = [
     ),
     ("--host --host-add HOST:IP", "An entry of /etc/hosts.", appends("container.extra_hosts", edits.host)),
     ("--dns --dns-add IP", "A name server.", appends("container.dns")),
+    ("--sysctl --sysctl-add NAME=VALUE", "A kernel parameter of the container.", maps("container.sysctls")),
+    ("--group --group-add GROUP", "One more group of its processes.", appends("container.group_add")),
+    ("--log-opt NAME=VALUE", "An option of the log driver.", maps("container.log.options")),
     ("--cap-add CAP", "A capability to give, as NET_ADMIN.", appends("container.cap_add", edits.capability)),
     ("--cap-drop CAP", "A capability to take.", appends("container.cap_drop", edits.capability)),
 ]
@@ -140,6 +144,8 @@ _CONTAINER: list[tuple[str, str, Edit]] = [
     ("-u --user USER", "The user of its processes.", sets("container.user")),
     ("-w --workdir DIR", "The folder in which it starts.", sets("container.working_dir")),
     ("--hostname NAME", "The containers' name for themselves.", sets("container.hostname")),
+    ("--log-driver NAME", "Where its output goes.", sets("container.log.driver")),
+    ("-t --tty", "Give it a terminal.", puts("container.tty", True)),
     ("--init", "Run an init that reaps processes.", puts("container.init", True)),
     ("--read-only", "The container's own files cannot be written.", puts("container.read_only", True)),
 ]

@@ -40,10 +40,17 @@ def follow(client: Client, goal: Goal, timeout_ms: int, settle_s: float = SETTLE
             view = _until_reached(feed, goal, timeout_ms / 1_000, settle_s, screen)
     except KeyboardInterrupt:
         note("stopped watching; the cluster goes on")
-        note(f"hint: bayplan stack ps {goal.stack}")
+        note(f"hint: {way_back(goal)}")
         raise
     _tell_canaries(goal, view)
     return view
+
+
+def way_back(goal: Goal) -> str:
+    """The command that shows how it goes on."""
+    if len(goal.keep) == 1 and not goal.gone:
+        return f"bayplan rollout status -w {next(iter(goal.keep))}"
+    return f"bayplan stack ps {goal.stack}"
 
 
 def _tell_canaries(goal: Goal, view: StackNow) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from bayplan.cli.output import note, out
+from bayplan.cli.output import note
 from bayplan.cli.rollout import NAMED_MAX, living
 from bayplan.cli.rows import task_name
 from bayplan.client import Client
@@ -49,7 +49,7 @@ def _until_gone(
         words |= {name: step(None, newest(name, tasks, is_elder)) for name in said if name not in words}
         for name, text in words.items():
             if text and said.get(name) != text:
-                out(f"{clock(int(time.time() * 1_000))} {name} {text}")
+                note(f"{clock(int(time.time() * 1_000))} {name} {text}")
         if words != said or len(left) != left_before:
             moved_s = time.monotonic()
         said, left_before = words, len(left)

@@ -69,13 +69,13 @@ def _versions(rollout: RolloutView) -> str:
         RolloutState.ROLLBACK_PAUSED,
         RolloutState.ROLLED_BACK,
     )
-    first, last = rollout.from_version, rollout.version
-    return f"{last} -> {first}, back" if back else f"{first} -> {last}"
+    return f"{rollout.from_version} -> {rollout.version}{', back' if back else ''}"
 
 
 def _slots(rollout: RolloutView) -> str:
     failed = f", {rollout.failed} failed" if rollout.failed else ""
-    return f"{rollout.done}/{rollout.total} ready{failed}"
+    word = "ready" if rollout.state is RolloutState.DONE else "updated"
+    return f"{rollout.done}/{rollout.total} {word}{failed}"
 
 
 def _order(rollout: RolloutView) -> str:

@@ -66,11 +66,11 @@ def test_drain_shows_each_move_until_the_node_is_empty(two_nodes: World, cli: Cl
     two_nodes.after_deploy = moves_away
     answer = cli("node", "drain", "--deadline", "10m", "n1")
     assert answer.code == 0
-    moves = [line.partition(" ")[2] for line in answer.out.splitlines()[:-1]]
+    moves = [line.partition(" ")[2] for line in answer.err.splitlines()]
     assert moves[0] == "shop_web.1 n1 -> n2 starting"
     assert "shop_web.1 has moved to n2" in moves
     assert "shop_web.2 has moved to n2" in moves
-    assert answer.out.splitlines()[-1].startswith("n1 is empty: 2 tasks gone in ")
+    assert answer.out.startswith("n1 is empty: 2 tasks gone in ")
     assert "hint: bayplan node update --availability active n1" in answer.err
     (request,) = two_nodes.asked
     assert (request.availability, request.deadline_ms) == (node_pb2.AVAILABILITY_DRAIN, 600_000)
@@ -85,7 +85,7 @@ def test_a_drain_that_waits_for_room_ends_with_5_and_the_reasons(two_nodes: Worl
     )
     answer = cli("node", "drain", "--timeout", "700ms", "n1")
     assert answer.code == 5
-    assert "shop_web.1 waits for a node: needs 8 CPU · nearest: n2 has 6.5 CPU free" in answer.out
+    assert "shop_web.1 waits for a node: needs 8 CPU · nearest: n2 has 6.5 CPU free" in answer.err
     assert (
         "error: the drain of n1 waits: shop_web.1 cannot be placed elsewhere\n  needs 8 CPU\n" in answer.err
     )
@@ -206,7 +206,7 @@ def test_rebalance_shows_its_plan_and_waits_for_the_moves(two_nodes: World, cli:
     two_nodes.after_deploy = moves
     answer = cli("rebalance")
     assert answer.code == 0, answer.err
-    assert "shop_web.1 n1 -> n2 ready" in answer.out
+    assert "shop_web.1 n1 -> n2 ready" in answer.err
 
 
 def test_an_even_load_is_said_to_be_even(two_nodes: World, cli: Cli) -> None:

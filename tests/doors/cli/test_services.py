@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -124,7 +125,7 @@ def test_without_a_stack_it_goes_to_the_default_one_under_a_name_of_its_image(wo
     assert spec.name.startswith("app-")
     assert spec.mode is ServiceMode.GLOBAL_JOB
     assert answer.out == f"default_{spec.name}\n"
-    assert f"hint: bayplan service ps default_{spec.name}" in answer.err
+    assert f"hint: bayplan rollout status -w default_{spec.name}" in answer.err
 
 
 def test_a_dry_run_of_create_shows_the_service_and_sends_nothing(world: World, cli: Cli) -> None:
@@ -324,7 +325,7 @@ def test_rollout_status_is_one_screen(world: World, cli: Cli) -> None:
     assert answer.out.splitlines() == [
         "shop_web  ↻ rolling",
         "  Version:    2 -> 3",
-        "  Slots:      1/4 ready, 1 failed",
+        "  Slots:      1/4 updated, 1 failed",
         "  Order:      start-first (no volume and no fixed port)",
         "  Policy:     1 at a time, watched for 5s, on failure rollback",
         "  Deadline:   fails after 4m10s more without progress",
@@ -360,3 +361,18 @@ def test_pause_shows_the_rollout_and_a_dry_run_asks_for_nothing(world: World, cl
     assert world.asked == []
     assert cli("rollout", "pause", "shop_web").code == 0
     assert len(world.asked) == 1
+
+
+def test_variables_of_a_file_count_less_than_those_that_are_written_out(
+    world: World, cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "web.env").write_text("# of the shop\nA=1\n\nB=two words\n")
+    cli("service", "create", "-d", "--name", "shop_cache", "--env-file", "web.env", "-e", "A=9", "redis:7")
+    assert from_pb(world.asked[0].spec).container.environment == ("A=9", "B=two words")
+    assert cli("service", "create", "--env-file", "absent.env", "redis:7").code == 125
+
+
+def test_a_rollout_that_goes_back_shows_the_way_that_it_takes(world: World, cli: Cli) -> None:
+    back = {"state": RolloutState.ROLLED_BACK, "version": 1, "from_version": 2}
+    world.rollouts["shop_web"] = msgspec.structs.replace(ROLLING, **back)
+    assert "  Version:    2 -> 1, back" in cli("rollout", "status", "shop_web").out
