@@ -21,9 +21,9 @@ class DrainsKeepOne:
     def check(self, world: View) -> str:
         for task in [record for record in world.news.records if isinstance(record, Task)]:
             before, self._was[task.id] = self._was.get(task.id), task
-            if before is not None and before.wanted and task.leaving and world.control.running:
-                if self._must_have_heir(world, task) and not self._has_heir(world, task):
-                    return f"{task} of a drained node is told to go, and has no heir that is ready"
+            told = before is not None and before.wanted and task.leaving and world.control.running
+            if told and self._must_have_heir(world, task) and not self._has_heir(world, task):
+                return f"{task} of a drained node is told to go, and has no heir that is ready"
         return ""
 
     def _must_have_heir(self, world: View, task: Task) -> bool:

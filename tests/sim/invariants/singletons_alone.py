@@ -1,7 +1,7 @@
 """A fenced service runs at most one container a slot, everywhere and always, cut off or not.
 
-Except while an agent is dead, stands still or has an engine that does not obey: nobody on that machine can stop
-the container then. (The controller starts no other as long as the machine's witness says that it lives.)
+Except while an agent is dead, stands still or has an engine that does not obey: nobody on that machine can
+stop the container then. (The controller starts no other as long as the machine's witness says that it lives.)
 """
 
 from __future__ import annotations
