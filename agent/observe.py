@@ -118,7 +118,7 @@ def hooks_failed(turn: Turn, event: ev.HooksFailed) -> None:
     task = replace(task, work=Work.NONE)
     if not task.alive:
         turn.state.put(task)
-    elif event.fault.kind is ev.FaultKind.UNANSWERED:
+    elif event.fault.kind is ev.FaultKind.UNANSWERED or not turn.state.engine_up:
         turn.state.put(_with_retry(turn, task))
     else:
         status = moved(task.status, TaskState.STOPPING, turn.now.wall_ms, event.fault.reason)

@@ -46,6 +46,9 @@ def seen(status: TaskStatus, container: Container, wall_ms: int, hooks_due: bool
     begun = status.state in (TaskState.STARTING, TaskState.RUNNING)
     since = wall_ms if begun else container.changed_ms or wall_ms
     health = Health.STARTING if hooks_due else container.health
+    if container.health is Health.STARTING and status.health is Health.HEALTHY and not hooks_due:
+        # An engine from 25.0 on begins its checks anew when it restarts; a container's restart is noted before.
+        health = Health.HEALTHY
     message = HOOKS_RUN_MESSAGE if hooks_due else ""
     state = TaskState.STARTING if health is Health.STARTING else TaskState.RUNNING
     status = moved(status, state, since, message)

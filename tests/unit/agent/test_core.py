@@ -119,6 +119,29 @@ def test_a_task_with_a_health_check_runs_once_it_has_passed() -> None:
     assert world.state("t1") is TaskState.RUNNING
 
 
+def test_an_engine_that_restarts_and_forgets_what_is_healthy_makes_nobody_unready() -> None:
+    world = ready()
+    world.run("t1", spec=CHECKED)
+    world.health("t1", Health.HEALTHY)
+    world.post(ev.EngineLost(reason="gone"))
+    world.list_engine(container("t1", health=Health.STARTING))
+    world.state("t1")
+    assert world.told["t1"].health is Health.HEALTHY
+    world.health("t1", Health.UNHEALTHY)
+    assert world.state("t1") is TaskState.FAILED
+
+
+def test_a_container_that_is_started_again_in_place_is_not_healthy_yet() -> None:
+    world = ready()
+    world.run("t1", spec=CHECKED)
+    world.health("t1", Health.HEALTHY)
+    world.cut()
+    world.die("t1", 1)
+    world.wait(RECONNECT_GRACE_MS)
+    assert world.alive() == {"t1"}
+    assert world.core.state.tasks["t1"].status.health is Health.STARTING
+
+
 def test_an_unhealthy_task_is_stopped_before_it_is_said_to_have_failed() -> None:
     world = ready(auto=True)
     world.run("t1", spec=CHECKED)

@@ -73,6 +73,16 @@ def test_a_hook_that_fails_fails_its_task_once_the_container_is_stopped() -> Non
     assert world.told["t1"].message == "post_start hook `migrate` failed with exit code 3: no table"
 
 
+def test_a_hook_that_took_too_long_under_an_engine_that_hangs_fails_nobody() -> None:
+    world = starting()
+    world.post(ev.EngineLost(reason="no answer"))
+    fail_hooks(world, ev.FaultKind.REFUSED, "post_start hook `migrate` did not end within 300 s")
+    assert world.state("t1") is TaskState.STARTING
+    world.list_engine()
+    world.wait(1_000)
+    assert len(world.done(do.RunHooks)) == 2
+
+
 def test_hooks_that_the_engine_did_not_answer_for_run_again() -> None:
     world = starting()
     fail_hooks(world, ev.FaultKind.UNANSWERED)
