@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +152,8 @@ class Node:
         message = unwrap(await self.call.read())
         self.heard.append(message)
         if isinstance(message, Pulse):
-            await self.say(Heartbeat(pulse=message.number))
+            with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # the session may be over
+                await self.say(Heartbeat(pulse=message.number))
         return message
 
     async def hear_assignments(self) -> Assignments:
