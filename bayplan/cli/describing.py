@@ -42,7 +42,7 @@ def spec_flags(name: str) -> Callable[[F], F]:
         command.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
         for flag in reversed(offered):
             command = _option(flag)(command)
-        return _ENV_FILE(command)
+        return _ENV_FILE(command)  # type: ignore[return-value]
 
     return wrap
 
