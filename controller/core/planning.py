@@ -36,6 +36,7 @@ def plan(turn: Turn, proposal: Proposal, tasks: tuple[TrialTask, ...], faults: t
             _service(turn, change, by_service.get(change.name, []), waves) for change in proposal.changes
         ),
         files=tuple(change.shown() for change in proposal.files),
+        warnings=trial.warnings(turn, proposal.changes),
         problems=(*proposal.problems, *trial.problems(tasks), *faults),
     )
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from bayplan.errors import Problem, ProblemError, ProblemKind
 from bayplan.model import NodeStatus, ServiceSpec
 from bayplan.session import Preflight, PreflightResult
@@ -161,7 +163,8 @@ def _finish(turn: Turn, event: TriedRequest, images: Mapping[str, str], faults: 
     if isinstance(event, PlanAsked):
         turn.reply(event.ticket, planning.plan(turn, proposal, tasks, faults))
         return
-    deployed = stacks.commit(turn, proposal, images)
+    warnings = trial.warnings(turn, proposal.changes)
+    deployed = msgspec.structs.replace(stacks.commit(turn, proposal, images), warnings=warnings)
     if isinstance(event, ScaleAsked):
         (change,) = proposal.changes
         assert change.service is not None

@@ -10,7 +10,7 @@ from bayplan.model import ServiceSpec
 from bayplan.views import ServiceAction
 from controller.core import dependencies, placing
 from controller.core.turn import Turn
-from controller.decide import deploy, order, schedule
+from controller.decide import deploy, order, schedule, succession
 from controller.decide.filters import Cause
 from controller.records import Service, Task
 
@@ -97,6 +97,35 @@ def _owed(turn: Turn, service: Service, change: deploy.Change | None) -> list[sc
             name = f"{service.name}.{slot}"
             found.append(placing.need(turn.settings, name, service.id, spec, slot, node_id))
     return found
+
+
+def warnings(turn: Turn, changes: Sequence[deploy.Change]) -> tuple[str, ...]:
+    """New tasks that the user wants beside the old ones, where there is no room for both now. No reason to
+    refuse: room may come until the rollout's deadline."""
+    first = owed(turn, changes)
+    leaving = frozenset(task.id for task in turn.state.tasks.values() if task.leaving)
+    found = []
+    for change in changes:
+        if change.action is ServiceAction.UPDATE and change.service is not None and change.spec is not None:
+            needs = _beside(turn, change.service, change.spec)
+            plan = schedule.place([*first, *needs], placing.candidates(turn.state, without=leaving))
+            crowded = next((need.task_id for need in needs if need.task_id in plan.refused), "")
+            if crowded:
+                reasons = "; ".join(plan.refused[crowded].lines)
+                found.append(f"there is no room for a new {crowded} beside the old one now: {reasons}")
+    return tuple(found)
+
+
+def _beside(turn: Turn, service: Service, spec: ServiceSpec) -> list[schedule.Need]:
+    """The first new tasks of a service that must find room beside those that serve."""
+    surge = succession.surge(spec)
+    elders = {t.slot for t in turn.state.tasks_of(service.id) if t.wanted and turn.state.holds_node(t)}
+    slots = placing.slots(turn.state, spec) if surge else {}
+    return [
+        placing.need(turn.settings, f"{service.name}.{slot}", service.id, spec, slot, node_id, wave=1)
+        for slot, node_id in sorted(slots.items())
+        if slot in elders
+    ][:surge]
 
 
 def waves(changes: Sequence[deploy.Change]) -> dict[str, int]:

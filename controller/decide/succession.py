@@ -48,6 +48,18 @@ def apart(spec: ServiceSpec) -> bool:
     return not (fixed or shares or any(_always(spec)))
 
 
+def surge(spec: ServiceSpec) -> int:
+    """How many new tasks must find room beside old ones at once because the user said so: canaries, and
+    those of a start-first that was asked for by name. One that is bound to its node always counts."""
+    if next(_always(spec), ""):
+        return 0
+    policy, slots = spec.update, max(1, spec.replicas)
+    at_once = 0
+    if policy.order is UpdateOrder.START_FIRST:
+        at_once = slots if spec.mode in GLOBAL_MODES else policy.parallelism or slots
+    return max(policy.canaries, at_once)
+
+
 def _always(spec: ServiceSpec) -> Iterator[str]:
     if spec.mode in JOB_MODES:
         yield "it is a job"

@@ -330,3 +330,39 @@ def test_a_plan_does_not_promise_the_room_of_a_task_that_backs_off(world: World)
     world.remove("first")
     world.pass_time(1_000)
     assert world.plan(stack(service(memory=2 * GIB))).problems == ()
+
+
+def started_first(**fields: Any) -> ServiceSpec:
+    policy = UpdatePolicy(order=UpdateOrder.START_FIRST, parallelism=fields.pop("parallelism", 1))
+    return service(update=policy, **fields)
+
+
+@pytest.mark.parametrize(("parallelism", "fits"), [(1, True), (2, False), (0, False)])
+def test_start_first_by_name_without_room_beside_the_old_tasks_is_warned_of(
+    world: World, parallelism: int, fits: bool
+) -> None:
+    world.node("n1", memory=8 * GIB)
+    world.deploy(stack(service(replicas=3, memory=2 * GIB)))
+    world.pass_time(10_000)
+    wished = started_first(image="app:2", replicas=3, memory=2 * GIB, parallelism=parallelism)
+    warnings = world.plan(stack(wished)).warnings
+    assert (warnings == ()) is fits
+    assert all(
+        text.startswith("there is no room for a new shop_web.2 beside the old one") for text in warnings
+    )
+    assert world.deploy(stack(wished)).value.warnings == warnings
+
+
+def test_where_the_order_is_left_to_the_cluster_no_room_beside_is_needed(world: World) -> None:
+    world.node("n1", memory=4 * GIB)
+    world.deploy(stack(service(memory=3 * GIB)))
+    world.pass_time(10_000)
+    assert world.plan(stack(service(image="app:2", memory=3 * GIB))).warnings == ()
+
+
+def test_canaries_without_room_beside_the_old_tasks_are_warned_of(world: World) -> None:
+    world.node("n1", memory=4 * GIB)
+    world.deploy(stack(service(memory=3 * GIB)))
+    world.pass_time(10_000)
+    wished = service(image="app:2", memory=3 * GIB, update=UpdatePolicy(canaries=1))
+    assert "shop_web.1 beside the old one" in world.plan(stack(wished)).warnings[0]
