@@ -30,6 +30,8 @@ STOPS_IN_FLIGHT_MAX = 50
 HOOKS_IN_FLIGHT_MAX = 50
 #: Images being pulled at once. Starts of others do not wait for them.
 PULLS_IN_FLIGHT_MAX = 3
+#: So many more may go on for which nobody waits any more: the next try of what was given up will want them.
+ABANDONED_PULLS_MAX = 3
 
 
 def converge(turn: Turn) -> None:
@@ -155,16 +157,18 @@ def _issue(turn: Turn, task: Task, work: Work, command: do.Command) -> None:
 
 def _pull(turn: Turn) -> None:
     pulls = turn.state.pulls
-    in_flight = sum(pull.in_flight for pull in pulls.values())
+    in_flight = [wanted for wanted, pull in pulls.items() if pull.in_flight]
+    abandoned = sum(not turn.state.waiting_for(wanted) for wanted in in_flight)
+    busy = len(in_flight) - min(abandoned, ABANDONED_PULLS_MAX)
     for wanted, pull in sorted(pulls.items(), key=lambda item: (item[1].failures, item[0])):
         if pull.in_flight:
             continue
         if not turn.state.waiting_for(wanted):
             del pulls[wanted]
-        elif in_flight < PULLS_IN_FLIGHT_MAX and pull.retry_at <= turn.now.mono_ms:
+        elif busy < PULLS_IN_FLIGHT_MAX and pull.retry_at <= turn.now.mono_ms:
             pulls[wanted] = replace(pull, in_flight=True)
             turn.commands.append(do.PullImage(image=wanted.image, platform=wanted.platform))
-            in_flight += 1
+            busy += 1
 
 
 def _remove_networks(turn: Turn) -> None:

@@ -47,7 +47,7 @@ def seen(status: TaskStatus, container: Container, wall_ms: int, hooks_due: bool
     since = wall_ms if begun else container.changed_ms or wall_ms
     health = Health.STARTING if hooks_due else container.health
     if container.health is Health.STARTING and status.health is Health.HEALTHY and not hooks_due:
-        # An engine from 25.0 on begins its checks anew when it restarts; a container's restart is noted before.
+        # Engines from 25.0 on begin checks anew when they restart; a restart in place was noted before.
         health = Health.HEALTHY
     message = HOOKS_RUN_MESSAGE if hooks_due else ""
     state = TaskState.STARTING if health is Health.STARTING else TaskState.RUNNING

@@ -74,6 +74,17 @@ def test_a_task_whose_image_is_here_does_not_wait_for_another_tasks_pull_of_it()
     assert created == ["missing", "always", "missing"]
 
 
+def test_pulls_for_which_nobody_waits_any_more_are_in_nobodys_way() -> None:
+    world = ready(auto=False)
+    images = [f"big:{number}" for number in range(PULLS_IN_FLIGHT_MAX)]
+    specs = {image: ContainerSpec(image=image, pull_policy=PullPolicy.ALWAYS) for image in [*images, "web:1"]}
+    tasks = tuple(assignment(f"t-{image}", spec_id=image) for image in specs)
+    world.hear(Assignments(revision=1, tasks=tasks, specs=specs))
+    assert [command.image for command in world.done(do.PullImage)] == images
+    world.hear(Assignments(revision=2, tasks=tasks[1:], specs=specs))
+    assert [command.image for command in world.done(do.PullImage)] == [*images, "web:1"]
+
+
 def test_a_pull_that_stalled_is_told_and_tried_again_behind_those_that_did_not() -> None:
     world = ready(auto=False)
     images = [f"web:{number}" for number in range(PULLS_IN_FLIGHT_MAX + 2)]
