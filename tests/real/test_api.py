@@ -24,7 +24,7 @@ def run(cluster: Cluster, program: str) -> str:
 
 
 def test_the_pages_programs_do_what_it_says(cluster: Cluster) -> None:
-    deploy, reflection, errors = PROGRAMS
+    deploy, update, watch, reflection, errors = PROGRAMS
 
     assert "revision 1" in run(cluster, deploy)
     cluster.wait_running("hello", 2)
@@ -32,6 +32,16 @@ def test_the_pages_programs_do_what_it_says(cluster: Cluster) -> None:
     assert len(containers) == 2
     for container, host in containers.items():
         assert "GREETING=hello" in host.inspect(container)["Config"]["Env"]
+
+    assert run(cluster, update) == "ROLLOUT_STATE_DONE 2/2 \n"
+    cluster.wait_running("hello", 2)
+    containers = cluster.containers()
+    for container, host in containers.items():
+        assert "GREETING=good day" in host.inspect(container)["Config"]["Env"]
+
+    revision, addresses = run(cluster, watch).split(" ", 1)
+    assert int(revision) > 0
+    assert addresses.count("10.") == 2
 
     assert '"name": "hello"' in run(cluster, reflection)
 
