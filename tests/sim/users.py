@@ -13,6 +13,8 @@ from tests.sim.world import World
 
 #: Users who may ask about one stack at the same time.
 REQUESTS_AT_ONCE_MAX = 3
+#: Watchers at the same time.
+WATCHERS_MAX = 4
 STACKS = ("ant", "bee", "cat")
 
 
@@ -38,6 +40,7 @@ class Users:
             (3, self.steer),
             (1, self.roll_back),
             (1, self.rebalance),
+            (2, self.watch),
         ]
 
     def _free_stack(self) -> str:
@@ -107,6 +110,14 @@ class Users:
 
     def rebalance(self) -> None:
         self.world.rebalance()
+
+    def watch(self) -> None:
+        """A watcher comes, or one leaves; some are slow."""
+        if len(self.world.watchers) >= WATCHERS_MAX:
+            self.world.unwatch(self.rng.choice(self.world.watchers))
+            return
+        full = f"{self.rng.choice(STACKS)}_{self.rng.choice(('web', 'api', 'db'))}"
+        self.world.watch(full, self.rng.choice((0.01, 0.1, 1, 30)))
 
     def update_node(self) -> None:
         """Drained nodes come back later."""

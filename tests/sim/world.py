@@ -49,6 +49,7 @@ from tests.sim.invariants import ALL, Invariant, convergence
 from tests.sim.link import Connection, Wire
 from tests.sim.news import News, Part
 from tests.sim.sight import Sight
+from tests.sim.watchers import Watcher
 from tests.sim.witness import Witness
 
 #: Lines of the log that a failure prints.
@@ -79,6 +80,7 @@ class World(Faults):
         self.hosts: dict[str, Host] = {}
         self.news = News(self.clock)
         self.copies = Copies()
+        self.watchers: list[Watcher] = []
         self.replies: dict[str, Reply] = {}
         self.intents = Intents()
         self.control = control(self.clock, str(seed), self._replied, self._turned, self.news)
@@ -188,6 +190,18 @@ class World(Faults):
             availability=availability,
             deadline_ms=deadline_ms,
         )
+
+    def watch(self, full_name: str, ack_s: float = 0.05) -> Watcher:
+        """Somebody watches a service, and acknowledges each view after a while."""
+        name = f"watcher-{len(self.watchers) + 1}"
+        watcher = Watcher(self.clock, self.control, full_name, name, int(ack_s * 1000))
+        self.watchers.append(watcher)
+        return watcher
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """A watcher leaves."""
+        self.watchers.remove(watcher)
+        watcher.leave()
 
     def problem(self, ticket: str) -> Problem | None:
         """Why a request was refused; it must have been answered."""
@@ -333,3 +347,5 @@ class World(Faults):
 
     def _turned(self) -> None:
         self._sight.look(self.state)
+        for watcher in self.watchers:
+            watcher.look(self.state)

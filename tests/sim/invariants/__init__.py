@@ -5,6 +5,7 @@ from tests.sim.invariants.base import Invariant, Part
 from tests.sim.invariants.capacity_kept import CapacityKept
 from tests.sim.invariants.dependencies_first import DependenciesFirst
 from tests.sim.invariants.drains_keep_one import DrainsKeepOne
+from tests.sim.invariants.endpoints_drain import EndpointsDrain
 from tests.sim.invariants.failures_counted import FailuresCounted
 from tests.sim.invariants.intents_kept import IntentsKept
 from tests.sim.invariants.jobs_run_once import JobsRunOnce
@@ -26,6 +27,7 @@ ALL: tuple[type[Invariant], ...] = (
     OneCopyPerSlot,
     SingletonsAlone,
     DrainsKeepOne,
+    EndpointsDrain,
     FailuresCounted,
     DependenciesFirst,
     JobsRunOnce,

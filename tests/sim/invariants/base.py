@@ -16,6 +16,7 @@ from tests.sim.news import VIEW_LAG_MS, News, Part
 
 if TYPE_CHECKING:
     from tests.sim.copies import Copies
+    from tests.sim.watchers import Watcher
 
 __all__ = ["VIEW_LAG_MS", "Invariant", "Part", "View", "holding", "is_running"]
 
@@ -29,6 +30,7 @@ class View(Protocol):
     intents: Intents
     news: News
     copies: Copies
+    watchers: list[Watcher]
 
     @property
     def state(self) -> State: ...
