@@ -18,7 +18,7 @@ from agent.doors.controller import GrpcController
 from agent.doors.session import SessionDoor
 from agent.events import Heard, LinkClosed, LinkOpened, Said, SessionEvent
 from bayplan.model import Assignments, Inventory, LogLine, LogStream
-from bayplan.session import Dismissal, Goodbye, Heartbeat, Hello, Report, Welcome
+from bayplan.session import Dismissal, Goodbye, Heartbeat, Hello, Pulse, Report, Welcome
 from bayplan.tls import server_credentials, server_options
 from bayplan.v1 import agent_pb2, agent_pb2_grpc
 from bayplan.wire import unwrap, wrap
@@ -73,7 +73,8 @@ class Wire:
         self.controller = controller
         self.grpc = grpc_controller
         self.posted: list[SessionEvent] = []
-        self.door = SessionDoor(grpc_controller.connect, self._post, random.Random(1))
+        self.welcomes: list[Welcome] = []
+        self.door = SessionDoor(grpc_controller.connect, self._post, random.Random(1), self.welcomes.append)
         self.running = asyncio.create_task(self.door.run())
 
     def _post(self, event: SessionEvent) -> None:
@@ -123,11 +124,20 @@ def replace_address(known: Any, address: str) -> Any:
     return type(known)(membership, known.keys)
 
 
-async def test_a_session_opens_with_hello_and_beats_by_itself(wire: Wire) -> None:
+async def test_a_session_opens_with_hello_and_tells_of_its_welcome(wire: Wire) -> None:
     await wire.welcomed()
     assert wire.controller.heard[0] == HELLO
-    await wire.until("three beats", lambda: len(wire.controller.heard_of(Heartbeat)) >= 3)
     assert wire.posted[:2] == [LinkOpened(link=1), Heard(link=1, message=WELCOME)]
+    await wire.until("the welcome is told", lambda: wire.welcomes == [WELCOME])
+
+
+async def test_pulses_and_their_answers_pass(wire: Wire) -> None:
+    await wire.welcomed()
+    wire.controller.mouth.put_nowait(Pulse(number=1))
+    await wire.until("the pulse is posted", lambda: len(wire.posted_of(Heard)) == 2)
+    wire.door.perform(Say(link=1, message=Heartbeat(pulse=1)))
+    await wire.until("the answer is heard", lambda: wire.controller.heard_of(Heartbeat))
+    assert wire.controller.heard_of(Heartbeat) == [Heartbeat(pulse=1)]
 
 
 async def test_a_report_is_sent_once_and_its_sending_is_posted(wire: Wire) -> None:
