@@ -71,4 +71,5 @@ class OneCopyPerSlot:
 
 
 def _may_surge(spec: ServiceSpec) -> bool:
-    return not SURGING.isdisjoint((spec.update.order, spec.rollback.order))
+    """Canaries run beside their elders in any order."""
+    return spec.update.canaries > 0 or not SURGING.isdisjoint((spec.update.order, spec.rollback.order))
