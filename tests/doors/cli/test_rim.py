@@ -11,16 +11,20 @@ import sys
 import threading
 from pathlib import Path
 
+import click
 import pytest
 
 from bayplan import __version__
 from bayplan.cli.__main__ import main
+from bayplan.cli.commands import LazyGroup
 from bayplan.cli.host import SYSTEMD_RUNNING
+from bayplan.cli.root import root
 from bayplan.client import Client
 from bayplan.model import LogLine, LogStream
 from tests.doors.cli.canned_controller import World, serve, service, task
 from tests.doors.cli.cli_world import PROGRAM, Cli, environment
 
+REPO = Path(__file__).resolve().parents[3]
 #: The user nobody, who is in no group of ours.
 NOBODY = 65_534
 SECOND_NS = 1_000_000_000
@@ -131,28 +135,17 @@ def test_help_imports_neither_grpc_nor_rich_nor_msgspec() -> None:
     assert not {"grpc", "rich", "msgspec", "yaml"} & set(done.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize(
-    "args",
-    [
-        "init",
-        "join-token",
-        "join",
-        "status",
-        "plan",
-        "stack deploy",
-        "stack config",
-        "stack export",
-        "stack history",
-        "stack diff",
-        "stack rollback",
-        "stack rm",
-        "secret create",
-        "config update",
-        "service scale",
-        "logs",
-        "registry lookup",
-    ],
-)
+def commands(group: LazyGroup = root, path: str = "") -> list[str]:
+    """All commands by their words, groups among them."""
+    found = []
+    for name in group.lazy:
+        words = f"{path} {name}".strip()
+        command = group.get_command(click.Context(group), name)
+        found += [words, *(commands(command, words) if isinstance(command, LazyGroup) else [])]
+    return found
+
+
+@pytest.mark.parametrize("args", ["", *commands()])
 def test_help_is_a_line_then_three_examples_then_flags(capsys: pytest.CaptureFixture[str], args: str) -> None:
     assert main([*args.split(), "--help"]) == 0
     text = capsys.readouterr().out
@@ -160,6 +153,17 @@ def test_help_is_a_line_then_three_examples_then_flags(capsys: pytest.CaptureFix
     assert len(examples) == 3
     assert all("bayplan" in example for example in examples)
     assert text.index("Examples:") < text.index("Options:")
+
+
+def test_the_page_about_the_command_line_names_every_command() -> None:
+    page = (REPO / "docs/cli.md").read_text()
+    groups = {words.partition(" ")[0] for words in commands() if " " in words}
+    missing = [
+        words
+        for words in commands()
+        if words not in groups and words not in page and not words.startswith("config ")
+    ]
+    assert missing == []
 
 
 def test_a_reader_that_goes_away_ends_the_command_quietly(world: World, cli: Cli) -> None:
