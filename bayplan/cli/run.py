@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -93,7 +94,8 @@ def _once(spec: ServiceSpec, removes: bool) -> ServiceSpec:
 
 
 def _attended(client: Client, name: str, removes: bool, timeout_s: float) -> int:
-    """Shows the task's output and returns its exit code; Ctrl-C ends the task, too."""
+    """Shows the task's output and returns its exit code; Ctrl-C and SIGTERM end the task, too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         feed = Feed(client.watch_stack(DEFAULT_STACK, notice=lambda text: note(f"warning: {text}")))
         task = _begun(feed, name, timeout_s)

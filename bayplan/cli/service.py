@@ -14,6 +14,7 @@ from bayplan.cli.listing import Layout, listing_options, print_list
 from bayplan.cli.names import full_name, offering
 from bayplan.cli.output import note
 from bayplan.client import Client
+from bayplan.render.amounts import until
 from bayplan.render.docker_json import service_json
 from bayplan.render.pretty import service_lines
 from bayplan.views import ServiceView
@@ -80,7 +81,9 @@ def _now_ms() -> int:
 
 
 def tell_waiting(services: Iterable[ServiceView]) -> None:
-    """Says of each service that is held back what it waits for."""
+    """Says of each service that is held back what it waits for, and of each schedule when it is due."""
     for service in services:
         if service.waits_for:
             note(f"{service.name} waits for {service.waits_for}")
+        if service.next_run_ms:
+            note(f"{service.name} runs {until(service.next_run_ms, _now_ms())}")

@@ -111,7 +111,8 @@ def test_detached_it_prints_its_name_and_leaves_the_end_to_the_controller(world:
     assert removed(world) == []
 
 
-def test_ctrl_c_removes_it_with_a_word(world: World, cli: Cli, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_removes_it_with_a_word(world: World, cli: Cli, tmp_path: Path, number: int) -> None:
     world.keep_following = True
     world.after_deploy = runs("default_job", TaskState.RUNNING)
     program = subprocess.Popen(
@@ -120,7 +121,7 @@ def test_ctrl_c_removes_it_with_a_word(world: World, cli: Cli, tmp_path: Path) -
     )  # fmt: skip
     assert program.stdout is not None
     assert program.stdout.readline() == "done: 3 rows\n"
-    program.send_signal(signal.SIGINT)
+    program.send_signal(number)
     _out, err = program.communicate(timeout=20)
     assert program.returncode == 130
     assert "default_job is stopped and removed" in err
