@@ -12,7 +12,7 @@ from bayplan.model import Now, TaskStatus
 from bayplan.session import Hello, Report
 
 #: After a report the next waits this long, so that what happens together is told together.
-REPORT_WINDOW_MS = 50
+REPORT_WINDOW_MS = 20
 #: Tasks in one report; the rest goes with the next.
 REPORT_TASKS_MAX = 1_000
 
