@@ -218,3 +218,11 @@ def test_a_service_that_was_to_go_back_has_not_failed_when_it_did() -> None:
     back = StackNow((service("shop_web", 1, rollout="rolled back to version 1: by a user"),), ())
     assert failure(goal(), back) is not None
     assert failure(goal(undone=frozenset({"shop_web"})), back) is None
+
+
+def test_a_first_version_that_fails_is_not_told_to_go_back() -> None:
+    words = "paused: 1 of 1 failed: exit code 4; there is no version to go back to"
+    problem = failure(goal(), StackNow((service("shop_web", 1, ready=0, rollout=words),), ()))
+    assert problem is not None
+    assert problem.summary.startswith("the start of shop_web was paused")
+    assert problem.hint == "correct it and deploy again"
