@@ -82,19 +82,15 @@ def _count_end(turn: Turn, task: Task, status: TaskStatus) -> None:
 
 
 def inherit(turn: Turn, task: Task) -> Task:
-    """A new task with what its slot has behind it, as far as that counts for its version. The records of the
-    tasks before it may be gone with their node: then what this controller saw itself is kept."""
+    """A new task with what its slot has behind it: as this controller saw it, since the records of the tasks
+    before may be gone with their node."""
     history = turn.state.slots.get((task.service_id, task.slot))
     if history is None:
         return task
-    tasks = turn.state.tasks_of(task.service_id)
-    before = [each for each in tasks if each.slot == task.slot and each.version == task.version]
-    if before:
-        failures, past_ms = restarts.handed_on(max(before, key=lambda each: each.created_ms))
-    else:
-        ahead_ms = turn.now.wall_ms - turn.now.mono_ms
-        failures, past_ms = history.failures, tuple(at + ahead_ms for at in history.ended_ms)
-    return msgspec.structs.replace(task, failures=failures, past_ms=past_ms)
+    policy = turn.state.specs[task.service_id, task.version].restart
+    ahead_ms = turn.now.wall_ms - turn.now.mono_ms
+    past_ms = tuple(at + ahead_ms for at in history.ended_ms)[-restarts.ends_kept(policy) :]
+    return msgspec.structs.replace(task, failures=history.failures, past_ms=past_ms)
 
 
 def recall(state: State, now: Now) -> None:

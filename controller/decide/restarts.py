@@ -79,17 +79,21 @@ def ended(task: Task, status: TaskStatus, proven: bool, policy: RestartPolicy, w
     """The record of a task that ended by itself: how, and that this end is one more of its slot's. One that
     had `proven` itself has no failures behind it."""
     output = status.probe_output[:PROBE_OUTPUT_CHARS_MAX]
-    kept = min(max(ENDS_KEPT_MIN, policy.max_attempts + 1), ENDS_KEPT_MAX)
     return msgspec.structs.replace(
         task,
         end=msgspec.structs.replace(status, probe_output=output),
         failures=0 if proven else task.failures,
-        past_ms=(*task.past_ms, wall_ms)[-kept:],
+        past_ms=(*task.past_ms, wall_ms)[-ends_kept(policy) :],
     )
 
 
+def ends_kept(policy: RestartPolicy) -> int:
+    """How many ends a slot remembers."""
+    return min(max(ENDS_KEPT_MIN, policy.max_attempts + 1), ENDS_KEPT_MAX)
+
+
 def handed_on(task: Task) -> tuple[int, tuple[int, ...]]:
-    """Failures in a row and ends (Unix ms) that the successor of a task has behind it."""
+    """Failures in a row and ends (Unix ms) that a slot has behind it by the record of its newest task."""
     return task.failures + (task.end is not None), task.past_ms
 
 
