@@ -23,6 +23,7 @@ CONTROLLER_UNIT, AGENT_UNIT = "bayplan-controller", "bayplan-agent"
 @click.option("--listen", metavar="ADDR:PORT", help="Where agents connect (mTLS).")
 @click.option("--bootstrap-listen", metavar="ADDR:PORT", help="Where machines join.")
 @click.option("--http-listen", metavar="ADDR:PORT", help="Where lookups by HTTP are answered.")
+@click.option("--witness-listen", metavar="ADDR:PORT", help="Where the nodes' witnesses connect; off: none.")
 @click.option("--allow", metavar="WORDS", help="Privileges that containers may have: docs/install.md.")
 @click.option("--default-cpus", metavar="CPUS", help="What a task sets aside that declares nothing.")
 @click.option("--default-memory", metavar="SIZE", help="What a task sets aside that declares nothing.")

@@ -238,6 +238,7 @@ def test_an_operator_who_drains_a_held_node_has_given_it_up() -> None:
     silence(*nodes[:2])
     world.pass_time(10_000)
     world.ask(NodeUpdateAsked(ticket="", node="n1", availability=Availability.DRAIN))
+    assert [world.state.lives[node.id].lost for node in nodes] == [True, False, False]
     assert nodes[0].id not in placed(world).values()
     assert nodes[1].id in placed(world).values()
 
