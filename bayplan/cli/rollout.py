@@ -27,7 +27,7 @@ ROLLING, ROLLED_BACK, PAUSED = "rolling", "rolled back", ("paused", "rollback pa
 #: How the words of a rollout begin whose canaries run and wait for the user's word.
 AWAITING = "awaiting promotion"
 #: How it is said of a rollout that it is the service's first.
-_NO_WAY_BACK = "no version to go back to"
+NO_WAY_BACK = "no version to go back to"
 #: How it is said of a rollout that no node could take its task.
 _UNPLACED = ("cannot be placed", "no node has room")
 #: A rollout that goes its way: its numbers are those of the ready tasks.
@@ -272,7 +272,7 @@ def _given_up_problem(service: ServiceView, view: StackNow) -> Problem:
     ]
     newest = max(ended, key=lambda task: task.created_ms, default=None)
     details = [f"{task_name(newest)} on {newest.node}: {task_error(newest)}"] if newest else []
-    is_first = _NO_WAY_BACK in service.rollout
+    is_first = NO_WAY_BACK in service.rollout
     is_halted = service.rollout.startswith(PAUSED) and not is_first
     way_back = f", or go back: `bayplan rollout undo {service.name}`" if is_halted else ""
     is_unplaced = any(words in service.rollout for words in _UNPLACED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bayplan.cli.rollout import NO_WAY_BACK
 from bayplan.cli.rows import task_error, task_name
 from bayplan.lifecycle import TaskState
 from bayplan.model import UpdatePolicy
@@ -109,8 +110,12 @@ def _failures(rollout: RolloutView, now_ms: int) -> Iterator[str]:
 
 
 def _failed(rollout: RolloutView) -> list[TaskView]:
-    """Tasks that ended badly, and those for which there is no room."""
-    return [task for task in rollout.tasks if task.status.state in _ENDED_BADLY or task.pending_reasons]
+    """Of each slot the newest task that ended badly or finds no room."""
+    newest: dict[int, TaskView] = {}
+    for task in rollout.tasks:  # newest first within a slot
+        if task.status.state in _ENDED_BADLY or task.pending_reasons:
+            newest.setdefault(task.slot, task)
+    return [newest[slot] for slot in sorted(newest)]
 
 
 def _hint(rollout: RolloutView) -> list[str]:
@@ -119,5 +124,6 @@ def _hint(rollout: RolloutView) -> list[str]:
     if rollout.state is RolloutState.AWAITING_PROMOTION:
         return [f"  next: bayplan rollout promote {name}, or bayplan rollout undo {name}"]
     if rollout.state in (RolloutState.PAUSED, RolloutState.ROLLBACK_PAUSED):
-        return [f"  next: bayplan rollout resume {name}, or bayplan rollout undo {name}"]
+        undo = "" if NO_WAY_BACK in rollout.reason else f", or bayplan rollout undo {name}"
+        return [f"  next: bayplan rollout resume {name}{undo}"]
     return []

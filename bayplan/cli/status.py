@@ -174,6 +174,6 @@ def _hints(now: ClusterNow) -> Iterator[str]:
             )
     for service in now.services:
         if service.rollout.startswith(WAITING):
-            yield f"`bayplan rollout status {service.name}`, then `resume` or `undo`"
+            yield f"`bayplan rollout status {service.name}`, `bayplan logs {service.name}`"
         elif rows.service_health(service) in SHORT:
             yield f"`bayplan explain {service.name}`, `bayplan logs {service.name}`"

@@ -376,3 +376,14 @@ def test_a_rollout_that_goes_back_shows_the_way_that_it_takes(world: World, cli:
     back = {"state": RolloutState.ROLLED_BACK, "version": 1, "from_version": 2}
     world.rollouts["shop_web"] = msgspec.structs.replace(ROLLING, **back)
     assert "  Version:    2 -> 1, back" in cli("rollout", "status", "shop_web").out
+
+
+def test_of_each_slot_the_newest_failure_is_told(world: World, cli: Cli) -> None:
+    failures = (
+        task("shop_web.1", TaskState.FAILED, id="newer", message="out of memory"),
+        task("shop_web.1", TaskState.FAILED, id="older", message="exit code 1"),
+    )
+    world.rollouts["shop_web"] = msgspec.structs.replace(ROLLING, tasks=failures)
+    out = cli("rollout", "status", "shop_web").out
+    assert "shop_web.1 failed on n1 3 minutes ago: out of memory" in out
+    assert "exit code 1" not in out
