@@ -24,7 +24,7 @@ Measured = dict[str, float | None]
 
 @dataclass(frozen=True)
 class Change:
-    """A change with what it needs before; `measure` runs on a new cluster."""
+    """A change with what it needs before; it leaves nothing of the service, but maybe a drained node."""
 
     name: str
     measure: Callable[[Fleet], Measured]
@@ -45,6 +45,11 @@ def called(fleet: Fleet, row: str, order: Callable[[], None], done: Callable[[Lo
     return times | {f"{row}: failed requests": float(calls.failed)}
 
 
+def remove(fleet: Fleet, replicas: int) -> Measured:
+    """Until no container is left, running or not."""
+    return timed(fleet, f"remove {replicas}", fleet.remove, lambda seen: seen.all == 0)
+
+
 def scaling(fleet: Fleet) -> Measured:
     """10 -> 50 -> 10, and 50 removed."""
     fleet.deploy(Web(SMALL))
@@ -56,7 +61,7 @@ def scaling(fleet: Fleet) -> Measured:
     measured = scaled(f"scale {SMALL} to {LARGE}", LARGE) | scaled(f"scale {LARGE} to {SMALL}", SMALL)
     fleet.scale(LARGE)
     settle(fleet, LARGE)
-    return measured | timed(fleet, f"remove {LARGE}", fleet.remove, lambda seen: seen.all == 0)
+    return measured | remove(fleet, LARGE)
 
 
 def rolling(parallelism: int, start_first: bool) -> Change:
@@ -66,12 +71,14 @@ def rolling(parallelism: int, start_first: bool) -> Change:
     def measure(fleet: Fleet) -> Measured:
         fleet.deploy(Web(ROLLED, "1", parallelism, start_first))
         settle(fleet, ROLLED)
-        return called(
+        measured = called(
             fleet,
             row,
             lambda: fleet.deploy(Web(ROLLED, "2", parallelism, start_first)),
             lambda seen: seen.running() == ROLLED == seen.running(version="2"),
         )
+        remove(fleet, ROLLED)
+        return measured
 
     return Change(row, measure)
 

@@ -12,9 +12,6 @@ from tests.real.cluster import Cluster
 from tests.real.machine import tail
 from tests.real.testbed import Testbed
 
-#: Half of the default, to save time: a node is down after 3 s of silence. Bounds of tests are far above.
-SHARED_HEARTBEAT = "1s"
-
 
 def _missing() -> str:
     if os.geteuid() != 0:
@@ -43,8 +40,8 @@ def cluster(testbed: Testbed) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def _shared_cluster(testbed: Testbed) -> Iterator[Cluster]:
-    cluster = Cluster(testbed, heartbeat=SHARED_HEARTBEAT)
+def _shared_cluster(testbed: Testbed, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    cluster = Cluster(testbed, heartbeat=getattr(request.module, "HEARTBEAT", ""))
     try:
         cluster.start()
         yield cluster
@@ -54,7 +51,10 @@ def _shared_cluster(testbed: Testbed) -> Iterator[Cluster]:
 
 @pytest.fixture
 def fleet(_shared_cluster: Cluster) -> Iterator[Cluster]:
-    """A cluster that the tests of a module share; each finds it empty and whole."""
+    """A cluster that the tests of a module share; each finds it empty and whole.
+
+    It beats as the module's HEARTBEAT says, else as by default.
+    """
     try:
         yield _shared_cluster
     finally:

@@ -1,6 +1,6 @@
 """Hosts that are lost, on three hosts: their tasks run elsewhere, and only there once they are back.
 
-The beats are half of the default here; tests/real/test_cluster.py loses a host at the default.
+The beats are the default ones; how long each takes is measured by bench/failover.py.
 """
 
 from __future__ import annotations
@@ -15,10 +15,17 @@ from bayplan.model import NodeStatus
 from tests.real.cluster import Cluster
 from tests.real.host import Host
 from tests.real.machine import wait_until
-from tests.real.stacks import SLEEP, sleepers
+from tests.real.stacks import SLEEP
 
 TASKS = 6
-#: Seen down and running elsewhere; at these beats promised are 4.5 s.
+#: No host has them all, and two have room for them: a node that came and went is not chosen as it was before.
+IDLE = f"""\
+services:
+  sleeper:
+    {SLEEP}
+    deploy: {{replicas: {TASKS}, placement: {{max_replicas_per_node: 4}}}}
+"""
+#: Seen down and running elsewhere; at these beats promised are 9 s.
 ELSEWHERE_TIMEOUT_S = 30.0
 #: Extra copies gone; promised are 3 s and the stop grace.
 GONE_TIMEOUT_S = 30.0
@@ -40,9 +47,11 @@ def status(fleet: Cluster, host: Host) -> NodeStatus:
         return client.node(host.name).status
 
 
-def deployed(fleet: Cluster, lost: Host) -> None:
-    fleet.deploy("idle", sleepers(TASKS))
-    assert 0 < len(lost.containers(running=True)) < TASKS
+def deployed(fleet: Cluster) -> Host:
+    """The tasks run; a host that has some of them."""
+    fleet.deploy("idle", IDLE)
+    assert len(fleet.containers()) == TASKS
+    return next(iter(fleet.containers().values()))
 
 
 def wait_elsewhere(fleet: Cluster, lost: Host) -> None:
@@ -57,17 +66,15 @@ def wait_one_copy_each(fleet: Cluster) -> None:
     assert len(fleet.containers()) == TASKS
 
 
-# A node that came back twice within minutes is given no tasks for a while: no host is lost a third time.
 @pytest.mark.parametrize(
-    ("number", "cut"),
-    [(0, Host.cut), (1, Host.cut_inbound), (2, Host.cut_outbound)],
+    "cut",
+    [Host.cut, Host.cut_inbound, Host.cut_outbound],
     ids=["both ways", "towards the host", "from the host"],
 )
 def test_the_tasks_of_a_cut_off_host_run_elsewhere_and_its_copies_go_when_it_is_back(
-    fleet: Cluster, number: int, cut: Callable[[Host], None]
+    fleet: Cluster, cut: Callable[[Host], None]
 ) -> None:
-    lost = fleet.hosts[number]
-    deployed(fleet, lost)
+    lost = deployed(fleet)
 
     cut(lost)
     wait_elsewhere(fleet, lost)
@@ -76,14 +83,11 @@ def test_the_tasks_of_a_cut_off_host_run_elsewhere_and_its_copies_go_when_it_is_
     wait_one_copy_each(fleet)
 
 
-@pytest.mark.parametrize(
-    ("number", "strike"), [(0, Host.power_off), (1, Host.crash)], ids=["powered off", "processes killed"]
-)
+@pytest.mark.parametrize("strike", [Host.power_off, Host.crash], ids=["powered off", "processes killed"])
 def test_the_tasks_of_a_dead_host_run_elsewhere_and_it_stays_empty_when_it_is_back(
-    fleet: Cluster, number: int, strike: Callable[[Host], None]
+    fleet: Cluster, strike: Callable[[Host], None]
 ) -> None:
-    lost = fleet.hosts[number]
-    deployed(fleet, lost)
+    lost = deployed(fleet)
 
     strike(lost)
     wait_elsewhere(fleet, lost)
@@ -91,7 +95,7 @@ def test_the_tasks_of_a_dead_host_run_elsewhere_and_it_stays_empty_when_it_is_ba
     fleet.start_agent(lost)
 
     wait_one_copy_each(fleet)
-    assert not lost.containers()
+    wait_until("nothing is left of what died with it", lambda: not lost.containers(), GONE_TIMEOUT_S, 0.2)
 
 
 def unix_ns(stamp: str) -> int:

@@ -8,6 +8,8 @@ from bayplan.model import Availability
 from tests.real.cluster import Cluster
 from tests.real.machine import wait_until
 
+#: Nothing here is about liveness: a busy machine shall not look like a lost one.
+HEARTBEAT = "5s"
 REPLICAS = 4
 DRAINED_TIMEOUT_S = 60.0
 
