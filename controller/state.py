@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from bayplan.lifecycle import ENDED, ON_NODE, TaskState
 from bayplan.model import Instance, NodeStatus, Resources, ServiceSpec, TaskStatus
-from bayplan.views import Event, RolloutState
+from bayplan.views import Event
 from controller.contents import Contents
 from controller.endpoints import Leaving, Watchers
 from controller.records import (
@@ -98,11 +98,10 @@ class Life:
 
 
 class Headway(NamedTuple):
-    """How many slots a rollout has brought to its version at most, in this state of it, and since when it
-    has been no more (monotonic ms)."""
+    """How many slots a rollout has brought to this version at most, and since when it has been no more
+    (monotonic ms); begun anew when its state changes."""
 
     version: int
-    state: RolloutState
     done: int
     since_ms: int
 

@@ -28,12 +28,10 @@ _ONWARD = frozenset({RolloutState.ROLLING, RolloutState.ROLLING_BACK})
 
 def headway(before: Headway | None, service: Service, newest: Mapping[int, Seen], now_ms: int) -> Headway:
     """How far it is now. A slot that was lost and comes back is no progress."""
-    assert service.rollout is not None
-    version, state = service.version, service.rollout.state
-    done = sum(is_there(row, version) for row in newest.values())
-    if before is not None and before[:2] == (version, state) and done <= before.done:
+    done = sum(is_there(row, service.version) for row in newest.values())
+    if before is not None and before.version == service.version and done <= before.done:
         return before
-    return Headway(version, state, done, now_ms)
+    return Headway(service.version, done, now_ms)
 
 
 def failed_slots(

@@ -115,6 +115,21 @@ def test_a_canary_that_fails_may_pause_and_be_tried_again() -> None:
     assert world.rollout().state is RolloutState.AWAITING_PROMOTION
 
 
+def test_a_canary_that_fails_is_never_put_up_with() -> None:
+    world = World()
+    world.node("h1")
+    world.deploy(stack(web("app:1")))
+    world.pass_time(10_000)
+    world.fates["app:2"] = CRASHES
+    world.deploy(stack(web("app:2", failure_action=FailureAction.CONTINUE, auto_promote=True)))
+    world.pass_time(60_000)
+    assert versions(world)[2] == [1]
+    assert world.view().rollout == "rolling 0/4 (canaries 0/1)"
+    world.fates.clear()
+    world.pass_time(90_000)
+    assert versions(world) == {1: [2], 2: [2], 3: [2], 4: [2]}
+
+
 def test_until_promotion_the_other_slots_heal_and_grow_at_the_old_version() -> None:
     world = deployed()
     world.pass_time(10_000)
