@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
-from controller.core import sessions
+from controller.core import statuses
 from tests.sim.mutants.base import Mutant
 
-MUTANT = Mutant("completion forgotten", lambda: patch.object(sessions, "_complete", lambda turn, task: None))
+MUTANT = Mutant("completion forgotten", lambda: patch.object(statuses, "_complete", lambda turn, task: None))

@@ -2,10 +2,16 @@
 
 from tests.sim.mutants import (
     capacity_overlooked,
+    clone_welcomed,
     completion_forgotten,
+    drain_stops_first,
+    endpoints_not_let_go,
     ends_overlooked,
+    failures_forgotten,
+    fence_ignored,
     forgotten_on_reconnect,
     heir_before_the_end,
+    monitor_ignored,
     moved_task,
     no_epoch_fence,
     no_grace_after_start,
@@ -23,10 +29,16 @@ HERD: tuple[Mutant, ...] = tuple(
     module.MUTANT
     for module in (
         capacity_overlooked,
+        clone_welcomed,
         completion_forgotten,
+        drain_stops_first,
+        endpoints_not_let_go,
         ends_overlooked,
+        failures_forgotten,
+        fence_ignored,
         forgotten_on_reconnect,
         heir_before_the_end,
+        monitor_ignored,
         moved_task,
         no_epoch_fence,
         no_grace_after_start,
