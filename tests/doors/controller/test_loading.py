@@ -74,7 +74,9 @@ async def test_a_bomb_is_one_typed_error() -> None:
 
 
 async def test_a_child_that_takes_too_much_memory_is_ended_and_told() -> None:
-    problem = await problem_of(WEB, Limits(memory_bytes=1), web__env="A=1\n")
+    # More services than find room in what the child has at its start.
+    text = WEB + "".join(f"  s{number}: {{image: example/s}}\n" for number in range(900))
+    problem = await problem_of(text, Limits(memory_bytes=1), web__env="A=1\n")
     assert (problem.kind, problem.summary) == (ProblemKind.INVALID, "the compose text is too much to read")
 
 
