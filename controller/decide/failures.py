@@ -5,6 +5,7 @@ A failure that comes after the monitor time is the restart policy's business, no
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
 
 from bayplan.lifecycle import ENDED, TaskState
@@ -40,13 +41,13 @@ def failed_slots(
     """The slots in which a new task failed, each with the cause. `rows` are oldest first within a slot."""
     rollout, first = service.rollout, canaries(service, spec, slots)
     assert rollout is not None
-    monitor_ms = policy(service, spec).monitor_ms
+    monitor_ms, until_ms = policy(service, spec).monitor_ms, place_until(rows)
     causes: dict[int, list[str]] = {}
     for row in rows:
         slot, is_new = row.task.slot, row.task.created_ms > rollout.after_ms
         if slot not in slots or row.task.version != service.version or not is_new:
             continue
-        if _found_no_room(row, rows, now_ms):
+        if row.task.id in until_ms and now_ms >= until_ms[row.task.id]:
             causes[slot] = [row.why] * FIRST_TRIES_MAX
         elif _ended_badly(row, spec, None if slot in first else monitor_ms):
             causes.setdefault(slot, []).append(row.why)
@@ -54,20 +55,17 @@ def failed_slots(
     return {slot: found[-1] for slot, found in causes.items() if len(found) >= tries}
 
 
-def place_until(row: Seen, rows: Sequence[Seen]) -> int | None:
-    """When a task that has no node has failed (monotonic ms); None while it waits for one of its slot to
-    leave. It may have waited for that before it could be placed at all."""
-    stopping = [each for each in rows if each.task.slot == row.task.slot and not each.task.wanted]
-    if any(each.state not in ENDED for each in stopping):
-        return None
-    return max([row.since_ms, *(each.since_ms for each in stopping)]) + PLACE_MS_MAX
-
-
-def _found_no_room(row: Seen, rows: Sequence[Seen], now_ms: int) -> bool:
-    if row.task.node_id or not row.task.wanted:
-        return False
-    until_ms = place_until(row, rows)
-    return until_ms is not None and now_ms >= until_ms
+def place_until(rows: Sequence[Seen]) -> dict[str, int]:
+    """By id the tasks that have no node, and when they have failed for it (monotonic ms). One that waits for
+    a task of its slot to leave has not begun to wait: it could not be placed before."""
+    waiting = [row for row in rows if row.task.wanted and not row.task.node_id]
+    begun_ms: dict[int, int] = {}
+    for row in rows if waiting else ():
+        if not row.task.wanted:
+            left_ms = row.since_ms if row.state in ENDED else sys.maxsize
+            begun_ms[row.task.slot] = max(left_ms, begun_ms.get(row.task.slot, 0))
+    found = {row.task.id: max(row.since_ms, begun_ms.get(row.task.slot, 0)) for row in waiting}
+    return {task_id: since_ms + PLACE_MS_MAX for task_id, since_ms in found.items() if since_ms < sys.maxsize}
 
 
 def _ended_badly(row: Seen, spec: ServiceSpec, monitor_ms: int | None) -> bool:

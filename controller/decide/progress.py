@@ -75,7 +75,7 @@ def advance(
     arrived = _arrived(service, spec, newest, slots, now_ms)
     if arrived.service.rollout is None or arrived.service.rollout.state is RolloutState.ROLLED_BACK:
         return arrived
-    wakes = [arrived.wake_ms, due_ms, *_room_wakes(service, spec, rows, newest)]
+    wakes = [arrived.wake_ms, due_ms, *_room_wakes(service, spec, rows)]
     wake_ms = min((at for at in wakes if at is not None and at > now_ms), default=None)
     return Progress(arrived.service, wake_ms, going)
 
@@ -219,10 +219,8 @@ def _with_settled(service: Service, version: int) -> Service:
     return msgspec.structs.replace(service, settled=version, previous=service.settled or service.previous)
 
 
-def _room_wakes(
-    service: Service, spec: ServiceSpec, rows: Sequence[Seen], newest: Mapping[int, Seen]
-) -> list[int | None]:
+def _room_wakes(service: Service, spec: ServiceSpec, rows: Sequence[Seen]) -> list[int]:
     """When those without a node have waited long enough: for room beside their elder, and for any."""
-    waiting = [row for row in newest.values() if not row.task.node_id]
+    waiting = [row for row in rows if row.task.wanted and not row.task.node_id]
     patience = [row.since_ms + ROOM_MS_MAX for row in waiting] if start_first(service, spec) else []
-    return [*patience, *(failures.place_until(row, rows) for row in waiting)]
+    return [*patience, *failures.place_until(rows).values()]
