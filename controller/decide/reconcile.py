@@ -45,7 +45,7 @@ def reconcile(
         slots = NO_SLOTS  # its first run is not due yet
     renewal = Renewal()
     if not held and spec.schedule is None:
-        newest = rollout.newest_wanted(rows, slots.wanted)
+        newest = rollout.newest_wanted(_without_prepared(rows), slots.wanted)
         renewal = slots_to_renew(service, spec, newest, slots.wanted, now_ms)
     decision = Decision(wake_ms=_next_ms(rows, renewal, now_ms))
     canaries = rollout.canaries(service, spec, slots.wanted)
@@ -59,12 +59,17 @@ def reconcile(
             continue
         stays = held or rollout.stays(service, canaries, number)
         version = _version(service, mine) if stays else service.version
-        renew, canary = number in renewal.slots, number in canaries
-        before = past.get(number, SlotPast())
-        slot = _Slot(number, service, spec, version, mine, before, renew, canary, now_ms, fits)
+        due = Due(number in renewal.slots, number in renewal.ahead, number in canaries)
+        slot = _Slot(number, service, spec, version, mine, past.get(number, SlotPast()), due, now_ms, fits)
         if not slot.at_rest:
             decision |= slot.decide()
     return decision
+
+
+def _without_prepared(rows: list[Row]) -> list[Row]:
+    """The tasks without those that only wait for the place of one that serves."""
+    serving = {row.task.slot for row in rows if row.ready}
+    return [row for row in rows if not row.waits or row.task.slot not in serving]
 
 
 def _next_ms(rows: list[Row], renewal: Renewal, now_ms: int) -> int | None:
@@ -92,6 +97,14 @@ def _surplus(rows: list[Row]) -> Decision:
     return Decision(drop=drop, remove=remove)
 
 
+class Due(NamedTuple):
+    """Whether a slot's task shall give way, or soon shall, and whether its successor is a canary."""
+
+    now: bool = False
+    soon: bool = False
+    canary: bool = False
+
+
 class _Slot(NamedTuple):
     """One slot that shall hold one running task, which is made at `version`."""
 
@@ -101,15 +114,14 @@ class _Slot(NamedTuple):
     version: int
     rows: list[Row]
     past: SlotPast
-    renew: bool
-    canary: bool
+    due: Due
     now_ms: int
     fits: Callable[[Task], bool]
 
     @property
     def at_rest(self) -> bool:
         """Whether it is as it shall be: the rule by far, and not worth a closer look."""
-        if self.renew or len(self.rows) != 1:
+        if self.due.now or self.due.soon or len(self.rows) != 1:
             return False
         (row,) = self.rows
         if not self._counts(row) or row.waits or row.overdue(self.now_ms):
@@ -141,7 +153,7 @@ class _Slot(NamedTuple):
         """Whether the successor of these becomes ready before they stop; who only moves wherever he can."""
         displaced = any(row.displaced for row in rows)
         moves = displaced and succession.apart(self.spec)
-        return self.canary or moves or rollout.start_first(self.service, self.spec)
+        return self.due.canary or moves or rollout.start_first(self.service, self.spec)
 
     # --- one task ---
 
@@ -150,14 +162,16 @@ class _Slot(NamedTuple):
         renewed (waiting or running), made ready and now its turn, fine."""
         others = [each for each in self.rows if each is not row]
         if row.ended:
-            successor = self.renew or self._wants_successor(row)
+            successor = self.due.now or self._wants_successor(row)
             return Decision(stop=(row.task.id,)) | self._fill(others) if successor else Decision()
         if row.node_down:
             return self._fill(others)
         if row.overdue(self.now_ms):
             return away([row])
-        if self.renew:
+        if self.due.now:
             return self._renew(row, others)
+        if self.due.soon and row.ready and not row.displaced and not self._starts_first([row]):
+            return self._prepare(row, others) or Decision()
         if row.waits and not any(each.occupies for each in others):
             return Decision(run=(row.task.id,))
         return Decision()
@@ -176,9 +190,13 @@ class _Slot(NamedTuple):
             return self._fill(others)
         if row.displaced:
             return self._fill(others, Desired.READY)
-        if self.fits(row.task):
-            return self._fill(others, Desired.READY, row.task.node_id)
-        return away([row])
+        return self._prepare(row, others) or away([row])
+
+    def _prepare(self, row: Row, others: list[Row]) -> Decision | None:
+        """An heir in the place of a task that still serves; None when it does not fit there."""
+        if not self.fits(row.task):
+            return None
+        return self._fill(others, Desired.READY, row.task.node_id)
 
     def _wants_successor(self, row: Row) -> bool:
         return not row.task.completed and restarts.wants_successor(
@@ -216,9 +234,9 @@ class _Slot(NamedTuple):
             return away([heir])
         if heir.ended and not heir.task.completed and (heir.waits or self._wants_successor(heir)):
             return away([heir])
-        if self.canary:
+        if self.due.canary:
             return self._keep_beside(elders, heir)
-        if heir.ready or heir.task.completed or (heir.waits and heir.prepared and not heir.ended):
+        if heir.ready or heir.task.completed or self._takes_over(elders, heir):
             return away(elders)
         if not heir.waits and not heir.ended and not self._starts_first(elders):
             return self._settle_heir(elders, heir)
@@ -226,6 +244,11 @@ class _Slot(NamedTuple):
             return away(elders)
         spent = [row for row in elders if row.ended or row.node_down or not row.task.node_id]
         return away(spent or [row for row in elders if row.overdue(self.now_ms)])
+
+    def _takes_over(self, elders: list[Row], heir: Row) -> bool:
+        """Whether a prepared heir gets its elders' place: at their turn, or where they serve nobody."""
+        prepared = heir.waits and heir.prepared and not heir.ended
+        return prepared and (self.due.now or not any(row.ready for row in elders))
 
     def _is_better(self, elder: Row) -> bool:
         """Whether a task is to be kept rather than an heir that is superseded: it is what is wanted now, or

@@ -15,10 +15,12 @@ from controller.records import JOB_MODES, Service
 
 
 class Renewal(NamedTuple):
-    """The slots whose task shall give way now, and when to ask again (monotonic ms)."""
+    """The slots whose task shall give way now, when to ask again (monotonic ms), and the slots that come
+    next, whose successors may be prepared meanwhile."""
 
     slots: frozenset[int] = frozenset()
     wake_ms: int | None = None
+    ahead: frozenset[int] = frozenset()
 
 
 def slots_to_renew(
@@ -41,7 +43,7 @@ def slots_to_renew(
     if not giving_way:
         return Renewal(beside)
     gated = _gated(service, spec, newest, set(slots) - first, giving_way, now_ms)
-    return Renewal(beside | gated.slots, gated.wake_ms)
+    return gated._replace(slots=beside | gated.slots)
 
 
 def _gated(
@@ -65,8 +67,10 @@ def _gated(
     ready = [row for row in newest.values() if row.ready]
     fresh = [row.since_ms for row in ready if row.task.version == service.version and not row.displaced]
     due_ms = max(fresh) + rules.delay_ms if fresh and rules.delay_ms else 0
+    serving = [row.task.slot for row in giving_way if row.ready]
     if now_ms < due_ms:
-        return Renewal(frozenset(broken), due_ms)
+        return Renewal(frozenset(broken), due_ms, frozenset(serving[:parallelism]))
     away = len(set(slots) - set(failed) - {row.task.slot for row in ready})
-    serving = [row.task.slot for row in giving_way if row.ready][: max(0, parallelism - away)]
-    return Renewal(frozenset(broken + serving))
+    free = max(0, parallelism - away)
+    ahead = frozenset(serving[free : free + parallelism])
+    return Renewal(frozenset(broken + serving[:free]), ahead=ahead)

@@ -179,3 +179,18 @@ def test_what_was_prepared_and_crashes_is_a_failure_of_the_rollout() -> None:
     world.pass_time(20_000)
     assert world.view().rollout.startswith("rolled back to version 1")
     assert world.runs() == {1: 1}
+
+
+def test_the_next_slots_heir_is_prepared_before_its_turn() -> None:
+    world, node = running(replicas=4)
+    before = node.running()
+    world.fates["app:2"] = PULLS
+    world.deploy(stack(web("app:2", 4)))
+    heirs = [task for task in world.wanted() if task.desired is Desired.READY]
+    assert [task.slot for task in heirs] == [1, 2]
+    node.reports(heirs[1].id, TaskState.PREPARING, container_id="made")
+    assert node.running() == before
+    world.fates["app:2"] = fate(TaskState.STARTING)
+    node.reports(heirs[0].id, TaskState.PREPARING, container_id="made")
+    assert len(node.running()) == 3
+    assert [task.slot for task in world.wanted() if task.desired is Desired.READY] == [2]

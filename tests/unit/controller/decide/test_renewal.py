@@ -70,8 +70,17 @@ def test_slots_that_failed_already_come_last_and_hold_nothing_up() -> None:
 
 def test_the_next_one_waits_for_the_delay_since_the_last() -> None:
     rows = [row(1, 2, since_ms=1_000), row(2)]
-    assert renewed(*rows, delay_ms=5_000, now_ms=5_999) == Renewal(wake_ms=6_000)
+    assert renewed(*rows, delay_ms=5_000, now_ms=5_999) == Renewal(wake_ms=6_000, ahead=frozenset({2}))
     assert renewed(*rows, delay_ms=5_000, now_ms=6_000).slots == {2}
+
+
+def test_the_slots_that_come_next_are_prepared_as_many_as_go_at_once() -> None:
+    outdated = [row(1), row(2), row(3), row(4), row(5)]
+    found = renewed(*outdated, parallelism=2)
+    assert (found.slots, found.ahead) == ({1, 2}, {3, 4})
+    away = [row(1, 2, state=STARTING), row(2, 2, state=STARTING)]
+    found = renewed(*away, *outdated[2:], parallelism=2)
+    assert (found.slots, found.ahead) == (set(), {3, 4})
 
 
 def test_nothing_is_outdated_while_a_rollout_halts() -> None:
