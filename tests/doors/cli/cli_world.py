@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
+import subprocess
 import sys
 from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
@@ -50,3 +53,20 @@ def environment(**more: str) -> dict[str, str]:
     """This process's environment without what is meant for bayplan itself."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("BAYPLAN")}
     return {**kept, **more}
+
+
+def on_a_terminal(command: list[str], folder: Path, typed: str = "") -> tuple[int, str]:
+    """Runs a program on a pseudo-terminal; its exit code and all that it showed."""
+    ours, theirs = pty.openpty()
+    program = subprocess.Popen(
+        command, stdout=theirs, stderr=theirs, stdin=theirs, cwd=folder,
+        env=environment(TERM="xterm", NO_COLOR="1", COLUMNS="100"),
+    )  # fmt: skip
+    os.close(theirs)
+    os.write(ours, typed.encode())
+    screen = b""
+    with contextlib.suppress(OSError):  # a pty ends with EIO
+        while chunk := os.read(ours, 65_536):
+            screen += chunk
+    os.close(ours)
+    return program.wait(20), screen.decode()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pty
 import signal
 import subprocess
 import time
@@ -18,7 +15,7 @@ from bayplan.lifecycle import TaskState
 from bayplan.model import BoundPort, Desired
 from bayplan.views import ServiceAction, ServiceChange
 from tests.doors.cli.canned_controller import World, service, task
-from tests.doors.cli.cli_world import Cli, environment
+from tests.doors.cli.cli_world import Cli, environment, on_a_terminal
 
 COMPOSE = """\
 services:
@@ -279,23 +276,6 @@ def test_ctrl_c_stops_watching_and_says_how_to_come_back(world: World, cli: Cli,
     _out, err = program.communicate(timeout=20)
     assert program.returncode == 130
     assert err.endswith("stopped watching; the cluster goes on\nhint: bayplan stack ps shop\n")
-
-
-def on_a_terminal(command: list[str], folder: Path, typed: str = "") -> tuple[int, str]:
-    """Runs a program on a pseudo-terminal; its exit code and all that it showed."""
-    ours, theirs = pty.openpty()
-    program = subprocess.Popen(
-        command, stdout=theirs, stderr=theirs, stdin=theirs, cwd=folder,
-        env=environment(TERM="xterm", NO_COLOR="1", COLUMNS="100"),
-    )  # fmt: skip
-    os.close(theirs)
-    os.write(ours, typed.encode())
-    screen = b""
-    with contextlib.suppress(OSError):  # a pty ends with EIO
-        while chunk := os.read(ours, 65_536):
-            screen += chunk
-    os.close(ours)
-    return program.wait(20), screen.decode()
 
 
 def test_on_a_terminal_it_draws_a_row_for_each_service(world: World, cli: Cli, tmp_path: Path) -> None:

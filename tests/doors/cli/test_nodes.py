@@ -17,7 +17,7 @@ from bayplan.model import Availability, Desired, Health, NodeStatus
 from bayplan.v1 import node_pb2
 from bayplan.views import Move
 from tests.doors.cli.canned_controller import World, node, now_ms, task
-from tests.doors.cli.cli_world import Cli, environment
+from tests.doors.cli.cli_world import Cli, environment, on_a_terminal
 
 #: Between two scripted changes; more than the time between two looks.
 STEP_S = 0.8
@@ -212,3 +212,14 @@ def test_rebalance_shows_its_plan_and_waits_for_the_moves(two_nodes: World, cli:
 def test_an_even_load_is_said_to_be_even(two_nodes: World, cli: Cli) -> None:
     answer = cli("rebalance")
     assert (answer.code, answer.out, answer.err) == (0, "", "nothing would be gained: the load is even\n")
+
+
+@pytest.mark.parametrize("words", [("node", "rm", "n1"), ("service", "rm", "shop_web")])
+def test_on_a_terminal_what_goes_is_asked_about_and_no_is_an_answer(
+    two_nodes: World, cli: Cli, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    code, text = on_a_terminal(cli.program(*words), tmp_path, typed="n\n")
+    assert code == 1
+    assert f"Would remove {words[0]} {words[2]}" in text
+    assert "nothing was removed" in text
+    assert two_nodes.asked == []
