@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import zlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,6 +46,8 @@ class Journal:
         #: Why the disk took nothing, until all of it is made up for.
         self._trouble = ""
         self._writing = asyncio.Lock()
+        # A thread of its own: the agent stands still until it is done, and the shared ones may be busy.
+        self._thread = ThreadPoolExecutor(1, "journal")
 
     def load(self) -> Remembered:
         """What was kept last; the defaults for what is lost."""
@@ -92,7 +95,7 @@ class Journal:
             try:
                 while self._owed:
                     name, change = next(iter(self._owed.items()))
-                    await asyncio.to_thread(self._write, name, change)
+                    await asyncio.get_running_loop().run_in_executor(self._thread, self._write, name, change)
                     self._written(name, change)
             except OSError as error:
                 self._tell(str(error))

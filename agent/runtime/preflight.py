@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 from agent.runtime.base import Engine, EngineError
 from bayplan.model import PortCheck, PreflightFault
@@ -17,7 +18,11 @@ IMAGE_DEADLINE_S = 570.0
 IMAGES_IN_FLIGHT_MAX = 3
 #: A path on a dead network mount must not hold the answer up.
 PATH_DEADLINE_S = 5.0
+#: Paths that are looked at at once; those of a dead mount hang for good.
+PATHS_IN_FLIGHT_MAX = 4
 
+# Threads of their own, so that others' do not hang with them.
+_paths = ThreadPoolExecutor(PATHS_IN_FLIGHT_MAX, "paths")
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
@@ -76,7 +81,7 @@ def _port_fault(check: PortCheck) -> PreflightFault | None:
 async def _path_fault(path: str) -> PreflightFault | None:
     try:
         async with asyncio.timeout(PATH_DEADLINE_S):
-            exists = await asyncio.to_thread(os.path.exists, path)
+            exists = await asyncio.get_running_loop().run_in_executor(_paths, os.path.exists, path)
     except TimeoutError:
         return PreflightFault(subject=path, reason=f"{path} did not answer within {PATH_DEADLINE_S:g} s")
     return None if exists else PreflightFault(subject=path, reason=f"{path} does not exist")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,18 @@ async def test_what_a_killed_write_left_behind_is_removed(tmp_path: Path) -> Non
     journal = await written(tmp_path)
     journal.load()
     assert sorted(os.listdir(tmp_path)) == [ASSIGNMENTS_FILE, ENDS_FILE]
+
+
+async def test_threads_that_hang_elsewhere_hold_no_journal_up(tmp_path: Path) -> None:
+    released = threading.Event()
+    loop = asyncio.get_running_loop()
+    hanging = [loop.run_in_executor(None, released.wait) for _ in range(100)]
+    try:
+        async with asyncio.timeout(5):
+            assert (await written(tmp_path)).load().epoch == 3
+    finally:
+        released.set()
+        await asyncio.gather(*hanging)
 
 
 # --- a disk that takes nothing ----------------------------------------------------------------------------
