@@ -96,9 +96,9 @@ def _numbers(view: ServiceView) -> str:
 
 def _of_slots(state: State, service: Service, slots: list[int], now_ms: int) -> Iterator[str]:
     """What is to be told of slots, those that are as they shall be left out."""
-    told = 0
+    told, tasks = 0, state.tasks_by_slot(service.id)
     for slot in slots:
-        lines = list(_of_slot(state, service, slot, now_ms))
+        lines = list(_of_slot(state, service, slot, tasks.get(slot, []), now_ms))
         told += bool(lines)
         if told > SLOTS_TOLD_MAX:
             yield "and more: ask about one of them, as SERVICE.SLOT"
@@ -106,9 +106,9 @@ def _of_slots(state: State, service: Service, slots: list[int], now_ms: int) -> 
         yield from lines
 
 
-def _of_slot(state: State, service: Service, slot: int, now_ms: int) -> Iterator[str]:
+def _of_slot(state: State, service: Service, slot: int, tasks: list[Task], now_ms: int) -> Iterator[str]:
+    """What is to be told of a slot, whose tasks come oldest first."""
     name = f"{service.name}.{slot}"
-    tasks = [task for task in state.tasks_of(service.id) if task.slot == slot]
     if any(task.completed and task.run == service.run for task in tasks):
         return
     for task in tasks:

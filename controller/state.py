@@ -351,6 +351,13 @@ class State:
             self._sorted[service_id] = found
         return list(found)
 
+    def tasks_by_slot(self, service_id: str) -> dict[int, list[Task]]:
+        """A service's tasks by slot, oldest first: for whoever looks at several slots."""
+        found: dict[int, list[Task]] = {}
+        for task in self.tasks_of(service_id):
+            found.setdefault(task.slot, []).append(task)
+        return found
+
     def tasks_on(self, node_id: str) -> list[Task]:
         """A node's tasks by id."""
         return [self.tasks[task_id] for task_id in sorted(self._by_node.get(node_id, ()))]

@@ -14,7 +14,7 @@ from controller.core.turn import Turn
 from controller.decide import schedule
 from controller.decide.rebalance import Movable, rebalance
 from controller.events import Foreseen, RebalanceAsked, SimulateAsked
-from controller.records import GLOBAL_MODES, JOB_MODES, Task
+from controller.records import GLOBAL_MODES, JOB_MODES, Service, Task
 from controller.state import State
 
 #: Moves of a rebalance where the user gives no number.
@@ -41,7 +41,12 @@ def _simulated(turn: Turn, lose: tuple[str, ...]) -> Foreseen:
         raise refuse(ProblemKind.INVALID, "no node is named that would be lost", hint="name one or more")
     lost = {names.find_node(state, name).id for name in lose}
     tasks = _by_name(state, [task for each in sorted(lost) for task in state.tasks_on(each)])
-    tasks = {name: task for name, task in tasks.items() if _would_go_on(state, task, lost)}
+    slots = {each: state.tasks_by_slot(each) for each in {task.service_id for task in tasks.values()}}
+    tasks = {
+        name: task
+        for name, task in tasks.items()
+        if _would_go_on(state, task, slots[task.service_id][task.slot], lost)
+    }
     bound = {name for name, task in tasks.items() if _spec(state, task).mode in GLOBAL_MODES}
     left = [each for each in placing.candidates(state) if each.node.id not in lost]
     needs = [_need(turn, name, task, wave=1) for name, task in tasks.items() if name not in bound]
@@ -50,13 +55,12 @@ def _simulated(turn: Turn, lose: tuple[str, ...]) -> Foreseen:
     return Foreseen(moves=tuple(moves), ended=tuple(sorted(bound)))
 
 
-def _would_go_on(state: State, task: Task, lost: set[str]) -> bool:
+def _would_go_on(state: State, task: Task, in_slot: list[Task], lost: set[str]) -> bool:
     """Whether a task's slot would have to be filled again: its work is not over, and no heir is elsewhere."""
     service = state.services[task.service_id]
     if not task.wanted or service.removed or dependencies.is_over(state, service, task):
         return False
-    rivals = [each for each in state.tasks_of(service.id) if each.slot == task.slot and each.wanted]
-    return all(each.node_id in lost for each in rivals) and rivals[-1].id == task.id
+    return all(each.id == task.id or each.node_id in lost for each in in_slot if each.wanted)
 
 
 def _move(state: State, plan: schedule.Plan, name: str, task: Task, any_left: bool) -> Move:
@@ -72,7 +76,7 @@ def _rebalanced(turn: Turn, event: RebalanceAsked) -> Foreseen:
     state = turn.state
     if not 0 <= event.moves_max <= MOVES_MAX:
         raise refuse(ProblemKind.INVALID, f"{event.moves_max} moves: 1 to {MOVES_MAX} are possible")
-    found = _by_name(state, [task for task in state.tasks.values() if _may_move(state, task)])
+    found = _by_name(state, [task for each in state.services.values() for task in _mobile(state, each)])
     movables = [Movable(task.id, task.node_id, _need(turn, name, task)) for name, task in found.items()]
     shifts = rebalance(movables, placing.candidates(state), event.moves_max or MOVES_USUAL)
     moves = []
@@ -87,16 +91,20 @@ def _rebalanced(turn: Turn, event: RebalanceAsked) -> Foreseen:
     return Foreseen(moves=tuple(moves))
 
 
-def _may_move(state: State, task: Task) -> bool:
-    """Whether a task may be moved without need: it runs well, alone in its slot, is of a service at rest, and
-    leaves nothing behind on its node."""
-    service, spec = state.services[task.service_id], _spec(state, task)
-    at_rest = service.rollout is None and service.version == service.settled == task.version
-    running = task.wanted and state.status_of(task).state is TaskState.RUNNING
-    if not (at_rest and running and not service.removed and not task.displaced and _is_mobile(spec)):
-        return False
-    alike = [each for each in state.tasks_of(service.id) if each.slot == task.slot and not each.leaving]
-    return len(alike) == 1 and not state.is_down(task.node_id)
+def _mobile(state: State, service: Service) -> list[Task]:
+    """The tasks of a service that may be moved without need: it is at rest, and each runs well, alone in its
+    slot, and leaves nothing behind on its node."""
+    at_rest = service.rollout is None and service.version == service.settled and not service.removed
+    if not at_rest or not _is_mobile(state.spec_of(service)):
+        return []
+    in_slots = state.tasks_by_slot(service.id).values()
+    alone = [staying for tasks in in_slots if len(staying := [t for t in tasks if not t.leaving]) == 1]
+    return [task for (task,) in alone if _runs_well(state, task) and task.version == service.version]
+
+
+def _runs_well(state: State, task: Task) -> bool:
+    running = state.status_of(task).state is TaskState.RUNNING and not state.is_down(task.node_id)
+    return task.wanted and running and not task.displaced
 
 
 def _is_mobile(spec: ServiceSpec) -> bool:

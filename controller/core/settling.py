@@ -157,17 +157,20 @@ def _schedule(turn: Turn) -> None:
     waiting = state.waiting()
     if not waiting:
         return
+    slots = {each: state.tasks_by_slot(each) for each in {task.service_id for task in waiting}}
     versions = {(task.service_id, task.version) for task in waiting}
     avoided = {each: restarts.avoided(state.tasks_of(each[0]), each[1]) for each in versions}
-    needs = [_need(turn, task, avoided[task.service_id, task.version]) for task in waiting]
+    needs = [
+        _need(turn, task, slots[task.service_id][task.slot], avoided[task.service_id, task.version])
+        for task in waiting
+    ]
     plan = schedule.place(needs, placing.candidates(state))
     for task_id, node_id in plan.placed.items():
         task = state.tasks[task_id]
         turn.put(msgspec.structs.replace(task, node_id=node_id))
         state.pending_reasons.pop(task_id, None)
         turn.nodes.add(node_id)
-        rivals = [each for each in state.tasks_of(task.service_id) if each.slot == task.slot and each.wanted]
-        if len(rivals) > 1:
+        if sum(each.wanted for each in slots[task.service_id][task.slot]) > 1:
             turn.services.add(task.service_id)
     for task_id, refusal in plan.refused.items():
         if task_id not in state.pending_reasons:
@@ -176,12 +179,12 @@ def _schedule(turn: Turn) -> None:
         state.pending_reasons[task_id] = refusal.lines
 
 
-def _need(turn: Turn, task: Task, avoided: frozenset[str]) -> schedule.Need:
+def _need(turn: Turn, task: Task, in_slot: list[Task], avoided: frozenset[str]) -> schedule.Need:
+    """What the scheduler is asked about a task; beside one that a rebalance moves it evens out the load."""
     spec = turn.state.specs[task.service_id, task.version]
     pinned = placing.bound_to(turn.state, spec, task.slot)
     need = placing.need(turn.settings, task.id, task.service_id, spec, task.slot, pinned, avoided=avoided)
-    rivals = [each for each in turn.state.tasks_of(task.service_id) if each.slot == task.slot]
-    return need._replace(level=any(each.displaced and each.wanted for each in rivals))
+    return need._replace(level=any(each.displaced and each.wanted for each in in_slot))
 
 
 def _assign(turn: Turn, node_id: str) -> None:
