@@ -18,7 +18,7 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Options:
-    """`quick` ends within a minute; `json` is where the figures go besides the table."""
+    """`quick` is a smaller run, of a minute or a few; `json` is where the figures go besides the table."""
 
     quick: bool
     json: Path | None
@@ -26,7 +26,7 @@ class Options:
 
 def options(description: str) -> Options:
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="a smaller run, under a minute")
+    parser.add_argument("--quick", action="store_true", help="a smaller run, a minute or a few")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     given = parser.parse_args()
     if os.geteuid() != 0:

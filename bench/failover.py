@@ -39,7 +39,7 @@ class Plan:
 
 
 FULL = Plan(FAULTS, CHANGES, rounds=1)
-QUICK = Plan(FAULTS[:1], CHANGES[:1], rounds=1)
+QUICK = Plan(FAULTS[-1:], CHANGES[:1], rounds=1)
 
 
 class Bench:

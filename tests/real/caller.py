@@ -98,13 +98,12 @@ class Caller:
         self._turns = itertools.count()
         self._under_way: Counter[str] = Counter()
         self._settled: Callable[[], object] | None = None
-        self._found = asyncio.Event()
+        self._began = False
         self._waiting: set[asyncio.Task[None]] = set()
 
     def use(self, addresses: Iterable[str], settled: Callable[[], object] | None = None) -> None:
         self._addresses = tuple(sorted(addresses))
-        if self._addresses:
-            self._found.set()
+        self._began = self._began or bool(self._addresses)
         self._settled = settled
         self._settle()
 
@@ -114,11 +113,11 @@ class Caller:
             self._settled = None
 
     async def run(self, until: asyncio.Event) -> None:
-        """Requests at an even pace; what is under way at the end is waited for."""
-        await self._found.wait()
+        """Requests at an even pace from the first address on; what is under way at the end is waited for."""
         due = asyncio.get_running_loop().time()
         while not until.is_set():
-            self._start_one()
+            if self._began:
+                self._start_one()
             due += PACE_S
             await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
         await asyncio.gather(*self._waiting)
