@@ -232,6 +232,15 @@ def test_canaries_that_never_come_up_meet_the_deadline() -> None:
     assert world.view().rollout.startswith("rolled back to version 1: no progress in 1m")
 
 
+def test_canaries_that_are_only_watched_do_not() -> None:
+    world = deployed(deadline_ms=60_000, monitor_ms=120_000)
+    world.pass_time(110_000)
+    assert world.view().rollout == "rolling 1/4 (canaries 1/1)"
+    assert world.rollout().deadline_left_ms == -1
+    world.pass_time(20_000)
+    assert world.rollout().state is RolloutState.AWAITING_PROMOTION
+
+
 def test_the_first_version_of_a_service_needs_no_canaries() -> None:
     world = World()
     world.node("h1")
