@@ -55,13 +55,13 @@ def shown(turn: Turn, service: Service) -> None:
 
 
 def end(turn: Turn) -> None:
-    """Let those stop that were let go of, and forget those that have ended or are out of reach."""
+    """Let those stop that were let go of, and forget those that have ended."""
     state = turn.state
     for task_id, leaving in list(state.leaving.items()):
         task = state.tasks[task_id]
         acknowledged = state.watchers.revision(state.services[task.service_id].name)
         over = draining.over(leaving, acknowledged, turn.now.mono_ms)
-        if over or state.ended(task) or state.is_down(task.node_id):
+        if over or state.ended(task):
             del state.leaving[task_id]
             turn.services.add(task.service_id)
             turn.nodes.add(task.node_id)
