@@ -69,7 +69,9 @@ class WitnessKeeper:
             if not self._there():
                 command = [sys.executable, "-I", "-S", str(_PROGRAM), str(self._folder)]
                 nowhere = subprocess.DEVNULL
-                subprocess.run(command, stdin=nowhere, stdout=nowhere, stderr=nowhere, timeout=START_S_MAX)
+                subprocess.run(
+                    command, stdin=nowhere, stdout=nowhere, stderr=nowhere, timeout=START_S_MAX, check=False
+                )
         except (OSError, subprocess.TimeoutExpired) as error:
             _log.warning("the witness cannot be started", cause=str(error))
 
