@@ -1,5 +1,5 @@
 """A slot's count of failures in a row never goes back while its version stays, whoever restarts, unless a
-user's request gives it a clean slate or a task has proved itself."""
+user's request gives it a clean slate, it was given up in between, or a task has proved itself."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ class FailuresCounted:
                 self._newest[slot] = (task, answers)
                 expected = before.failures + (before.end is not None)
                 same = (task.version, task.run, answers) == (before.version, before.run, answers_then)
-                if same and task.failures < expected:
+                if same and not before.removing and task.failures < expected:
                     return f"{task} has {task.failures} failures behind it, and its slot has {expected}"
         return ""
