@@ -19,8 +19,8 @@ from controller.state import State
 
 #: Moves of a rebalance where the user gives no number.
 MOVES_USUAL = 10
-#: Most moves of one rebalance.
-MOVES_MAX = 100
+#: Most moves of one rebalance: with thousands of tasks each takes some 50 ms to be found.
+MOVES_MAX = 50
 
 
 def asked(turn: Turn, event: RebalanceAsked | SimulateAsked) -> None:

@@ -6,7 +6,6 @@ of the two nodes that is set aside. Where a task goes is the scheduler's own cho
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -38,38 +37,52 @@ class Shift(NamedTuple):
     reason: str
 
 
+#: Tasks that are alike: of one service, on one node, of one size.
+_Alike = dict[tuple[str, str, Resources], list[Movable]]
+
+
 def rebalance(movables: Sequence[Movable], candidates: Sequence[Candidate], moves_max: int) -> list[Shift]:
     """The moves, one after the other, each of which makes it better; empty when nothing is to be gained."""
     nodes = {candidate.node.id: candidate for candidate in candidates}
-    left, moves = list(movables), list[Shift]()
-    while len(moves) < moves_max and (shift := _best(left, nodes)) is not None:
+    alike: _Alike = {}
+    for each in movables:
+        alike.setdefault((each.need.service_id, each.node_id, each.need.reserved), []).append(each)
+    moves: list[Shift] = []
+    while len(moves) < moves_max and (shift := _best(alike, nodes)) is not None:
         moves.append(shift)
-        left.remove(shift.movable)
+        gone = shift.movable
+        alike[gone.need.service_id, gone.node_id, gone.need.reserved].remove(gone)
         _move(nodes, shift)
     return moves
 
 
-def _best(movables: list[Movable], nodes: dict[str, Candidate]) -> Shift | None:
+def _best(alike: _Alike, nodes: dict[str, Candidate]) -> Shift | None:
     """The first of the promising moves that makes it better."""
-    open_nodes = [each for each in nodes.values() if _takes_tasks(each)]
-    if not open_nodes:
-        return None
-    emptiest = min(open_nodes, key=lambda each: (_share(each), each.node.name))
-    fewest: Counter[str] = Counter()
-    for service_id in {each.need.service_id for each in movables}:
-        fewest[service_id] = min(each.counts.get(service_id, 0) for each in open_nodes)
-    promising: dict[tuple[str, str], tuple[float, float, str, Movable]] = {}
-    for each in movables:
-        spread = nodes[each.node_id].counts.get(each.need.service_id, 0) - fewest[each.need.service_id]
-        gain = _gain(nodes[each.node_id], emptiest, each.need.reserved)
-        if spread >= 2 or gain >= GAIN_MIN:
-            alike = (each.need.service_id, each.node_id)
-            promising.setdefault(alike, (-max(spread, 1), -gain, each.need.task_id, each))
-    for *_, movable in sorted(promising.values(), key=lambda each: each[:3])[:TRIES_MAX]:
+    for movable in _promising(alike, nodes)[:TRIES_MAX]:
         shift = _tried(movable, nodes)
         if shift is not None:
             return shift
     return None
+
+
+def _promising(alike: _Alike, nodes: dict[str, Candidate]) -> list[Movable]:
+    """Tasks that could gain by a move: those of services that are spread worst, then the largest gains, as if
+    each could go to the emptiest node."""
+    targets = [each for each in nodes.values() if _takes_tasks(each)]
+    if not targets:
+        return []
+    shares = {node_id: _share(each) for node_id, each in nodes.items()}
+    least = min(shares[each.node.id] for each in targets)
+    services = {service_id for service_id, _, _ in alike}
+    fewest = {each: min(target.counts.get(each, 0) for target in targets) for each in services}
+    found: list[tuple[float, float, str, Movable]] = []
+    for (service_id, node_id, reserved), tasks in alike.items():
+        spread = nodes[node_id].counts.get(service_id, 0) - fewest[service_id]
+        size = _size(nodes[node_id], reserved)
+        gain = min(size, shares[node_id] - least - size)
+        if tasks and (spread >= 2 or gain >= GAIN_MIN):
+            found.append((-max(spread, 1), -gain, tasks[0].need.task_id, tasks[0]))
+    return [movable for *_, movable in sorted(found, key=lambda each: each[:3])]
 
 
 def _tried(movable: Movable, nodes: dict[str, Candidate]) -> Shift | None:
@@ -124,6 +137,13 @@ def _gain(source: Candidate, target: Candidate, moved: Resources) -> float:
     """By how much the share of the fuller of two nodes falls when a task moves."""
     before = max(_share(source), _share(target))
     return before - max(_share(source, moved, -1), _share(target, moved, 1))
+
+
+def _size(candidate: Candidate, reserved: Resources) -> float:
+    """The share of a node that a task takes, of its scarcer good."""
+    capacity = candidate.node.inventory.capacity
+    cpu = reserved.cpu_millis / max(1, capacity.cpu_millis)
+    return max(cpu, reserved.memory_bytes / max(1, capacity.memory_bytes))
 
 
 def _share(candidate: Candidate, moved: Resources = _NOTHING, by: int = 0) -> float:
