@@ -240,7 +240,7 @@ class Task(Model, frozen=True, kw_only=True, tag=True):
     @property
     def leaving(self) -> bool:
         """Whether it shall end: it neither runs nor is made ready to."""
-        return self.desired is Desired.STOP or self.removing
+        return not self.wanted
 
     def __repr__(self) -> str:
         wish = "remove" if self.removing else self.desired.value

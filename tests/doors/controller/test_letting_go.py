@@ -60,9 +60,7 @@ class Watcher:
 
 async def scale_to_nothing(channel: grpc.aio.Channel) -> None:
     stub = service_pb2_grpc.ServiceServiceStub(channel)
-    await stub.Scale(
-        service_pb2.ScaleRequest(service="shop_web", replicas=0), timeout=STEP_S_MAX
-    )
+    await stub.Scale(service_pb2.ScaleRequest(service="shop_web", replicas=0), timeout=STEP_S_MAX)
 
 
 async def told(node: Node, hearing: asyncio.Task[Any]) -> bool:

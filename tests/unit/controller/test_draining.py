@@ -212,3 +212,14 @@ def test_tasks_of_jobs_do_not_drain() -> None:
     (elder,) = world.wanted()
     world.scale("shop_web", 0)
     assert elder.id not in world.state.tasks
+
+
+def test_the_next_slot_does_not_wait_for_what_drains() -> None:
+    world = running(replicas=3)
+    elders = {task.id for task in world.wanted()}
+    (node,) = world.nodes.values()
+    world.deploy(stack(web("app:2", replicas=3)))
+    assert world.runs() == {1: 2, 2: 2, 3: 2}
+    assert elders < set(node.running())
+    world.pass_time(1_100)
+    assert not elders & set(node.running())
