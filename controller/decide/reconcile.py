@@ -292,10 +292,13 @@ class _Slot(NamedTuple):
 
     def _tidy(self) -> Decision:
         """Old history goes: beyond HISTORY_PER_SLOT, and whatever was on a node that is down; but not what
-        tells that the work of this version is done. What an earlier run left becomes history."""
+        tells that the work of this version is done, nor the slot's last end, by which its next task counts.
+        What an earlier run left becomes history."""
         earlier = [row for row in self.rows if row.task.wanted and not self._counts(row)]
         past = [row for row in self.rows if not self._counts(row) and not self._did_work(row)]
-        drop = tuple(row.task.id for row in past if row.node_down or not row.task.node_id)
+        last = [row for row in self.rows[-1:] if row.ended and not row.task.removing]
+        lost = [row for row in past if not row.task.node_id or (row.node_down and row not in last)]
+        drop = tuple(row.task.id for row in lost)
         kept = [row for row in past if row.ended and not row.task.removing and row.task.id not in drop]
         surplus = kept[: max(0, len(kept) - HISTORY_PER_SLOT)]
         remove = tuple(row.task.id for row in surplus)
