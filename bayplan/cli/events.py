@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
 from bayplan.cli.commands import command, connect
-from bayplan.cli.feed import Ended, Feed
+from bayplan.cli.feed import Feed
 from bayplan.cli.listing import filled
 from bayplan.cli.output import note, out
 from bayplan.client import Client
-from bayplan.client.calls import AWAY_MAX_S
-from bayplan.errors import ProblemError, ProblemKind
 from bayplan.render.amounts import clock, parse_moment_ms, rfc3339
 from bayplan.render.printable import one_line
 from bayplan.render.template import to_json
@@ -21,8 +19,6 @@ from bayplan.views import Event
 
 #: Time between two looks for Ctrl-C while nothing happens, in seconds.
 TICK_S = 0.5
-#: Time between two tries to reach a controller that went away, in seconds.
-RETRY_S = 1.0
 #: What can be filtered by.
 KEYS = ("kind", "subject", "stack")
 
@@ -55,35 +51,23 @@ def events(
                     _print(event, timestamps, template)
 
 
-def _kept(client: Client, tail: int | None) -> Iterator[list[Event]]:
-    kept = [event for batch in client.events() for event in batch]
-    yield kept if tail is None else kept[len(kept) - min(tail, len(kept)) :]
+def _kept(client: Client, tail: int | None) -> Iterator[Sequence[Event]]:
+    yield _last(client.events(), tail)
 
 
-def _followed(client: Client, tail: int | None) -> Iterator[list[Event]]:
+def _followed(client: Client, tail: int | None) -> Iterator[Sequence[Event]]:
     """Kept events first, then those to come; a controller that went away is waited for."""
-    after, heard_s = 0, time.monotonic()
-    for first in _kept(client, None):
-        after = first[-1].index if first else 0
-        yield first if tail is None else first[len(first) - min(tail, len(first)) :]
+    feed = Feed(client.watch_events(notice=lambda text: note(f"warning: {text}")))
+    is_first = True
     while True:
-        feed = Feed(client.events(after, follow=True))
-        try:
-            while True:
-                batch = feed.next(TICK_S)
-                heard_s = time.monotonic()
-                if batch:
-                    after = batch[-1].index
-                    yield list(batch)
-        except Ended:
-            continue
-        except ProblemError as error:
-            gone = error.problem.kind not in (ProblemKind.UNREACHABLE, ProblemKind.TIMEOUT)
-            if gone or time.monotonic() - heard_s > AWAY_MAX_S:
-                raise
-            note("warning: the controller is away; waiting for it to come back")
-            after = 0  # a new controller counts from the beginning
-            time.sleep(RETRY_S)
+        batch = feed.next(TICK_S)
+        if batch:
+            yield _last(batch, tail) if is_first else batch
+            is_first = False
+
+
+def _last(events: Sequence[Event], number: int | None) -> Sequence[Event]:
+    return events if number is None else events[len(events) - min(number, len(events)) :]
 
 
 def _since(text: str | None) -> int:

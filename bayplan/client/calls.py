@@ -76,7 +76,12 @@ def problem(error: grpc.RpcError) -> ProblemError:
 
 
 def _may_come_back(error: grpc.RpcError) -> bool:
-    return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    """How a controller goes away: its socket is gone, the deadline passes, or it ends its calls."""
+    return error.code() in (
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+    )
 
 
 def values(messages: Any) -> tuple[Any, ...]:

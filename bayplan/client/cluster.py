@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import grpc
 
 from bayplan.client.answers import ClusterNow, JoinToken
-from bayplan.client.calls import READ_S, WATCH_S, WRITE_S, Calls, call, problem, value, values
+from bayplan.client.calls import READ_S, WRITE_S, Calls, call, problem, value, values, watch
 from bayplan.model import Availability
 from bayplan.v1 import cluster_pb2, event_pb2, node_pb2
 from bayplan.v1.cluster_pb2_grpc import ClusterServiceStub
@@ -71,12 +72,27 @@ class ClusterCalls(Calls):
         removed: str = call(self._stub(NodeServiceStub).RemoveNode, request, WRITE_S).name
         return removed
 
-    def events(self, after: int = 0, follow: bool = False) -> Iterator[tuple[Event, ...]]:
-        """Batches of events with an index above `after`, and with `follow` those to come, for WATCH_S."""
-        request = event_pb2.WatchEventsRequest(after=after, follow=follow)
+    def events(self) -> tuple[Event, ...]:
+        """The events that the controller keeps, oldest first."""
         method = self._stub(EventServiceStub).WatchEvents
         try:
-            for answer in method(request, timeout=WATCH_S if follow else READ_S):
-                yield values(answer.events)
+            answers = list(method(event_pb2.WatchEventsRequest(), timeout=READ_S))
         except grpc.RpcError as error:
             raise problem(error) from None
+        return tuple(event for answer in answers for event in values(answer.events))
+
+    def watch_events(self, notice: Callable[[str], None] | None = None) -> Iterator[tuple[Event, ...]]:
+        """The kept events and all that come, each once, without end."""
+        last: Event | None = None
+        request = event_pb2.WatchEventsRequest(follow=True)
+        method = self._stub(EventServiceStub).WatchEvents
+        for batch in watch(method, request, _events, notice or (lambda _text: None)):
+            # A stream that was opened again begins with what is kept, most of which has been told.
+            news = batch[batch.index(last) + 1 :] if last in batch else batch
+            if news:
+                last = news[-1]
+                yield news
+
+
+def _events(answer: Any) -> tuple[Event, ...]:
+    return values(answer.events)

@@ -10,7 +10,7 @@ from bayplan.client import Client
 from bayplan.lifecycle import TaskState
 from bayplan.model import Desired, Health, Instance, Resources
 from bayplan.views import Event, Explanation, NodeVerdict
-from tests.doors.cli.canned_controller import GIB, World, now_ms, service, task
+from tests.doors.cli.canned_controller import GIB, World, now_ms, serve, service, task
 from tests.doors.cli.cli_world import Cli, environment
 
 
@@ -145,3 +145,22 @@ def test_a_watcher_gets_the_instances_with_their_revision_and_acknowledges(world
     assert world.asked[0].watcher == "proxy-1"
     (heard,) = world.acknowledged
     assert (heard.watcher, heard.revision) == ("proxy-1", second.revision)
+
+
+def test_followed_events_go_on_when_the_controller_comes_back(world: World, cli: Cli, tmp_path: Path) -> None:
+    world.events = [event(5, "node", "n1", "joined")]
+    program = subprocess.Popen(
+        cli.program("events", "-f", "--format", "{{.Text}}"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment(),
+    )  # fmt: skip
+    assert program.stdout is not None
+    assert program.stdout.readline() == "joined\n"
+    world.stop_serving()
+    world.events = [*world.events, event(1, "cluster", "c0ffee", "a new controller")]
+    server = serve(world, cli.socket)
+    line = program.stdout.readline()
+    assert line == "a new controller\n", program.communicate()
+    program.terminate()
+    _out, err = program.communicate(timeout=10)
+    server.stop(0).wait()
+    assert "warning: the controller is away" in err

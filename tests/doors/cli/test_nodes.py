@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import grpc
 import msgspec
 import pytest
 
@@ -16,7 +17,7 @@ from bayplan.lifecycle import TaskState
 from bayplan.model import Availability, Desired, Health, NodeStatus
 from bayplan.v1 import node_pb2
 from bayplan.views import Move
-from tests.doors.cli.canned_controller import World, node, now_ms, task
+from tests.doors.cli.canned_controller import World, node, now_ms, serve, task
 from tests.doors.cli.cli_world import Cli, environment, on_a_terminal
 
 #: Between two scripted changes; more than the time between two looks.
@@ -223,3 +224,21 @@ def test_on_a_terminal_what_goes_is_asked_about_and_no_is_an_answer(
     assert f"Would remove {words[0]} {words[2]}" in text
     assert "nothing was removed" in text
     assert two_nodes.asked == []
+
+
+def test_a_drain_outlives_its_controller(two_nodes: World, cli: Cli) -> None:
+    servers: list[grpc.Server] = []
+
+    def away_and_back(world: World) -> None:
+        time.sleep(STEP_S)  # the answer to the drain itself has left
+        world.stop_serving()
+        time.sleep(STEP_S)
+        servers.append(serve(world, cli.socket))
+        moves_away(world)
+
+    two_nodes.after_deploy = away_and_back
+    answer = cli("node", "drain", "n1")
+    servers[0].stop(0).wait()
+    assert answer.code == 0, answer.err
+    assert answer.err.count("warning: the controller is away; waiting for it to come back") == 1
+    assert answer.out.startswith("n1 is empty: 2 tasks gone")
