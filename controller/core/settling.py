@@ -133,9 +133,11 @@ def _carry_out(turn: Turn, service: Service, decision: reconcile.Decision) -> No
         _change(turn, msgspec.structs.replace(turn.state.tasks[task_id], desired=Desired.STOP))
     for task_id in decision.remove:
         _change(turn, msgspec.structs.replace(turn.state.tasks[task_id], removing=True))
-    # Age decides between an elder and its heir, so it must not go back when the clock does.
+    # Age decides between an elder and its heir, and whether a task is the rollout's own: it must not go back
+    # when the clock does, nor when the newest task is forgotten.
+    begun_ms = service.rollout.after_ms if service.rollout else 0
     newest_ms = max((task.created_ms for task in turn.state.tasks_of(service.id)), default=0)
-    created_ms = max(turn.now.wall_ms, newest_ms + 1)
+    created_ms = max(turn.now.wall_ms, newest_ms + 1, begun_ms + 1)
     for task_id in decision.run:
         _change(turn, msgspec.structs.replace(turn.state.tasks[task_id], desired=Desired.RUN))
     for new in decision.create:

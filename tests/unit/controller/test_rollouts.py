@@ -121,6 +121,19 @@ def test_failures_up_to_the_ratio_are_put_up_with() -> None:
     assert world.view().rollout == "paused: 2 of 3 failed: exit code 1"
 
 
+def test_a_clock_that_is_set_back_hides_no_failure() -> None:
+    """Found as seed 203: the newest task was forgotten, and later ones seemed older than the rollout."""
+    world = deployed(replicas=1)
+    world.fates["app:1"] = STARTS
+    fails(world, 1)
+    world.pass_time(5_000)
+    world.scale("shop_web", 2)
+    world.clock_ms -= 3_600_000
+    world.deploy(stack(web("app:2", 1)))
+    world.pass_time(10_000)
+    assert world.view().rollout == "rolling back to version 1 0/1: 1 of 1 failed: exit code 1"
+
+
 def test_continue_goes_on_whatever_fails() -> None:
     world = deployed()
     world.deploy(stack(web("app:2", failure_action=FailureAction.CONTINUE, **STOP_FIRST)))

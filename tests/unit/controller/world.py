@@ -194,6 +194,8 @@ class World:
         self, state: State | None = None, start_ms: int = 1_000_000, settings: Settings | None = None
     ) -> None:
         self.now_ms = start_ms
+        #: What the clock on the wall shows beyond that; it may be set.
+        self.clock_ms = 1_700_000_000_000
         self.state = state or State([Cluster(id="c", epoch=1)])
         self.settings = settings or Settings()
         self.core = ControllerCore(self.state, random.Random(7), self.now, self.settings)
@@ -209,7 +211,7 @@ class World:
 
     @property
     def now(self) -> Now:
-        return Now(self.now_ms, self.now_ms + 1_700_000_000_000)
+        return Now(self.now_ms, self.now_ms + self.clock_ms)
 
     def next_number(self) -> int:
         self._number += 1
