@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bayplan.lifecycle import TaskState
-from bayplan.model import FailureAction, ServiceSpec, UpdatePolicy
+from bayplan.model import FailureAction, ServiceSpec, UpdateOrder, UpdatePolicy
 from bayplan.views import RolloutAction, RolloutState
 from tests.unit.controller.world import CRASHES, STARTS, World, service, stack
 
@@ -55,6 +55,13 @@ def test_canaries_run_beside_the_old_tasks_until_they_are_promoted() -> None:
     assert world.steer(PROMOTE).problem is None
     world.pass_time(10_000)
     assert (versions(world), world.view().rollout) == ({1: [2], 2: [2], 3: [2], 4: [2]}, "")
+
+
+def test_they_start_beside_the_old_tasks_in_whatever_order_the_others_follow() -> None:
+    world = deployed(order=UpdateOrder.STOP_FIRST, monitor_ms=60_000)
+    world.pass_time(50_000)
+    assert versions(world) == BESIDE
+    assert world.runs()[1] == 2
 
 
 def test_they_wait_for_promotion_only_after_the_monitor_time() -> None:

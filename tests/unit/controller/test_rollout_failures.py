@@ -76,6 +76,16 @@ def test_a_slot_that_falls_and_rises_again_is_no_progress() -> None:
     assert world.rollout().deadline_left_ms == 5_000
 
 
+def test_a_task_that_was_started_again_in_place_has_to_pass_its_check_anew() -> None:
+    world = deployed()
+    world.fates["app:2"] = STARTS
+    world.deploy(stack(web("app:2")))
+    comes_up(world)
+    (first,) = [task for task in world.wanted() if task.slot == 1]
+    world.nodes[first.node_id].reports(first.id, TaskState.RUNNING, health=Health.STARTING, restarts=1)
+    assert world.view().rollout == "rolling 0/3"
+
+
 def test_the_delay_between_slots_is_no_lack_of_progress() -> None:
     world = deployed()
     world.deploy(stack(web("app:2", deadline_ms=20_000, delay_ms=60_000)))

@@ -206,6 +206,17 @@ def test_undo_twice_is_where_it_was() -> None:
         assert world.runs() == dict.fromkeys((1, 2, 3), version)
 
 
+def test_the_version_before_can_be_had_back_when_no_task_of_it_is_left() -> None:
+    world = twice()
+    world.scale("shop_web", 0)
+    world.pass_time(5_000)
+    assert world.tasks() == []
+    world.scale("shop_web", 3)
+    world.roll_back()
+    world.pass_time(20_000)
+    assert world.runs() == ALL
+
+
 def test_a_number_is_not_given_twice_however_often_it_went_back() -> None:
     world = twice()
     world.deploy(stack(web("app:3")))

@@ -123,7 +123,7 @@ def test_failures_up_to_the_ratio_are_put_up_with() -> None:
 
 def test_a_clock_that_is_set_back_hides_no_failure() -> None:
     """Found as seed 203: the newest task was forgotten, and later ones seemed older than the rollout."""
-    world = deployed(replicas=1)
+    world = deployed(nodes=1, replicas=1)
     world.fates["app:1"] = STARTS
     fails(world, 1)
     world.pass_time(5_000)
