@@ -23,6 +23,8 @@ READ_S = 15.0
 DEPLOY_S = 90.0
 #: The deadline of another call that changes something, in seconds.
 WRITE_S = 30.0
+#: What grpc says, among other words, of a call whose channel was closed on this side.
+CLOSED_HERE = "Channel closed"
 #: The deadline of one watching stream, in seconds; the watch then opens the next.
 WATCH_S = 3_600.0
 #: How long a watch tries to reach a controller that went away, in seconds.
@@ -76,12 +78,11 @@ def problem(error: grpc.RpcError) -> ProblemError:
 
 
 def _may_come_back(error: grpc.RpcError) -> bool:
-    """How a controller goes away: its socket is gone, the deadline passes, or it ends its calls."""
-    return error.code() in (
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.CANCELLED,
-    )
+    """How a controller goes away: its socket is gone, the deadline passes, or it ends its calls. A call that
+    ends with our own channel does not come back."""
+    if error.code() is grpc.StatusCode.CANCELLED:
+        return CLOSED_HERE not in (error.details() or "")
+    return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def values(messages: Any) -> tuple[Any, ...]:
