@@ -18,7 +18,7 @@ def _trace(seed: int, hash_seed: str) -> bytes:
     return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True).stdout
 
 
-@pytest.mark.parametrize("seed", [5, 8])
+@pytest.mark.parametrize("seed", [4, 5])
 def test_the_same_seed_gives_the_same_trace_under_another_hash_seed(seed: int) -> None:
     first, second = _trace(seed, "0"), _trace(seed, "1")
     assert len(first.splitlines()) > 200
