@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bayplan.model import Availability, NodeStatus, UpdateOrder, UpdatePolicy
+from bayplan.model import Availability, NodeStatus, ServiceMode, UpdateOrder, UpdatePolicy
 from controller import lookup
 from tests.sim.stacks import service, stack
 from tests.sim.world import World
@@ -193,3 +193,39 @@ def test_what_watchers_use_is_not_stopped_in_an_update(world: World) -> None:
     world.converge()
     running = {box.task_id for _, box in world.boxes("shop")}
     assert all(watcher.uses == running for watcher in watchers)
+
+
+# --- found by the simulator ---------------------------------------------------------------------------
+
+
+def test_nodes_of_a_quiet_cluster_on_a_slow_network_stay_ready() -> None:
+    """Found as seed 8: the controller did not wake for its pulses unless something else woke it."""
+    world = World("quiet", delay_ms=(5, 150))
+    world.nodes(3)
+    world.run(60)
+    assert not [line for line in world.trace if "suspect" in line]
+
+
+def test_a_service_that_was_global_has_its_canaries_and_all_its_replicas(world: World) -> None:
+    """Found as seed 16: a slot that no node has was to be filled with the version that was global."""
+    assert world.answered(world.deploy(stack("shop", service("web", mode=ServiceMode.GLOBAL))))
+    world.converge()
+    policy = UpdatePolicy(canaries=1, auto_promote=True, monitor_ms=1_000)
+    world.deploy(stack("shop", service("web", 5, update=policy)))
+    world.run(30)
+    world.converge()
+    assert len(world.boxes("shop")) == 5
+
+
+def test_a_crash_loop_counts_on_when_its_node_and_then_the_controller_are_lost(world: World) -> None:
+    """Found as seeds 4, 38 and 529: the count went with the records of the tasks of a lost node."""
+    world.deploy(stack("shop", service("web", 1, "crash")))
+    world.run(20)
+    before = max(task.failures for task in world.state.tasks.values())
+    last = max(world.state.tasks.values(), key=lambda task: task.created_ms)
+    world.power_off(world.state.nodes[last.node_id].name)
+    world.run(10)
+    world.crash_controller()
+    world.run(60)
+    newest = max(world.state.tasks.values(), key=lambda task: task.created_ms)
+    assert before >= 4 and newest.failures > before
