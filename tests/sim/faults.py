@@ -193,7 +193,7 @@ class Faults:
         """A host's disk, or the controller's (an empty name), takes nothing more for a while."""
         self.news.tell(f"{name or 'controller'} disk is full for {for_s:.1f} s")
         if name:
-            self.hosts[name].disk_full = True
+            self.hosts[name].journal.full = True
             self._lasts(name, for_s, self.hosts[name].make_room)
             return
         self.control.disk_full = True

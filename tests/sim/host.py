@@ -9,8 +9,6 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from agent import commands as do
 from agent import events as ev
 from agent.core import AgentCore
@@ -28,6 +26,7 @@ from bayplan.session import Dismissal, Hello, Report, Welcome
 from tests.sim.clock import CLOCK_AHEAD_MS_MAX, Clock
 from tests.sim.daemon import Daemon
 from tests.sim.engine import Box, Engine
+from tests.sim.journal import Journal
 from tests.sim.link import Connection, Wire
 from tests.sim.news import News, Part
 from tests.sim.witness import Witness
@@ -97,10 +96,7 @@ class Host:
         self.files: set[ev.StoredFile] = set()
         self.cores = 2
         self.journals_lost = 0
-        #: Its journal can be read, but not written.
-        self.disk_full = False
-        #: What the disk did not take.
-        self.owed: dict[type[Any], Any] = {}
+        self.journal = Journal()
         self.witness: Witness | None = None
         #: What the controller said in the current session, under which epoch.
         self._session_epoch = 0
@@ -108,7 +104,6 @@ class Host:
         self._clock, self._connect, self._news = clock, connect, news
         self._rng = random.Random(f"{seed}/host/{name}")
         self._ahead_ms = self._rng.randint(0, CLOCK_AHEAD_MS_MAX)
-        self._journal: dict[type[Any], Any] = {}
         self._boots = self._links = 0
         self._listed = False
         self._lists = 0
@@ -139,17 +134,11 @@ class Host:
 
     def _make_core(self) -> AgentCore:
         return AgentCore(
-            identity=self.identity, remembered=self.remembered(), boot_id=self.boot_id, cores=self.cores
+            identity=self.identity,
+            remembered=self.journal.remembered(),
+            boot_id=self.boot_id,
+            cores=self.cores,
         )
-
-    def remembered(self) -> ev.Remembered:
-        """What is in the journal."""
-        kept = self._journal.get(ev.KeepAssignments)
-        ends, hooked = self._journal.get(ev.KeepEnds), self._journal.get(ev.KeepHooked)
-        remembered = ev.Remembered(ends=ends.ends if ends else (), hooked=hooked.hooked if hooked else {})
-        if kept is None:
-            return remembered
-        return msgspec.structs.replace(remembered, epoch=kept.epoch, assignments=kept.assignments)
 
     def stop_agent(self, *, silently: bool = False) -> None:
         """SIGKILL. What is in the journal stays, and so do the containers. Silently: the power is gone."""
@@ -157,7 +146,7 @@ class Host:
             return
         self.daemon.alive = False
         self.daemon = self.core = None
-        self.owed.clear()
+        self.journal.owed.clear()
         session, self.session = self.session, None
         if session is not None and session.connection is not None:
             session.over = True
@@ -229,7 +218,7 @@ class Host:
 
     def lose_journal(self) -> None:
         """The agent's state file is gone, or garbled, which it treats alike."""
-        self._journal.clear()
+        self.journal.lose()
         self.journals_lost += 1
         self._news.tell(f"{self.name} journal is lost")
 
@@ -248,34 +237,24 @@ class Host:
         return f"{self.name}-boot-{self._boots}"
 
     def _keep(self, changes: Sequence[Any]) -> None:
-        kept = self.owed if self.disk_full or self.owed else self._journal
-        kept.update({type(change): change for change in changes})
+        self.journal.append(changes)
         self._spoke()
 
     def make_room(self) -> None:
         """The disk takes what it is given again, and the agent finds out a moment later."""
-        if not self.disk_full:
+        if not self.journal.full:
             return
-        self.disk_full = False
+        self.journal.full = False
         daemon = self.daemon
 
         def write() -> None:
-            if daemon is None or daemon is not self.daemon or self.disk_full:
+            if daemon is None or daemon is not self.daemon or self.journal.full:
                 return
-            self._journal.update(self.owed)
-            self.owed.clear()
+            self.journal.make_up()
             self._spoke()
             daemon.post(ev.JournalKept())
 
         self._clock.after(self._rng.randint(0, int(RETRY_S * 1000)), write)
-
-    def _honest(self, report: Report) -> Report:
-        """The report without the acknowledgement of a revision that could not be kept."""
-        owed, kept = self.owed.get(ev.KeepAssignments), self._journal.get(ev.KeepAssignments)
-        if owed is None:
-            return report
-        same = kept is not None and kept.epoch == owed.epoch
-        return msgspec.structs.replace(report, revision=kept.assignments.revision if same else 0)
 
     def _spoke(self) -> None:
         self._news.spoke.add(self.name)
@@ -417,12 +396,13 @@ class Host:
             return
         message = command.message
         if isinstance(message, Report):
-            message = self._honest(message)
+            message = self.journal.honest(message)
         session.connection.send(0, message)
         if isinstance(message, Hello):
             self._news.tell(f"{self.name} says hello with {len(message.tasks)} tasks")
         if isinstance(message, Report):
-            kept, ends = self.remembered().assignments, self.remembered().ends
+            remembered = self.journal.remembered()
+            kept, ends = remembered.assignments, remembered.ends
             self.reports.append((message, kept, {status.task_id for status in ends}))
             self._spoke()
             self._clock.after(1, lambda: self._said(session))

@@ -77,9 +77,9 @@ def test_an_agent_whose_disk_is_full_obeys_and_makes_up_for_it(world: World) -> 
         world.fill_disk(name, for_s=20)
     assert world.answered(world.scale("shop_web", 5))
     world.run_until(lambda: len(world.boxes("shop")) == 5, within_s=10)
-    assert any(host.owed for host in world.hosts.values())
+    assert any(host.journal.owed for host in world.hosts.values())
     world.run(30)
-    assert not any(host.owed for host in world.hosts.values())
+    assert not any(host.journal.owed for host in world.hosts.values())
     world.converge()
 
 

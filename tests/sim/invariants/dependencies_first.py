@@ -50,8 +50,10 @@ class DependenciesFirst:
                 self._met.update((*at, condition) for condition in _conditions(box))
 
     def _missing(self, world: View, needed: Service, dependency: Dependency) -> int:
-        """The first slot that was never seen so; 0 also when what is needed has itself just changed."""
-        if self._was.get(needed.id) != (needed.version, needed.replicas):
+        """The first slot that was never seen so; 0 also when what is needed has itself just changed. What is
+        new was never so."""
+        now = (needed.version, needed.replicas)
+        if self._was.get(needed.id, now) != now:
             return 0
         slots = range(1, needed.replicas + 1)
         if world.state.spec_of(needed).mode in GLOBAL_MODES:

@@ -20,7 +20,7 @@ class NewestControllerObeyed:
     def check(self, world: View) -> str:
         for name in sorted(world.news.spoke):
             host = world.hosts[name]
-            kept = host.remembered()
+            kept = host.journal.remembered()
             if self._lost.get(name, 0) != host.journals_lost:
                 self._lost[name] = host.journals_lost
                 self._highest.pop(name, None)

@@ -23,6 +23,6 @@ class SaidIsDurable:
                     return f"{name} said revision {said.revision}, and keeps {kept.revision}"
                 assigned = {assignment.task_id for assignment in kept.tasks}
                 ended = {status.task_id for status in said.tasks if status.state in ENDED}
-                if not host.owed and (unkept := sorted((ended & assigned) - kept_ends)):
+                if not host.journal.owed and (unkept := sorted((ended & assigned) - kept_ends)):
                     return f"{name} said that {unkept} ended, and does not keep it"
         return ""
