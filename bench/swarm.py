@@ -108,7 +108,7 @@ class Swarm:
 
 
 def service_body(web: Web) -> dict[str, Any]:
-    """The service as the API wants it. By default Swarm waits 5 s before a restart, bayplan does not: neither."""
+    """The service as the API wants it. Swarm waits 5 s before a restart by default, bayplan does not."""
     return {
         "Name": SERVICE,
         "TaskTemplate": {
