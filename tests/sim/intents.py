@@ -70,8 +70,8 @@ class Intents:
         def change(before: Wanted) -> list[Wanted]:
             if service not in before:
                 return [before]
-            replicas = before[service].replicas
-            once = [msgspec.structs.replace(spec, replicas=replicas) for spec in self._ever.get(service, [])]
+            replicas, once = before[service].replicas, list(self._ever.get(service, []))
+            once += [msgspec.structs.replace(spec, replicas=replicas) for spec in once]
             return [before, *({**before, service: spec} for spec in once)]
 
         self._asked[ticket] = (stack, change)

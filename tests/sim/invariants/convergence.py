@@ -55,7 +55,7 @@ def _service(world: View, service_id: str) -> list[str]:
     left = []
     if held and _in_vain(world, service):
         left.append(f"{service.name} waits for {held}, in vain")
-    if held or (service.rollout and service.rollout.state in HALTING):
+    if held or _waits(service, spec):
         good |= {task.slot for task in running}
     if spec.schedule is not None:
         good |= wanted  # between two runs there is nothing, and what has run may be gone
@@ -75,6 +75,15 @@ def _service(world: View, service_id: str) -> list[str]:
     if service.rollout and service.rollout.state in (RolloutState.ROLLING, RolloutState.ROLLING_BACK):
         left.append(f"{service.name} is still {service.rollout.state}")
     return left
+
+
+def _waits(service: Service, spec: ServiceSpec) -> bool:
+    """Whether a rollout waits for its user, or for canaries that will never be good."""
+    rollout = service.rollout
+    if rollout is None:
+        return False
+    in_vain = bool(spec.update.canaries) and not rollout.promoted and spec.container.image in FAILING_IMAGES
+    return rollout.state in HALTING or in_vain
 
 
 def _should_be_back(service: Service, spec: ServiceSpec) -> bool:
