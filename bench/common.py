@@ -1,4 +1,4 @@
-"""What the benches share: their two flags, medians, the table and the JSON file."""
+"""What the benches share: flags, the table, its JSON file and (`python -m bench.common FILE`) Markdown."""
 
 from __future__ import annotations
 
@@ -49,3 +49,18 @@ def publish(name: str, rows: Sequence[dict[str, Any]], wanted: Options) -> None:
     if wanted.json is not None:
         machine = {"cores": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()}
         wanted.json.write_text(json.dumps({"bench": name, "machine": machine, "rows": list(rows)}, indent=1))
+
+
+def markdown(file: Path) -> str:
+    """The table of a page of the docs, from a file that `--json` wrote."""
+    rows = json.loads(file.read_text())["rows"]
+    lines = [
+        list(rows[0]),
+        ["---", *["---:"] * (len(rows[0]) - 1)],
+        *([str(v) for v in r.values()] for r in rows),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    print(markdown(Path(sys.argv[1])))
