@@ -131,6 +131,8 @@ class Node:
         self.identity = identity
         self.id = identity.membership.node_id
         self.heard: list[Any] = []
+        #: Whether it answers pulses: an answer to a session that is just being ended breaks what can be read.
+        self.answers = True
         self.statuses: dict[str, TaskStatus] = {}
 
     async def connect(self) -> Welcome:
@@ -151,7 +153,7 @@ class Node:
     async def hear(self) -> Any:
         message = unwrap(await self.call.read())
         self.heard.append(message)
-        if isinstance(message, Pulse):
+        if isinstance(message, Pulse) and self.answers:
             with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # the session may be over
                 await self.say(Heartbeat(pulse=message.number))
         return message

@@ -60,6 +60,7 @@ async def test_a_removed_nodes_stream_ends_within_a_second_and_it_is_refused_the
     controller: ControllerProcess, tmp_path: Path
 ) -> None:
     node = await controller.node(tmp_path, "n1")
+    node.answers = False
     async with nodes_of(controller) as stub:
         removed = await stub.RemoveNode(node_pb2.RemoveNodeRequest(node="n1"), timeout=STEP_S_MAX)
         began = time.monotonic()
