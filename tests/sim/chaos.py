@@ -10,6 +10,7 @@ import sys
 import time
 
 from bayplan.model import Availability
+from controller.decide import order
 from tests.sim.control import Control
 from tests.sim.havoc import Havoc
 from tests.sim.host import Host
@@ -20,8 +21,6 @@ from tests.sim.world import CONVERGE_S, World
 TROUBLE_S = 90
 #: Between two things that befall the cluster.
 PAUSE_S = (0.05, 5.0)
-#: Services of a stack may wait for each other in so many waves.
-WAVES_MAX = 3
 
 
 class Chaos:
@@ -43,8 +42,18 @@ class Chaos:
         world.heal_all()
         for name in world.hosts:
             world.update_node(name, Availability.ACTIVE)
-        world.converge(CONVERGE_S * WAVES_MAX)
+        world.converge(CONVERGE_S * self._waves())
         world.run(5)
+
+    def _waves(self) -> int:
+        """How many services of a stack come one after the other, at most: each has its time."""
+        intents = self.world.intents
+        depths = [
+            max(order.waves(list(wanted.values())).values(), default=1)
+            for stack in intents.may_be
+            for wanted in intents.allowed(stack)
+        ]
+        return max(depths, default=1)
 
 
 def run(seed: int, *, control: type[Control] = Control, host: type[Host] = Host) -> World:
