@@ -22,18 +22,11 @@ def hindrance(state: State, service: Service) -> str:
     return ", ".join(text for text in found if text)
 
 
-def shall_end(state: State, service: Service) -> bool:
-    """Whether success is the end of a service's tasks: those of a job, and those that others wait to
-    complete, since with the usual restart policy they never would."""
-    spec = state.specs.get((service.id, service.version))
-    if spec is not None and spec.mode in JOB_MODES:
-        return True
-    return any(_awaits_end(state, each, service) for each in state.dependents(service.name))
-
-
 def restart_policy(state: State, service: Service, spec: ServiceSpec) -> RestartPolicy:
-    """The restart policy of a service's tasks as it is obeyed."""
-    return restarts.effective(spec.restart, shall_end(state, service))
+    """The restart policy of a service's tasks of this spec as it is obeyed. Success is the end of a job's
+    tasks, and of those that others wait to complete, since with the usual policy they never would."""
+    awaited = any(_awaits_end(state, each, service) for each in state.dependents(service.name))
+    return restarts.effective(spec.restart, awaited or spec.mode in JOB_MODES)
 
 
 def is_over(state: State, service: Service, task: Task) -> bool:

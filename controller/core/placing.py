@@ -11,7 +11,7 @@ from controller.decide import liveness, schedule
 from controller.decide import slots as slotting
 from controller.decide.filters import Candidate, PortKey, port_keys
 from controller.decide.reservations import reserve
-from controller.records import GLOBAL_MODES, Node, Task
+from controller.records import GLOBAL_MODES, Node, Service, Task
 from controller.state import State
 
 
@@ -57,13 +57,32 @@ def bound_to(state: State, spec: ServiceSpec, slot: int) -> str:
     return next((node.id for node in state.nodes.values() if node.ordinal == slot), "")
 
 
-def fits_in_place(settings: Settings, state: State, spec: ServiceSpec, elder: Task) -> bool:
-    """Whether a task of this spec could have the place of a task, on its node."""
-    if elder.node_id not in state.nodes:
-        return False
-    there = _candidate(state, elder.node_id, frozenset({elder.id}))
-    asked = need(settings, "heir", elder.service_id, spec, elder.slot, elder.node_id)
-    return bool(schedule.place([asked], [there]).placed)
+class Places:
+    """Which tasks of a service could be succeeded in their place, on their node, all of them at once: each
+    yes is a promise that counts for the next."""
+
+    def __init__(self, settings: Settings, state: State, service: Service) -> None:
+        self._settings, self._state, self._service = settings, state, service
+        self._promised: list[Task] = []
+
+    def fits(self, elder: Task) -> bool:
+        """Whether there is room for an heir in the place of this task."""
+        state, service = self._state, self._service
+        if elder.node_id not in state.nodes:
+            return False
+        heir = Task(
+            id=f"heir of {elder.id}",
+            service_id=service.id,
+            slot=elder.slot,
+            version=service.version,
+            node_id=elder.node_id,
+            desired=Desired.READY,
+        )
+        there = _candidate(state, elder.node_id, frozenset({elder.id}), self._promised)
+        asked = need(self._settings, heir.id, service.id, _spec(state, heir), heir.slot, heir.node_id)
+        placed = bool(schedule.place([asked], [there]).placed)
+        self._promised += [heir] if placed else []
+        return placed
 
 
 def candidates(state: State, without: frozenset[str] = frozenset()) -> list[Candidate]:
@@ -71,9 +90,13 @@ def candidates(state: State, without: frozenset[str] = frozenset()) -> list[Cand
     return [_candidate(state, node_id, without) for node_id in sorted(state.nodes)]
 
 
-def _candidate(state: State, node_id: str, without: frozenset[str]) -> Candidate:
+def _candidate(
+    state: State, node_id: str, without: frozenset[str], promised: Sequence[Task] = ()
+) -> Candidate:
+    """A node without some of its tasks, and with some that are about to be made there."""
     node, life = state.nodes[node_id], state.lives[node_id]
     holding = [task for task in state.tasks_on(node_id) if task.id not in without and state.holds_node(task)]
+    holding += [task for task in promised if task.node_id == node_id]
     used = reserved(state, holding)
     capacity = node.inventory.capacity
     prepared, counts = heirs(holding), collections.Counter[str]()

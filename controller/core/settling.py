@@ -6,8 +6,6 @@ looked at.
 
 from __future__ import annotations
 
-import functools
-
 import msgspec
 
 from bayplan.lifecycle import TaskState
@@ -70,7 +68,7 @@ class Settler:
         if not service.removed:
             slots = placing.slots_of(state, spec, service.replicas)
         past = _past(state, service, {row.task.slot for row in rows} | slots.wanted.keys())
-        fits = functools.partial(placing.fits_in_place, turn.settings, state, spec)
+        fits = placing.Places(turn.settings, state, service).fits
         decision = reconcile.reconcile(
             service, spec, slots, rows, past, turn.now.mono_ms, held=held, fits=fits
         )
@@ -202,7 +200,7 @@ def _assign(turn: Turn, node_id: str) -> None:
         tasks,
         state.services,
         state.specs,
-        ending=lambda service: dependencies.shall_end(state, service),
+        restart=lambda service, spec: dependencies.restart_policy(state, service, spec),
         leaving=state.leaving.keys(),
     )
     turn.command(Send(node_id=node_id, session_id=life.session_id, message=message))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from bayplan.model import Assignment, Assignments, Desired, ServiceSpec
-from controller.decide import restarts
+from bayplan.model import Assignment, Assignments, Desired, RestartPolicy, ServiceSpec
 from controller.records import Service, Task
 
 
@@ -14,12 +13,12 @@ def assignments(
     tasks: Iterable[Task],
     services: Mapping[str, Service],
     specs: Mapping[tuple[str, int], ServiceSpec],
-    ending: Callable[[Service], bool],
+    restart: Callable[[Service, ServiceSpec], RestartPolicy],
     leaving: Collection[str] = (),
 ) -> Assignments:
     """What the node shall have; a task that is to be removed is simply not in it.
 
-    `ending` says whether a service's tasks shall end with success, so that the node restarts none that did.
+    `restart` is the policy of a service's tasks of a spec as it is obeyed without a controller, too.
     `leaving` are ids of tasks that serve on for now, whatever shall become of them.
     """
     kept = [task for task in tasks if not task.removing or task.id in leaving]
@@ -27,7 +26,7 @@ def assignments(
     return Assignments(
         revision=revision,
         tasks=tuple(
-            _assignment(task, services[task.service_id], specs, ending, task.id in leaving) for task in kept
+            _assignment(task, services[task.service_id], specs, restart, task.id in leaving) for task in kept
         ),
         specs={_spec_id(*version): specs[version].container for version in versions},
     )
@@ -37,7 +36,7 @@ def _assignment(
     task: Task,
     service: Service,
     specs: Mapping[tuple[str, int], ServiceSpec],
-    ending: Callable[[Service], bool],
+    restart: Callable[[Service, ServiceSpec], RestartPolicy],
     leaving: bool,
 ) -> Assignment:
     desired = Desired.STOP if task.completed else task.desired
@@ -50,7 +49,7 @@ def _assignment(
         version=task.version,
         desired=Desired.RUN if leaving else desired,
         spec_id=_spec_id(task.service_id, task.version),
-        restart=restarts.effective(spec.restart, ending(service)).condition,
+        restart=restart(service, spec).condition,
         fence=spec.fence,
     )
 

@@ -56,7 +56,7 @@ def _service(world: View, service_id: str) -> list[str]:
     if held and _in_vain(world, service):
         left.append(f"{service.name} waits for {held}, in vain")
     if held or _waits(service, spec):
-        good |= {task.slot for task in running}
+        good |= {task.slot for task in running} | _done(state, service_id)
     if spec.schedule is not None:
         good |= wanted  # between two runs there is nothing, and what has run may be gone
     excused = _waiting_for_room(state, service_id) | _failing(state, service, wanted)
@@ -110,6 +110,12 @@ def _at_version(world: View, service: Service) -> set[int]:
     spec = world.state.spec_of(service)
     ends = spec.mode in JOB_MODES and spec.container.image == "job"
     return {task.slot for task in current if task.completed or (not ends and _runs(world, task))}
+
+
+def _done(state: State, service_id: str) -> set[int]:
+    """Slots whose newest task did its work, at whatever version."""
+    newest = {task.slot: task for task in state.tasks_of(service_id)}
+    return {slot for slot, task in newest.items() if task.completed}
 
 
 def _in_vain(world: View, service: Service) -> bool:

@@ -172,3 +172,20 @@ def test_nodes_of_a_store_without_ordinals_get_theirs_when_they_come_back() -> N
         node.connect()
     world.deploy(everywhere())
     assert sorted(nodes_of(world).values()) == ["h1", "h2"]
+
+
+def test_work_that_ends_while_a_rollout_to_another_mode_is_paused_is_done() -> None:
+    """Found by the simulator as seed 2131: a job's tasks were judged by the policy of the new version."""
+    world = World()
+    node = world.node("h1")
+    world.fates["bad:1"] = CRASHES
+    rules = UpdatePolicy(parallelism=1, failure_action=FailureAction.PAUSE)
+    world.deploy(stack(service(replicas=2, mode=ServiceMode.REPLICATED_JOB)))
+    world.deploy(stack(service(image="bad:1", replicas=2, update=rules)))
+    world.pass_time(60_000)
+    assert world.view().rollout.startswith("paused")
+    (work,) = [task for task in world.wanted() if task.slot == 2]
+    node.reports(work.id, TaskState.COMPLETE, exit_code=0)
+    world.pass_time(60_000)
+    assert world.state.tasks[work.id].completed
+    assert [task.id for task in world.tasks() if task.slot == 2] == [work.id]

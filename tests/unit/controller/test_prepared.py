@@ -194,3 +194,23 @@ def test_the_next_slots_heir_is_prepared_before_its_turn() -> None:
     node.reports(heirs[0].id, TaskState.PREPARING, container_id="made")
     assert len(node.running()) == 3
     assert [task.slot for task in world.wanted() if task.desired is Desired.READY] == [2]
+
+
+def test_two_of_one_node_are_not_both_promised_what_there_is_once() -> None:
+    """Found by the simulator as seed 2123: a new version had a fixed port, and two heirs the same node."""
+    world, node = running(replicas=2)
+    world.node("h2")
+    world.fates["app:2"] = PULLS
+    world.deploy(stack(web("app:2", 2, ports=[8080], rules={"parallelism": 0})))
+    prepared = [task for task in world.wanted() if task.desired is Desired.READY]
+    assert [task.node_id for task in prepared] == [node.id]
+    assert len(world.wanted()) == 3
+
+
+def test_those_who_could_not_all_be_prepared_at_once_come_up_all_the_same() -> None:
+    world, _ = running(replicas=2)
+    world.node("h2")
+    world.deploy(stack(web("app:2", 2, ports=[8080], rules={"parallelism": 0})))
+    world.pass_time(20_000)
+    assert world.runs() == {1: 2, 2: 2}
+    assert len({task.node_id for task in world.wanted()}) == 2
