@@ -8,8 +8,9 @@ from bayplan.views import NodeView, RegistryEntry, RolloutView, ServiceView, Sta
 from controller.core import dependencies, fencing, history, placing, rolling, schedules
 from controller.decide import liveness, registry
 from controller.decide.reservations import reserve
+from controller.observations import Life
 from controller.records import Node, Service, Task
-from controller.state import Life, State
+from controller.state import State
 
 
 def service_view(state: State, service: Service) -> ServiceView:

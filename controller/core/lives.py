@@ -12,7 +12,7 @@ from controller.core import fencing
 from controller.core.turn import Turn
 from controller.decide import liveness
 from controller.events import WitnessLost, WitnessOpened
-from controller.state import Life
+from controller.observations import Life
 
 #: Why the tasks of a node that is down are not moved.
 HELD = "too many nodes fell silent together: its tasks are not moved"

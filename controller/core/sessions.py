@@ -13,8 +13,8 @@ from controller.core import files, lives, statuses
 from controller.core.nodes import REMOVED_REASON
 from controller.core.turn import Turn
 from controller.events import AgentSaid, SessionLost, SessionOpened
+from controller.observations import Life
 from controller.records import Node
-from controller.state import Life
 
 #: What a machine is told that speaks with the identity of a living one.
 CLONE_REASON = (

@@ -14,8 +14,8 @@ from bayplan.units import format_duration_ms
 from bayplan.views import RolloutState
 from controller.decide import restarts
 from controller.decide.rollout import Seen, canaries, is_there, policy
+from controller.observations import Headway
 from controller.records import Service
-from controller.state import Headway
 
 #: A new task for which no node has room after this long has failed: it would block the rollout for ever.
 #: Longer than a machine of the cluster needs to be seen down and its tasks to be moved.

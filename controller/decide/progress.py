@@ -25,8 +25,8 @@ from controller.decide.rollout import (
     policy,
     start_first,
 )
+from controller.observations import Headway
 from controller.records import JOB_MODES, Rollout, Service
-from controller.state import Headway
 
 #: Said of a version that fails with none before it.
 NO_WAY_BACK = "there is no version to go back to, so its tasks are started again and again"
