@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -137,6 +138,28 @@ def timeout_option(function: F) -> F:
         help="Give up after so long without any progress.",
     )
     return timeout(function)
+
+
+class Moment(click.ParamType[int]):
+    """A moment such as 10m (ago), 2026-01-31T12:00:00Z or Unix seconds, in Unix milliseconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from bayplan.render.amounts import parse_moment_ms
+
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_moment_ms(value, int(time.time() * 1_000))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def since_option(function: F) -> F:
+    """--since, for what has happened."""
+    text = "Only since then: 10m, 2026-01-31T12:00:00Z or Unix seconds."
+    return click.option("--since", "since_ms", type=Moment(), default=0, metavar="TIME", help=text)(function)
 
 
 def waiting_options(function: F) -> F:

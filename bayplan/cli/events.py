@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 
 import click
 
-from bayplan.cli.commands import command, connect
+from bayplan.cli.commands import command, connect, since_option
 from bayplan.cli.feed import Feed
 from bayplan.cli.listing import filled
 from bayplan.cli.output import note, out
 from bayplan.client import Client
-from bayplan.render.amounts import clock, parse_moment_ms, rfc3339
+from bayplan.render.amounts import clock, rfc3339
 from bayplan.render.printable import one_line
 from bayplan.render.template import to_json
 from bayplan.views import Event
@@ -31,7 +30,7 @@ KEYS = ("kind", "subject", "stack")
     "bayplan events --filter stack=shop --format json",
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
-@click.option("--since", metavar="TIME", help="Only since then: 10m, 2026-01-31T12:00:00Z or Unix seconds.")
+@since_option
 @click.option(
     "-n", "--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N of those that are kept."
 )
@@ -39,10 +38,9 @@ KEYS = ("kind", "subject", "stack")
 @click.option("-t", "--timestamps", is_flag=True, help="Whole timestamps (RFC 3339) for the time of day.")
 @click.option("--format", "template", metavar="FORMAT", help="json, or a Go template such as '{{.Text}}'.")
 def events(
-    follow: bool, since: str | None, tail: int | None, filters: tuple[str, ...], timestamps: bool,
+    follow: bool, since_ms: int, tail: int | None, filters: tuple[str, ...], timestamps: bool,
     template: str | None,
 ) -> None:  # fmt: skip
-    since_ms = _since(since)
     wanted = [_filter(text) for text in filters]
     with connect() as client:
         for batch in _followed(client, tail) if follow else _kept(client, tail):
@@ -68,15 +66,6 @@ def _followed(client: Client, tail: int | None) -> Iterator[Sequence[Event]]:
 
 def _last(events: Sequence[Event], number: int | None) -> Sequence[Event]:
     return events if number is None else events[len(events) - min(number, len(events)) :]
-
-
-def _since(text: str | None) -> int:
-    if text is None:
-        return 0
-    try:
-        return parse_moment_ms(text, int(time.time() * 1_000))
-    except ValueError as error:
-        raise click.UsageError(f"--since: {error}", click.get_current_context()) from None
 
 
 def _filter(text: str) -> tuple[str, str]:

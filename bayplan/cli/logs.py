@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import click
 
-from bayplan.cli.commands import command, connect
+from bayplan.cli.commands import command, connect, since_option
 from bayplan.cli.feed import Ended, Feed
 from bayplan.cli.names import full_name, offering
 from bayplan.cli.output import coloured, note
 from bayplan.client import Client, LogBatch
 from bayplan.model import LogLine
-from bayplan.render.amounts import clock_ms, parse_moment_ms, rfc3339_ns
+from bayplan.render.amounts import clock_ms, rfc3339_ns
 from bayplan.render.printable import printable
 
 #: Lines held back to bring them in order when output is not followed. Above it the earliest goes out.
@@ -51,17 +51,16 @@ class Style(NamedTuple):
 @click.option(
     "-n", "--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines of all together."
 )
-@click.option("--since", metavar="TIME", help="Only since then: 10m, 2026-01-31T12:00:00Z or Unix seconds.")
+@since_option
 @click.option(
     "-t", "--timestamps", is_flag=True, help="Whole timestamps (RFC 3339, nanoseconds) for the time of day."
 )
 @click.option("--raw", is_flag=True, help="Only the output itself, byte for byte.")
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
 def logs(
-    targets: tuple[str, ...], follow: bool, tail: int | None, since: str | None, timestamps: bool, raw: bool
+    targets: tuple[str, ...], follow: bool, tail: int | None, since_ms: int, timestamps: bool, raw: bool
 ) -> None:
     style = Style(raw, timestamps, coloured(sys.stdout))
-    since_ms = _since(since)
     with connect() as client:
         wanted = _expanded(client, targets)
         with offering(wanted[0], client, "service"):
@@ -86,15 +85,6 @@ def _expanded(client: Client, targets: Iterable[str]) -> list[str]:
             f"{len(wanted)} targets: at most {TARGETS_MAX} at once", click.get_current_context()
         )
     return wanted
-
-
-def _since(text: str | None) -> int:
-    if text is None:
-        return 0
-    try:
-        return parse_moment_ms(text, int(time.time() * 1_000))
-    except ValueError as error:
-        raise click.UsageError(f"--since: {error}", click.get_current_context()) from None
 
 
 def _ordered(stream: Iterator[LogBatch], names: dict[str, str], tail: int | None) -> Iterator[LogLine]:
