@@ -114,7 +114,8 @@ def _of_slot(state: State, service: Service, slot: int, tasks: list[Task], now_m
     for task in tasks:
         if not task.leaving:
             yield from (f"{name} {text}" for text in _of_task(state, service, task, now_ms))
-    history = state.slots.get((service.id, slot))
+    version = tasks[-1].version if tasks else service.version
+    history = state.pasts.get(service.id, {}).get((slot, version))
     waits_ms = history.not_before_ms - now_ms if history else 0
     if history and waits_ms > 0 and not any(task.wanted and not state.ended(task) for task in tasks):
         times = "1 failure" if history.failures == 1 else f"{history.failures} failures in a row"

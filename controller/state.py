@@ -64,7 +64,8 @@ class State:
         self.since_ms: dict[str, int] = {}
         #: How long a task that runs no more had been running, as far as this controller saw it.
         self.ran_ms: dict[str, int] = {}
-        self.slots: dict[tuple[str, int], SlotHistory] = {}
+        #: By service, then slot and version: a new version has a clean slate, what it replaces keeps its own.
+        self.pasts: dict[str, dict[tuple[int, int], SlotHistory]] = {}
         self.exposures: dict[str, Exposure] = {}
         #: By service how its rollout gets on, as far as this controller saw it.
         self.headways: dict[str, Headway] = {}
@@ -168,6 +169,7 @@ class State:
             case "ServiceVersion":
                 service_id, _, version = change.key.rpartition("/")
                 self._drop_version(service_id, int(version))
+                self.forget_failures(service_id, int(version))
             case "StackRevision":
                 stack, _, revision = change.key.rpartition("/")
                 self._drop_revision(stack, int(revision))
@@ -317,14 +319,17 @@ class State:
         life = self.lives.get(node_id)
         return life is None or life.lost
 
-    def slot(self, service_id: str, slot: int) -> SlotHistory:
-        """A slot's history, made when first asked for."""
-        return self.slots.setdefault((service_id, slot), SlotHistory())
+    def past_of(self, task: Task) -> SlotHistory:
+        """What a task's slot has behind it at the task's version, made when first asked for."""
+        pasts = self.pasts.setdefault(task.service_id, {})
+        return pasts.setdefault((task.slot, task.version), SlotHistory())
 
-    def forget_failures(self, service_id: str) -> None:
-        """A clean slate for all slots of a service."""
-        for key in [key for key in self.slots if key[0] == service_id]:
-            del self.slots[key]
+    def forget_failures(self, service_id: str, version: int | None = None) -> None:
+        """A clean slate for all slots of a service, at one version or all."""
+        pasts = self.pasts.pop(service_id, {})
+        kept = {key: past for key, past in pasts.items() if version not in (None, key[1])}
+        if kept:
+            self.pasts[service_id] = kept
 
     def exposure(self, service_id: str) -> Exposure:
         """What the registry shows of a service, made when first asked for."""

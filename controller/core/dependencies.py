@@ -80,7 +80,7 @@ def _standing(state: State, task: Task, policy: RestartPolicy) -> order.Standing
 
 def _is_final(state: State, task: Task, policy: RestartPolicy) -> bool:
     """Whether a task that has ended gets no successor."""
-    history = state.slots.get((task.service_id, task.slot))
+    history = state.pasts.get(task.service_id, {}).get((task.slot, task.version))
     ended = state.status_of(task).state
     return not restarts.wants_successor(policy, ended, history.ended_ms if history else ())
 

@@ -17,6 +17,8 @@ from controller.state import State
 
 #: Longest line of a health probe's output in a reason, in characters.
 PROBE_CHARS_MAX = 200
+#: Steps of a rollout in one turn: failed, gone back, there already.
+STEPS_MAX = 5
 #: For those to whom it is all the same when it is.
 BEGINNING = Now(0, 0)
 
@@ -26,15 +28,15 @@ def advance(turn: Turn, service: Service, rows: list[reconcile.Row]) -> tuple[Se
     again (monotonic ms)."""
     before, found = service, progress.Progress(service)
     headways = turn.state.headways
-    for _ in range(2):  # a rollback that has just been decided is looked at again
-        version = found.service.version
+    for _ in range(STEPS_MAX):  # what has just been decided may be all that the next step waited for
+        asked = found.service
         spec = spec_in_force(turn.state, found.service, held=False)
         slots = placing.slots_of(turn.state, spec, found.service.replicas).wanted
         headway = headways.pop(service.id, None)
         found = progress.advance(found.service, spec, rows, slots, turn.now.mono_ms, headway)
         if found.headway is not None:
             headways[service.id] = found.headway
-        if found.service.version == version:
+        if found.service == asked:
             break
     if found.service != before:
         keep(turn, before, found.service, "rolled back by itself")
@@ -84,6 +86,7 @@ def row(state: State, task: Task, now: Now = BEGINNING) -> reconcile.Row:
         prepared=bool(status.container_id),
         displaced=drained or task.displaced,
         leave_ms=leave_ms,
+        alone=state.specs[task.service_id, task.version].fence,
     )
 
 

@@ -67,7 +67,7 @@ class Settler:
         spec, slots = rolling.spec_in_force(state, service, held=held), NO_SLOTS
         if not service.removed:
             slots = placing.slots_of(state, spec, service.replicas)
-        past = _past(state, service, {row.task.slot for row in rows} | slots.wanted.keys())
+        past = _past(state, service)
         fits = placing.Places(turn.settings, state, service).fits
         decision = reconcile.reconcile(
             service, spec, slots, rows, past, turn.now.mono_ms, held=held, fits=fits
@@ -113,11 +113,10 @@ class Settler:
             self._held.discard(service.id)
 
 
-def _past(state: State, service: Service, slots: set[int]) -> dict[int, reconcile.SlotPast]:
+def _past(state: State, service: Service) -> dict[tuple[int, int], reconcile.SlotPast]:
     return {
-        slot: reconcile.SlotPast(tuple(history.ended_ms), history.not_before_ms)
-        for slot in slots
-        if (history := state.slots.get((service.id, slot)))
+        key: reconcile.SlotPast(tuple(history.ended_ms), history.not_before_ms)
+        for key, history in state.pasts.get(service.id, {}).items()
     }
 
 

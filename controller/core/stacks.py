@@ -62,9 +62,7 @@ def _put_service(turn: Turn, service: Service, change: deploy.Change, image_dige
 
 
 def put_version(turn: Turn, service: Service, spec: ServiceSpec, version: int, image_digest: str) -> None:
-    """Keep a service with its spec; a new version starts with a clean slate of failures."""
-    if version != service.version:
-        turn.state.forget_failures(service.id)
+    """Keep a service with its spec."""
     before = turn.state.specs.get((service.id, service.version))
     if spec.schedule != (before.schedule if before else None):
         service = msgspec.structs.replace(service, fired_ms=turn.now.wall_ms)  # what was due before, was not

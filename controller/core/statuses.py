@@ -74,7 +74,7 @@ def _count_end(turn: Turn, task: Task, status: TaskStatus) -> None:
     """An end that was the task's own doing: keep it, and let it delay the slot's next task."""
     proven = turn.state.ran_ms.get(task.id, 0) >= restarts.PROVEN_MS
     policy = turn.state.specs[task.service_id, task.version].restart
-    history = turn.state.slot(task.service_id, task.slot)
+    history = turn.state.past_of(task)
     history.failures = 1 if proven else history.failures + 1
     history.ended_ms.append(turn.now.mono_ms)
     history.not_before_ms = turn.now.mono_ms + restarts.delay_ms(policy, history.failures)
@@ -84,7 +84,7 @@ def _count_end(turn: Turn, task: Task, status: TaskStatus) -> None:
 def inherit(turn: Turn, task: Task) -> Task:
     """A new task with what its slot has behind it: as this controller saw it, since the records of the tasks
     before may be gone with their node."""
-    history = turn.state.slots.get((task.service_id, task.slot))
+    history = turn.state.pasts.get(task.service_id, {}).get((task.slot, task.version))
     if history is None:
         return task
     policy = turn.state.specs[task.service_id, task.version].restart
@@ -94,14 +94,14 @@ def inherit(turn: Turn, task: Task) -> Task:
 
 
 def recall(state: State, now: Now) -> None:
-    """After a start: the slots' histories, by their newest tasks."""
+    """After a start: the slots' histories, by their newest task of each version."""
     for service in state.services.values():
-        newest = {task.slot: task for task in state.tasks_of(service.id)}
-        for slot, task in newest.items():
-            if task.version == service.version and task.past_ms:
+        newest = {(task.slot, task.version): task for task in state.tasks_of(service.id)}
+        for task in newest.values():
+            if task.past_ms:
                 past = restarts.recalled(task, now)
                 policy = state.specs[task.service_id, task.version].restart
-                history = state.slot(service.id, slot)
+                history = state.past_of(task)
                 history.failures = past.failures
                 history.ended_ms.extend(past.ended_ms)
                 history.not_before_ms = past.ended_ms[-1] + restarts.delay_ms(policy, past.failures)

@@ -27,13 +27,14 @@ def reconcile(
     spec: ServiceSpec,
     slots: Slots,
     rows: list[Row],
-    past: Mapping[int, SlotPast],
+    past: Mapping[tuple[int, int], SlotPast],
     now_ms: int,
     *,
     held: bool = False,
     fits: Callable[[Task], bool] = lambda task: False,
 ) -> Decision:
-    """What to do about a service. `rows` are all of its tasks, oldest first within a slot.
+    """What to do about a service. `rows` are all of its tasks, oldest first within a slot; `past` is by slot
+    and version.
 
     `held`: its version must wait for services that come first; what runs goes on and heals as it is.
     `fits`: whether a task of this spec fits on the node of a task, in its place.
@@ -60,7 +61,9 @@ def reconcile(
         stays = held or rollout.stays(service, canaries, number)
         version = _version(service, mine) if stays else service.version
         due = Due(number in renewal.slots, number in renewal.ahead, number in canaries)
-        slot = _Slot(number, service, spec, version, mine, past.get(number, SlotPast()), due, now_ms, fits)
+        slot = _Slot(
+            number, service, spec, version, mine, past.get((number, version), SlotPast()), due, now_ms, fits
+        )
         if not slot.at_rest:
             decision |= slot.decide()
     return decision
@@ -151,6 +154,8 @@ class _Slot(NamedTuple):
 
     def _starts_first(self, rows: list[Row]) -> bool:
         """Whether the successor of these becomes ready before they stop; who only moves wherever he can."""
+        if any(row.alone for row in rows):
+            return False
         displaced = any(row.displaced for row in rows)
         moves = displaced and succession.apart(self.spec)
         return self.due.canary or moves or rollout.start_first(self.service, self.spec)
@@ -234,7 +239,7 @@ class _Slot(NamedTuple):
             return away([heir])
         if heir.ended and not heir.task.completed and (heir.waits or self._wants_successor(heir)):
             return away([heir])
-        if self.due.canary:
+        if self.due.canary and not any(row.alone for row in elders):
             return self._keep_beside(elders, heir)
         if heir.ready or heir.task.completed or self._takes_over(elders, heir):
             return away(elders)

@@ -18,7 +18,8 @@ class Row(NamedTuple):
 
     `prepared`: its container is made. `displaced`: it shall run on another node, and from `leave_ms`
     (monotonic; None: never) on not any more on its own, whatever has become of its heir. `silent`: its node
-    is out of reach, which alone is no reason to replace it.
+    is out of reach, which alone is no reason to replace it. `alone`: by its own version's spec no other task
+    of its slot may run beside it, whatever the next version allows.
     """
 
     task: Task
@@ -31,6 +32,7 @@ class Row(NamedTuple):
     displaced: bool = False
     leave_ms: int | None = None
     silent: bool = False
+    alone: bool = False
 
     @property
     def ended(self) -> bool:

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from bayplan.lifecycle import TaskState
-from bayplan.model import FailureAction, ServiceSpec, UpdateOrder, UpdatePolicy
+from bayplan.model import (
+    FailureAction,
+    RestartCondition,
+    RestartPolicy,
+    ServiceSpec,
+    UpdateOrder,
+    UpdatePolicy,
+)
 from bayplan.views import RolloutAction, RolloutState
 from tests.unit.controller.world import CRASHES, STARTS, World, service, stack
 
@@ -82,6 +89,18 @@ def test_they_promote_themselves_if_they_are_told_to() -> None:
     world.pass_time(10_000)
     assert world.runs() == {1: 2, 2: 2, 3: 2, 4: 2}
     assert world.view().rollout == ""
+
+
+def test_one_that_replaces_nobody_is_promoted_and_the_rollout_done() -> None:
+    """Found by the simulator as seed 3310: after the promotion nothing was left to do, and nobody looked."""
+    world = World()
+    node = world.node("h1")
+    world.deploy(stack(service(restart=RestartPolicy(condition=RestartCondition.NONE))))
+    (done,) = world.wanted()
+    node.reports(done.id, TaskState.COMPLETE, exit_code=0)
+    world.deploy(stack(web("app:2", 1, auto_promote=True)))
+    world.pass_time(10_000)
+    assert (world.runs(), world.view().rollout) == ({1: 2}, "")
 
 
 def test_as_many_canaries_as_tasks_switch_over_all_at_once() -> None:

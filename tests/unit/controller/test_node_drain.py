@@ -9,6 +9,8 @@ import pytest
 from bayplan.lifecycle import TaskState
 from bayplan.model import (
     Availability,
+    Desired,
+    FailureAction,
     Health,
     Mount,
     MountKind,
@@ -21,7 +23,7 @@ from bayplan.model import (
 from controller.events import NodeUpdateAsked
 from controller.records import Task
 from controller.views import task_view
-from tests.unit.controller.world import STARTS, Node, World, fate, service, stack
+from tests.unit.controller.world import CRASHES, STARTS, Node, World, fate, service, stack
 
 STOP_FIRST = UpdatePolicy(order=UpdateOrder.STOP_FIRST)
 DATA = {"mounts": (Mount(kind=MountKind.VOLUME, source="data", target="/data"),)}
@@ -214,3 +216,16 @@ def test_a_restarted_controller_goes_on_with_a_drain() -> None:
     second.reports(heir.id, TaskState.RUNNING)
     again.pass_time(30_000)
     assert (first.running(), len(second.running())) == ([], 3)
+
+
+def test_a_fenced_task_leaves_alone_though_the_version_that_is_held_up_is_not_fenced() -> None:
+    """Found by the simulator as seed 3607: its slot was judged by the spec of the new version."""
+    world, *_ = running(service(fence=True, replicas=2))
+    world.fates |= {"bad:1": CRASHES, "app:1": fate(TaskState.PREPARING, "pulling")}
+    halting = UpdatePolicy(failure_action=FailureAction.PAUSE)
+    world.deploy(stack(service(image="bad:1", update=halting, replicas=2)))
+    world.pass_time(30_000)
+    (old,) = [task for task in world.wanted() if task.version == 1]
+    drains(world, next(node for node in world.nodes.values() if node.id == old.node_id))
+    heirs = [task for task in world.wanted() if task.slot == old.slot and task.id != old.id]
+    assert [(heir.version, heir.desired) for heir in heirs] == [(1, Desired.READY)]

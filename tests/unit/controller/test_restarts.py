@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from bayplan.lifecycle import TaskState
-from bayplan.model import Now, RestartCondition, RestartPolicy, TaskStatus
+from bayplan.model import Dependency, DependencyCondition, Now, RestartCondition, RestartPolicy, TaskStatus
 from controller.core.settling import _past
 from controller.decide import restarts
 from controller.decide.reconcile import HISTORY_PER_SLOT
 from controller.records import Task
 from controller.state import State
-from tests.unit.controller.world import CRASHES, World, fate, service, stack
+from tests.unit.controller.world import CRASHES, STARTS, World, fate, service, stack
 
+HEALTHY = DependencyCondition.HEALTHY
 YEAR_MS = 365 * 24 * 3_600_000
 
 
@@ -48,10 +49,10 @@ def test_the_way_a_task_ended_stays_with_it_when_controller_and_node_are_gone() 
 
 def test_the_back_off_goes_on_where_it_was_when_the_controller_starts_anew() -> None:
     world = loops(World())
-    failures = world.state.slot(world.tasks()[0].service_id, 1).failures
+    failures = world.state.past_of(world.tasks()[0]).failures
     assert failures >= 3
     again = world.restarted()
-    assert again.state.slot(again.tasks()[0].service_id, 1).failures == failures
+    assert again.state.past_of(again.tasks()[0]).failures == failures
     next(iter(again.nodes.values())).connect()
     assert next_start_ms(again) > 2_000
 
@@ -69,10 +70,10 @@ def test_a_service_that_was_given_up_stays_so_when_the_controller_starts_anew() 
 def test_the_node_that_tells_an_end_again_does_not_make_it_count_twice() -> None:
     world = loops(World())
     again = world.restarted()
-    key = (again.tasks()[0].service_id, 1)
-    before = len(again.state.slots[key].ended_ms)
+    task = again.tasks()[0]
+    before = len(again.state.past_of(task).ended_ms)
     next(iter(again.nodes.values())).connect()
-    assert len(again.state.slots[key].ended_ms) == before
+    assert len(again.state.past_of(task).ended_ms) == before
 
 
 @pytest.mark.parametrize("jump_ms", [-YEAR_MS, -60_000, 0, 60_000, YEAR_MS])
@@ -111,8 +112,20 @@ def test_what_a_slot_keeps_does_not_grow() -> None:
 def test_the_state_and_the_records_tell_the_same_past() -> None:
     world = loops(World())
     again = State(world.state.records())
-    assert again.slots == {}
+    assert again.pasts == {}
     now = world.restarted()
     (found,) = now.state.services.values()
-    known = _past(now.state, found, {1})[1]
-    assert known.not_before_ms == _past(world.state, found, {1})[1].not_before_ms
+    known = _past(now.state, found)[1, 1]
+    assert known.not_before_ms == _past(world.state, found)[1, 1].not_before_ms
+
+
+def test_what_runs_on_while_its_new_version_waits_keeps_its_count_when_the_controller_starts_anew() -> None:
+    """Found by the simulator as seed 3312: only the past at the current version was recalled."""
+    world = loops(World())
+    failures = world.state.past_of(world.tasks()[0]).failures
+    needs, never = Dependency(service="db", condition=HEALTHY, required=True), service("db", image="never:1")
+    world.fates["never:1"] = STARTS
+    world.deploy(stack(service(image="other:1", depends_on=(needs,)), never))
+    assert world.view().waits_for
+    again = world.restarted()
+    assert again.state.past_of(again.tasks()[0]).failures >= failures
