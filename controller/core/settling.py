@@ -58,6 +58,7 @@ class Settler:
     def _reconcile(self, turn: Turn, service: Service) -> None:
         state = turn.state
         rows = [rolling.row(state, task, turn.now) for task in state.tasks_of(service.id)]
+        rolled = service.rollout is not None
         held = bool(dependencies.hindrance(state, service))
         self._note_held(turn, service, held)
         wakes = []
@@ -77,7 +78,7 @@ class Settler:
         if due := [each for each in wakes if each is not None]:
             self._wakes[service.id] = min(due)
         _carry_out(turn, service, decision)
-        renews = service.rollout is not None or any(row.displaced for row in rows)
+        renews = rolled or service.rollout is not None or any(row.displaced for row in rows)
         if renews and decision._replace(wake_ms=None) != reconcile.Decision():
             turn.services.add(service.id)  # what was done may be all that was waited for
 
@@ -166,6 +167,11 @@ def _schedule(turn: Turn) -> None:
     plan = schedule.place(needs, placing.candidates(state))
     for task_id, node_id in plan.placed.items():
         task = state.tasks[task_id]
+        if stays := _moved_nowhere(task, node_id, slots[task.service_id][task.slot]):
+            turn.drop(task)
+            turn.put(msgspec.structs.replace(stays, displaced=False))
+            turn.services.add(task.service_id)
+            continue
         turn.put(msgspec.structs.replace(task, node_id=node_id))
         state.pending_reasons.pop(task_id, None)
         turn.nodes.add(node_id)
@@ -176,6 +182,12 @@ def _schedule(turn: Turn) -> None:
             state.since_ms.setdefault(task_id, turn.now.mono_ms)
             turn.services.add(state.tasks[task_id].service_id)
         state.pending_reasons[task_id] = refusal.lines
+
+
+def _moved_nowhere(heir: Task, node_id: str, in_slot: list[Task]) -> Task | None:
+    """The task that a rebalance wanted elsewhere, if its heir can only come to where it is itself."""
+    there = (each for each in in_slot if each.displaced and each.wanted and each.node_id == node_id)
+    return next((each for each in there if each.version == heir.version), None)
 
 
 def _need(turn: Turn, task: Task, in_slot: list[Task], avoided: frozenset[str]) -> schedule.Need:

@@ -79,6 +79,10 @@ def _count_end(turn: Turn, task: Task, status: TaskStatus) -> None:
     history.ended_ms.append(turn.now.mono_ms)
     history.not_before_ms = turn.now.mono_ms + restarts.delay_ms(policy, history.failures)
     turn.put(restarts.ended(turn.state.tasks[task.id], status, proven, policy, turn.now.wall_ms))
+    for heir in turn.state.tasks_of(task.service_id):
+        same = (heir.slot, heir.version) == (task.slot, task.version)
+        if same and heir.id != task.id and heir.wanted and heir.end is None:
+            turn.put(inherit(turn, heir))  # made before this end, to take the task's place elsewhere
 
 
 def inherit(turn: Turn, task: Task) -> Task:

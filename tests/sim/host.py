@@ -101,6 +101,8 @@ class Host:
         #: What the controller said in the current session, under which epoch.
         self._session_epoch = 0
         self._session_said: dict[int, Assignments] = {}
+        self._said_in: Session | None = None
+        self._late: Assignments | None = None
         self._clock, self._connect, self._news = clock, connect, news
         self._rng = random.Random(f"{seed}/host/{name}")
         self._ahead_ms = self._rng.randint(0, CLOCK_AHEAD_MS_MAX)
@@ -250,6 +252,8 @@ class Host:
         def write() -> None:
             if daemon is None or daemon is not self.daemon or self.journal.full:
                 return
+            owed = self.journal.owed.get(ev.KeepAssignments)
+            self._late = owed.assignments if owed else None
             self.journal.make_up()
             self._spoke()
             daemon.post(ev.JournalKept())
@@ -420,19 +424,23 @@ class Host:
             session.welcomed = True
             if self.witness is not None:
                 self.witness.show()
-            self._session_epoch = message.epoch
-            self._session_said.clear()
+            if message.epoch >= self._session_epoch:  # an older controller's word is not to be obeyed
+                self._session_epoch, self._said_in = message.epoch, session
+                self._session_said.clear()
             self._delay_ms = int(RECONNECT_DELAY_S_MIN * 1000)
         elif isinstance(message, Assignments):
-            self._session_said[message.revision] = message
+            if session is self._said_in:
+                self._session_said[message.revision] = message
         elif isinstance(message, Dismissal):
             if message.final:
                 self.dismissed = message.reason
             self.end_session(session, f"dismissed: {message.reason}")
 
     def was_said_in_session(self, assignments: Assignments, epoch: int) -> bool:
-        """Whether the controller of that epoch said this in the newest session."""
-        return epoch == self._session_epoch and self._session_said.get(assignments.revision) is assignments
+        """Whether the controller of that epoch said this in the newest session, or the disk takes only now
+        what was obeyed in an earlier one."""
+        said = self._session_said.get(assignments.revision)
+        return assignments is self._late or (epoch == self._session_epoch and said is assignments)
 
     def end_session(self, session: Session, reason: str) -> None:
         """The agent's side of a session is over; try for another one later."""

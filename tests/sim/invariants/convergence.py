@@ -72,7 +72,8 @@ def _service(world: View, service_id: str) -> list[str]:
     shown = {each.id for each in registry.ready(state.exposure(service_id).instances)}
     if shown != {task.id for task in running}:
         left.append(f"the registry shows {sorted(shown)} of {service.name}, {running} run")
-    if service.rollout and service.rollout.state in (RolloutState.ROLLING, RolloutState.ROLLING_BACK):
+    rolls = service.rollout and service.rollout.state in (RolloutState.ROLLING, RolloutState.ROLLING_BACK)
+    if rolls and not held:
         left.append(f"{service.name} is still {service.rollout.state}")
     return left
 

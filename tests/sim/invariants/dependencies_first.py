@@ -34,7 +34,9 @@ class DependenciesFirst:
                 continue
             self._begun.add(pair)
             spec, service = state.specs[pair], state.services[task.service_id]
-            for dependency in spec.depends_on if pair[1] == service.version else ():
+            # A scheduled job is let go once; its runs come when they are due.
+            waits = pair[1] == service.version and spec.schedule is None
+            for dependency in spec.depends_on if waits else ():
                 needed = state.service_named(f"{service.stack}_{dependency.service}")
                 if needed and dependency.required and (missing := self._missing(world, needed, dependency)):
                     return f"{service.name} v{task.version} began before slot {missing} of {needed.name}"

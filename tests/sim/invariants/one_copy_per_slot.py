@@ -56,8 +56,8 @@ class OneCopyPerSlot:
             self._drained_ms[node.id] = now_ms
 
     def _succession(self, world: View, service_id: str, copies: list[Box]) -> bool:
-        """Whether these are a task and its successor of another version or, as it shall leave its node, on
-        another one, which started before the task was told to stop."""
+        """Whether these are a task and its successor of another version, which started before the task was
+        told to stop, or on another node, as the task is to leave its own and may have had its time there."""
         if len(copies) > 2:
             return False
         elder, heir = sorted(copies, key=lambda box: box.started_ms)
@@ -67,7 +67,7 @@ class OneCopyPerSlot:
         leaves |= heir.started_ms <= self._drained_ms.get(before.node_id, -MOVE_MS_MAX) + MOVE_MS_MAX
         moves = leaves and before.node_id != after.node_id
         surges = before.version != after.version and service_id in self._surging
-        return (surges or (moves and service_id in self._moving)) and heir.started_ms <= told_ms
+        return (moves and service_id in self._moving) or (surges and heir.started_ms <= told_ms)
 
 
 def _may_surge(spec: ServiceSpec) -> bool:
