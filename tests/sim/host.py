@@ -223,6 +223,7 @@ class Host:
         self.journal.lose()
         self.journals_lost += 1
         self._news.tell(f"{self.name} journal is lost")
+        self._session_epoch = 0  # it knows no epoch that it must not fall behind
 
     def restart_engine(self, away_ms: int) -> None:
         """The engine's daemon dies and comes back; its containers live on (live-restore)."""

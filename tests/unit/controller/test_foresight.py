@@ -154,3 +154,19 @@ def test_a_rebalance_moves_no_more_than_asked_for(world: World) -> None:
     assert len(rebalance(world, moves_max=1, dry_run=True)) == 1
     reply = world.ask(RebalanceAsked(ticket="", moves_max=MOVES_MAX + 1))
     assert reply.problem.summary == f"{MOVES_MAX + 1} moves: 1 to {MOVES_MAX} are possible"
+
+
+def test_a_move_that_can_only_lead_back_is_given_up(world: World) -> None:
+    """Found by the simulator as seed 486: the heir of a moved task came to the node that it was to leave."""
+    world.node("n1")
+    world.deploy(stack(service(replicas=2)))
+    world.pass_time(10_000)
+    other = world.node("n2")
+    other.obedient = False
+    before = {task.id for task in world.wanted()}
+    (move,) = rebalance(world)
+    assert (move.before, move.after) == ("n1", "n2")
+    other.disconnect()
+    world.pass_time(20_000)
+    assert {task.id for task in world.wanted()} == before
+    assert not any(task.displaced for task in world.wanted())

@@ -5,10 +5,19 @@ from __future__ import annotations
 import pytest
 
 from bayplan.lifecycle import TaskState
-from bayplan.model import Dependency, DependencyCondition, Now, RestartCondition, RestartPolicy, TaskStatus
+from bayplan.model import (
+    Availability,
+    Dependency,
+    DependencyCondition,
+    Now,
+    RestartCondition,
+    RestartPolicy,
+    TaskStatus,
+)
 from controller.core.settling import _past
 from controller.decide import restarts
 from controller.decide.reconcile import HISTORY_PER_SLOT
+from controller.events import NodeUpdateAsked
 from controller.records import Task
 from controller.state import State
 from tests.unit.controller.world import CRASHES, STARTS, World, fate, service, stack
@@ -129,3 +138,15 @@ def test_what_runs_on_while_its_new_version_waits_keeps_its_count_when_the_contr
     assert world.view().waits_for
     again = world.restarted()
     assert again.state.past_of(again.tasks()[0]).failures >= failures
+
+
+def test_an_heir_that_was_made_before_its_elder_failed_has_that_behind_it() -> None:
+    """Found by the simulator as seed 1618: the count was lost with the elder's record."""
+    world = World()
+    node = world.node("n1")
+    world.deploy(stack(service()))
+    (elder,) = world.wanted()
+    world.ask(NodeUpdateAsked(ticket="", node="n1", availability=Availability.DRAIN))
+    (heir,) = [task for task in world.wanted() if task.id != elder.id]
+    node.reports(elder.id, TaskState.FAILED, exit_code=1)
+    assert (heir.failures, world.state.tasks[heir.id].failures) == (0, 1)

@@ -261,3 +261,25 @@ def test_a_service_that_does_not_roll_shows_what_undo_would_bring() -> None:
     shown = world.rollout()
     assert (shown.state, shown.version, shown.from_version) == (RolloutState.DONE, 2, 1)
     assert (shown.done, shown.total, shown.deadline_left_ms) == (3, 3, -1)
+
+
+def test_a_slot_whose_failure_was_put_up_with_is_tried_again() -> None:
+    """Found by the simulator as seed 348: the last failure ended the rollout, and nobody looked again."""
+    world = World()
+    node = world.node("h1")
+    world.deploy(stack(service(replicas=2)))
+    world.fates["app:2"] = STARTS
+    rules = UpdatePolicy(
+        parallelism=0,
+        order=UpdateOrder.START_FIRST,
+        failure_action=FailureAction.CONTINUE,
+        max_failure_ratio=0.5,
+    )
+    world.deploy(stack(service(image="app:2", replicas=2, update=rules)))
+    first, second = [task for task in world.wanted() if task.version == 2]
+    node.reports(second.id, TaskState.RUNNING)
+    world.pass_time(10_000)
+    del world.fates["app:2"]
+    node.reports(first.id, TaskState.REJECTED, message="port is already allocated")
+    world.pass_time(10_000)
+    assert (world.runs(), world.view().rollout) == ({1: 2, 2: 2}, "")
