@@ -81,7 +81,7 @@ def drain(nodes: tuple[str, ...], deadline_ms: int, dry_run: bool, detach: bool,
         words = ", ".join(names)
         back = f"bayplan node ps {' '.join(names)}"
         if detach:
-            note(f"{words} {'is' if len(names) == 1 else 'are'} drained; hint: {back}")
+            note(f"{words} {'drains' if len(names) == 1 else 'drain'}; hint: {back}")
             return
 
         def is_elder(task: TaskView) -> bool:
