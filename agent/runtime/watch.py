@@ -57,7 +57,10 @@ class Watcher:
         #: While listing: containers to look at again. None otherwise.
         self._dirty: set[str] | None = None
         self._out_of_memory: set[str] = set()
-        self._own: set[str] = set()
+        #: Creates and starts of ours under way, by task; what was seen of them meanwhile, by its container.
+        self._own: dict[str, str] = {}
+        #: Containers of calls that failed and yet were carried out: to be looked at, since nobody was told.
+        self._unheard: set[str] = set()
         self._seen_ns = wall_ns() - LOOK_BACK_NS
         self._horizon_ns = 0
         self._listed = asyncio.Event()
@@ -108,12 +111,16 @@ class Watcher:
 
     @contextmanager
     def own(self, task_id: str) -> Iterator[None]:
-        """A create or start of ours is under way: its outcome tells what its event would."""
-        self._own.add(task_id)
+        """A create or start of ours is under way: its outcome tells what its event would, unless it fails
+        although the engine did it."""
+        self._own[task_id] = ""
         try:
             yield
+        except EngineError:
+            self._unheard |= {self._own[task_id]} - {""}
+            raise
         finally:
-            self._own.discard(task_id)
+            del self._own[task_id]
 
     async def _watch(self) -> None:
         """Watch one stream until it ends. Raises EngineError in a group."""
@@ -121,6 +128,7 @@ class Watcher:
             self._answered_s = time.monotonic()
             self._horizon_ns = self._wall_ns()
             self._dirty = set()
+            self._unheard.clear()
             group.create_task(self._list())
             group.create_task(self._keep_asking())
             async for event in stream:
@@ -165,6 +173,9 @@ class Watcher:
             await asyncio.sleep(PING_PERIOD_S)
             await self._engine.ping()
             self._answered_s = time.monotonic()
+            unheard, self._unheard = self._unheard, set()
+            for container_id in sorted(unheard):
+                await self._tell_view(container_id)
 
     def _handle(self, event: EngineEventSeen, group: asyncio.TaskGroup) -> None:
         """Cases: listing is under way or the event is older than it; an exit; an end; anything else."""
@@ -187,6 +198,8 @@ class Watcher:
             self._post(ContainerDestroyed(task_id=event.task_id, container_id=container_id))
         elif replayed or (event.action != "oom" and event.task_id not in self._own):
             group.create_task(self._tell_view(container_id))
+        elif event.action != "oom":
+            self._own[event.task_id] = container_id
 
     async def _tell_view(self, container_id: str) -> None:
         _, container = await self._view_or_none(container_id)

@@ -112,6 +112,8 @@ class Host:
         self._last_event_ms = 0
         self._delay_ms = 0
         self._own: dict[str, int] = {}
+        #: What was made or started by a call of ours that is under way.
+        self._unheard: dict[str, Box] = {}
         self.boot_id = self._new_boot()
 
     # --- the agent's life ---
@@ -129,6 +131,7 @@ class Host:
         self.daemon.wall_ahead_ms = self.engine.wall_ahead_ms
         self.core = self._make_core()
         self._listed, self._own, self._delay_ms = False, {}, int(RECONNECT_DELAY_S_MIN * 1000)
+        self._unheard.clear()
         self.daemon.run(self.core)
         self.daemon.post(ev.FilesListed(files=tuple(sorted(self.files))))
         self._news.tell(f"{self.name} agent starts")
@@ -293,6 +296,7 @@ class Host:
             return
         own = action in ("create", "start") and self._own.get(box.task_id)
         if own:
+            self._unheard[box.task_id] = box
             return
         ids = {"task_id": box.task_id, "container_id": box.container_id}
         event: ev.Event | None = None
@@ -315,6 +319,17 @@ class Host:
                 daemon.post(ev.ContainerObserved(container=box.view()))
 
         self._clock.at(due, arrive)
+
+    def _see_again(self, daemon: Daemon, box: Box) -> None:
+        """A call failed and yet was carried out: the container is looked at a moment later."""
+        lists = self._lists
+
+        def look() -> None:
+            there = self._listed and lists == self._lists and self.engine.boxes.get(box.task_id) is box
+            if daemon is self.daemon and there:
+                daemon.post(ev.ContainerObserved(container=box.view()))
+
+        self._clock.after(self._rng.randint(0, int(PING_PERIOD_S * 1000)), look)
 
     # --- commands ---
 
@@ -357,6 +372,9 @@ class Host:
                 if owned:
                     self._own[owned] -= 1
                 daemon.post(outcome)
+                box = self._unheard.pop(owned, None)
+                if box is not None and isinstance(outcome, ev.CommandFailed):
+                    self._see_again(daemon, box)
 
         self.engine.perform(command, answer)
 

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from agent import events as ev
+from agent.runtime import watch
 from agent.runtime.base import EngineError, EngineEventSeen
 from agent.runtime.watch import Watcher
 from bayplan.model import Inventory
@@ -171,3 +173,23 @@ async def test_after_a_loss_the_stream_goes_on_where_it_ended() -> None:
         await until(lambda: len(posted) == 3)
         assert [type(event) for event in posted] == [ev.EngineListed, ev.EngineLost, ev.EngineListed]
         assert engine.since[1] == 5_000
+
+
+async def test_what_a_failed_call_of_ours_made_all_the_same_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by the simulator as seed 1986: a container stayed of which nobody knew until the next list."""
+    monkeypatch.setattr(watch, "PING_PERIOD_S", 0.01)
+    engine, posted = ScriptedEngine(), list[ev.EngineEvent]()
+    watcher = Watcher(engine, posted.append, lambda: HORIZON_NS)
+    running = asyncio.create_task(watcher.run())
+    await until(lambda: posted)
+    made = engine.containers["c-t1"] = container(phase=ev.Phase.CREATED)
+    with pytest.raises(EngineError), watcher.own("t1"):
+        engine.happens("create")
+        await until(engine.stream.empty)
+        await asyncio.sleep(0)
+        raise EngineError(ev.Fault(kind=ev.FaultKind.UNANSWERED, reason="no answer in time"))
+    await until(lambda: len(posted) == 2)
+    assert posted[1] == ev.ContainerObserved(container=made)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
