@@ -37,7 +37,8 @@ SHORT_LIFE_MS = 500
 
 @dataclass
 class Box:
-    """A container as the engine has it. `started_ms` and `ended_ms` are world time."""
+    """A container as the engine has it. `started_ms`, `first_ms` (its first start) and `ended_ms` are world
+    time."""
 
     task_id: str
     container_id: str
@@ -52,6 +53,7 @@ class Box:
     ports: tuple[BoundPort, ...] = ()
     changed_ms: int = 0
     started_ms: int = 0
+    first_ms: int = 0
     ended_ms: int = 0
     runs: int = 0
 
@@ -262,6 +264,7 @@ class Engine:
             for port in box.spec.ports
         )
         box.started_ms = self._clock.now_ms
+        box.first_ms = box.first_ms or box.started_ms
         box.changed_ms = self.wall_ms()
         box.health = Health.STARTING if box.spec.health_check else Health.NONE
         self.seen("start", box)
