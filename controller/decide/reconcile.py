@@ -275,8 +275,8 @@ class _Slot(NamedTuple):
         return not moves and rollout.gives_room(self.service, self.spec, heir, self.now_ms)
 
     def _halts(self, elders: list[Row], heir: Row) -> bool:
-        """Whether the rollout that made the heir goes no further."""
-        rolls = any(row.task.version != heir.task.version for row in elders)
+        """Whether the rollout that made the heir goes no further; one that is made for a move is not its."""
+        rolls = any(row.task.version != heir.task.version and not row.displaced for row in elders)
         return rolls and self.service.rollout is not None and self.service.rollout.state in rollout.HALTED
 
     def _settle_heir(self, elders: list[Row], heir: Row) -> Decision:

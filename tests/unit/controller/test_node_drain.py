@@ -229,3 +229,22 @@ def test_a_fenced_task_leaves_alone_though_the_version_that_is_held_up_is_not_fe
     drains(world, next(node for node in world.nodes.values() if node.id == old.node_id))
     heirs = [task for task in world.wanted() if task.slot == old.slot and task.id != old.id]
     assert [(heir.version, heir.desired) for heir in heirs] == [(1, Desired.READY)]
+
+
+def test_a_task_leaves_though_the_rollout_to_the_only_version_there_is_has_halted() -> None:
+    """Found by the simulator as seed 4549: its heir was made and taken back without end, which ended the
+    controller."""
+    world = World()
+    node = world.node("h1")
+    world.fates |= {"app:1": STARTS, "bad:1": CRASHES}
+    world.deploy(stack(service(replicas=2)))
+    node.reports(world.wanted()[0].id, TaskState.RUNNING)
+    rules = UpdatePolicy(order=UpdateOrder.STOP_FIRST, failure_action=FailureAction.PAUSE)
+    world.deploy(stack(service(image="bad:1", replicas=2, update=rules, fence=True)))
+    world.pass_time(20_000)
+    assert world.rollout().from_version == 0
+    assert world.view().rollout.startswith("paused")
+    assert 1 in world.runs().values()
+    world.node("h2")
+    drains(world, node)
+    world.pass_time(20_000)
