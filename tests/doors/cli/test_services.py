@@ -303,23 +303,25 @@ def test_a_scheduled_job_between_two_runs_is_as_it_shall_be(world: World, cli: C
     assert shown == "scheduled: next run in 5 minutes\n"
 
 
-ROLLING = RolloutView(
-    service="shop_web",
-    state=RolloutState.ROLLING,
-    version=3,
-    from_version=2,
-    done=1,
-    total=4,
-    failed=1,
-    policy=UpdatePolicy(order=UpdateOrder.START_FIRST),
-    order_reason="no volume and no fixed port",
-    deadline_left_ms=250_900,
-    tasks=(task("shop_web.2", TaskState.FAILED, message="exit code 1", probe_output="no database\n"),),
-)
+def rolling() -> RolloutView:
+    """Made anew: it tells how long ago things were."""
+    return RolloutView(
+        service="shop_web",
+        state=RolloutState.ROLLING,
+        version=3,
+        from_version=2,
+        done=1,
+        total=4,
+        failed=1,
+        policy=UpdatePolicy(order=UpdateOrder.START_FIRST),
+        order_reason="no volume and no fixed port",
+        deadline_left_ms=250_900,
+        tasks=(task("shop_web.2", TaskState.FAILED, message="exit code 1", probe_output="no database\n"),),
+    )
 
 
 def test_rollout_status_is_one_screen(world: World, cli: Cli) -> None:
-    world.rollouts["shop_web"] = ROLLING
+    world.rollouts["shop_web"] = rolling()
     answer = cli("rollout", "status", "shop/web")
     assert answer.code == 0
     assert answer.out.splitlines() == [
@@ -335,7 +337,7 @@ def test_rollout_status_is_one_screen(world: World, cli: Cli) -> None:
 
 def test_a_paused_rollout_ends_status_with_1_and_names_the_next_command(world: World, cli: Cli) -> None:
     world.rollouts["shop_web"] = msgspec.structs.replace(
-        ROLLING, state=RolloutState.PAUSED, reason="1 of 4 failed"
+        rolling(), state=RolloutState.PAUSED, reason="1 of 4 failed"
     )
     answer = cli("rollout", "status", "shop_web")
     assert answer.code == 1
@@ -347,7 +349,7 @@ def test_a_paused_rollout_ends_status_with_1_and_names_the_next_command(world: W
 
 def test_promote_waits_for_the_rest(world: World, cli: Cli) -> None:
     world.shop()
-    world.rollouts["shop_web"] = ROLLING
+    world.rollouts["shop_web"] = rolling()
     world.services["shop_web"] = msgspec.structs.replace(world.services["shop_web"], version=2, current=1)
     world.after_deploy = becomes_ready("shop_web")
     answer = cli("rollout", "promote", "shop_web")
@@ -356,7 +358,7 @@ def test_promote_waits_for_the_rest(world: World, cli: Cli) -> None:
 
 
 def test_pause_shows_the_rollout_and_a_dry_run_asks_for_nothing(world: World, cli: Cli) -> None:
-    world.rollouts["shop_web"] = ROLLING
+    world.rollouts["shop_web"] = rolling()
     assert cli("rollout", "pause", "--dry-run", "shop_web").out.startswith("shop_web  ↻ rolling")
     assert world.asked == []
     assert cli("rollout", "pause", "shop_web").code == 0
@@ -374,7 +376,7 @@ def test_variables_of_a_file_count_less_than_those_that_are_written_out(
 
 def test_a_rollout_that_goes_back_shows_the_way_that_it_takes(world: World, cli: Cli) -> None:
     back = {"state": RolloutState.ROLLED_BACK, "version": 1, "from_version": 2}
-    world.rollouts["shop_web"] = msgspec.structs.replace(ROLLING, **back)
+    world.rollouts["shop_web"] = msgspec.structs.replace(rolling(), **back)
     assert "  Version:    2 -> 1, back" in cli("rollout", "status", "shop_web").out
 
 
@@ -383,7 +385,7 @@ def test_of_each_slot_the_newest_failure_is_told(world: World, cli: Cli) -> None
         task("shop_web.1", TaskState.FAILED, id="newer", message="out of memory"),
         task("shop_web.1", TaskState.FAILED, id="older", message="exit code 1"),
     )
-    world.rollouts["shop_web"] = msgspec.structs.replace(ROLLING, tasks=failures)
+    world.rollouts["shop_web"] = msgspec.structs.replace(rolling(), tasks=failures)
     out = cli("rollout", "status", "shop_web").out
     assert "shop_web.1 failed on n1 3 minutes ago: out of memory" in out
     assert "exit code 1" not in out
