@@ -58,7 +58,6 @@ class Settler:
     def _reconcile(self, turn: Turn, service: Service) -> None:
         state = turn.state
         rows = [rolling.row(state, task, turn.now) for task in state.tasks_of(service.id)]
-        rolled = service.rollout is not None
         held = bool(dependencies.hindrance(state, service))
         self._note_held(turn, service, held)
         wakes = []
@@ -78,9 +77,8 @@ class Settler:
         if due := [each for each in wakes if each is not None]:
             self._wakes[service.id] = min(due)
         _carry_out(turn, service, decision)
-        renews = rolled or service.rollout is not None or any(row.displaced for row in rows)
-        if renews and decision._replace(wake_ms=None) != reconcile.Decision():
-            turn.services.add(service.id)  # what was done may be all that was waited for
+        if decision._replace(wake_ms=None) != reconcile.Decision():
+            turn.services.add(service.id)  # what was done may be all that something else waited for
 
     def _note_held(self, turn: Turn, service: Service, held: bool) -> None:
         """Remember who waits, and let those who wait for this service look again, once in a turn."""
