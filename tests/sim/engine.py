@@ -106,6 +106,8 @@ class Engine:
         self._stuck: list[Callable[[], None]] = []
         self._stalled: list[Callable[[], None]] = []
         self._clock, self._rng, self._subnet = clock, rng, subnet
+        #: When the last call about each container is carried out, by task, in world time.
+        self._turns_ms: dict[str, int] = {}
         self._made = 0
         self._power = 0
 
@@ -175,7 +177,8 @@ class Engine:
                     (10, 300), lambda: answer(ev.PreflightChecked(link=link, result=self._check(asked)))
                 )
             case _:
-                self._call((10, 150), lambda done: self._handle(command, done), _failure(command), answer)
+                handle, fail = (lambda done: self._handle(command, done)), _failure(command)
+                self._call((10, 150), handle, fail, answer, getattr(command, "task_id", ""))
 
     def _call(
         self,
@@ -183,20 +186,24 @@ class Engine:
         act: Callable[[Answer], None],
         fail: Callable[[ev.Fault], ev.Event],
         answer: Answer,
+        task_id: str = "",
     ) -> None:
         """Cases: it works; it never arrived; it works but the caller hears nothing, or too early. A caller
-        that waited for its deadline does not hear what comes later."""
+        that waited for its deadline does not hear what comes later. As with Docker, which locks a container
+        while a call is at it, calls about one container are carried out in their order."""
         answer = _once(answer)
         self._clock.after(CALL_DEADLINE_MS, lambda: answer(fail(_UNANSWERED)))
         if self._rng.random() >= self.trouble:
-            self._after(took_ms, lambda: act(answer))
+            self._after(took_ms, lambda: act(answer), task_id)
             return
         if self._rng.random() < 0.6:
-            self._after((took_ms[0], took_ms[1] * 4), lambda: act(lambda event: None))
+            self._after((took_ms[0], took_ms[1] * 4), lambda: act(lambda event: None), task_id)
         self._after((took_ms[0], took_ms[1] * 3), lambda: answer(fail(_UNANSWERED)))
 
-    def _after(self, took_ms: tuple[int, int], act: Callable[[], None]) -> None:
-        power = self._power
+    def _after(self, took_ms: tuple[int, int], act: Callable[[], None], task_id: str = "") -> None:
+        power, at_ms = self._power, self._clock.now_ms + self._rng.randint(*took_ms) * self.slowness
+        if task_id:
+            at_ms = self._turns_ms[task_id] = max(at_ms, self._turns_ms.get(task_id, 0) + 1)
 
         def due() -> None:
             if self._power != power:
@@ -206,7 +213,7 @@ class Engine:
             else:
                 act()
 
-        self._clock.after(self._rng.randint(*took_ms) * self.slowness, due)
+        self._clock.at(at_ms, due)
 
     def _handle(self, command: Any, done: Answer) -> None:
         match command:
