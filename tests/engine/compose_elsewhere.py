@@ -27,6 +27,7 @@ ELSEWHERE: Mapping[str, str] = {
     "services.*.scale": f"{_LOADER}/test_services.py",
     "services.*.depends_on": _CONTROLLER,
     "services.*.mem_reservation": _CONTROLLER,
+    "services.*.x-bayplan": _CONTROLLER,
     "services.*.deploy.mode": _CONTROLLER,
     "services.*.deploy.replicas": _CONTROLLER,
     "services.*.deploy.labels": _CONTROLLER,

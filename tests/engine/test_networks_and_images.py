@@ -22,6 +22,12 @@ def on_shop(spec: NetworkSpec, **fields: object) -> tuple[NetworkAttachment, ...
     return (NetworkAttachment(network="shop_back", spec=spec, **fields),)  # type: ignore[arg-type]
 
 
+def used_by(world: World) -> str:
+    return world.host.docker(
+        "network", "inspect", "-f", "{{range .Containers}}{{.Name}} {{end}}", "shop_back"
+    )
+
+
 def is_internal(world: World) -> bool:
     return world.host.docker("network", "inspect", "-f", "{{.Internal}}", "shop_back") == "true"
 
@@ -40,6 +46,7 @@ async def test_an_idle_network_is_made_again_for_a_new_definition(world: World) 
     await world.start_agent()
     world.assign("old", shell("exit 0", networks=on_shop(NetworkSpec())))
     await world.reach("old", TaskState.COMPLETE)  # its container stays, for its output
+    await world.until("the engine has let go of its address", lambda: not used_by(world))
     world.assign("new", sleeper(networks=on_shop(CLOSED)))
     await world.reach("new", TaskState.RUNNING)
     assert is_internal(world)
