@@ -60,9 +60,10 @@ class OneCopyPerSlot:
         told to stop, or on another node, as the task is to leave its own and may have had its time there."""
         if len(copies) > 2:
             return False
-        elder, heir = sorted(copies, key=lambda box: box.first_ms)
+        ever = world.control.tasks_ever
+        elder, heir = sorted(copies, key=lambda box: ever[box.task_id].created_ms)
         told_ms = self._told_ms.get(elder.task_id, heir.first_ms)
-        before, after = (world.control.tasks_ever[box.task_id] for box in (elder, heir))
+        before, after = (ever[box.task_id] for box in (elder, heir))
         leaves = before.displaced or before.node_id in self._draining
         leaves |= heir.started_ms <= self._drained_ms.get(before.node_id, -MOVE_MS_MAX) + MOVE_MS_MAX
         moves = leaves and before.node_id != after.node_id
