@@ -7,7 +7,7 @@ from bayplan.model import Availability, ServiceSpec, UpdateOrder
 from controller.decide import succession
 from controller.records import Node, ServiceVersion
 from tests.sim.engine import Box
-from tests.sim.invariants.base import Part, View
+from tests.sim.invariants.base import VIEW_LAG_MS, Part, View
 
 #: Orders in which a successor may start before its elder stops.
 SURGING = frozenset({UpdateOrder.START_FIRST, UpdateOrder.AUTO})
@@ -68,7 +68,7 @@ class OneCopyPerSlot:
         leaves |= heir.started_ms <= self._drained_ms.get(before.node_id, -MOVE_MS_MAX) + MOVE_MS_MAX
         moves = leaves and before.node_id != after.node_id
         surges = before.version != after.version and service_id in self._surging
-        return (moves and service_id in self._moving) or (surges and heir.first_ms <= told_ms)
+        return (moves and service_id in self._moving) or (surges and heir.first_ms <= told_ms + VIEW_LAG_MS)
 
 
 def _may_surge(spec: ServiceSpec) -> bool:
