@@ -54,7 +54,6 @@ def keep(turn: Turn, before: Service, after: Service, cause: str) -> None:
         _tell(turn, before, after)
         return
     state, key = turn.state, (after.id, after.version)
-    state.forget_failures(after.id)
     spec, left = state.specs[key], state.spec_of(before)
     replicas = after.replicas if left.mode is spec.mode else spec.replicas
     if replicas != spec.replicas:  # scaled since: that is not gone back on

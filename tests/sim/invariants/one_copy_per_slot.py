@@ -67,7 +67,7 @@ class OneCopyPerSlot:
         leaves = before.displaced or before.node_id in self._draining
         leaves |= heir.started_ms <= self._drained_ms.get(before.node_id, -MOVE_MS_MAX) + MOVE_MS_MAX
         moves = leaves and before.node_id != after.node_id
-        surges = before.version != after.version and service_id in self._surging
+        surges = (before.version != after.version or leaves) and service_id in self._surging
         return (moves and service_id in self._moving) or (surges and heir.first_ms <= told_ms + VIEW_LAG_MS)
 
 
