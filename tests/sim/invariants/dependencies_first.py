@@ -34,8 +34,9 @@ class DependenciesFirst:
                 continue
             self._begun.add(pair)
             spec, service = state.specs[pair], state.services[task.service_id]
-            # A scheduled job is let go once; its runs come when they are due.
-            waits = pair[1] == service.version and spec.schedule is None
+            # A scheduled job is let go once; its runs come when they are due. Nor does the way back wait.
+            back = service.asked_version != service.version
+            waits = pair[1] == service.version and spec.schedule is None and not back
             for dependency in spec.depends_on if waits else ():
                 needed = state.service_named(f"{service.stack}_{dependency.service}")
                 if needed and dependency.required and (missing := self._missing(world, needed, dependency)):
