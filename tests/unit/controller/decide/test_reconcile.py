@@ -87,7 +87,7 @@ def _seen(each: Row) -> Row:
         case Desired.READY:
             return each._replace(state=TaskState.PREPARING, prepared=True)
         case Desired.RUN:
-            return each if each.state in ALIVE else each._replace(state=TaskState.RUNNING, prepared=True)
+            return each._replace(state=TaskState.RUNNING, prepared=True)
 
 
 def test_missing_slots_are_filled_and_surplus_ones_emptied() -> None:
