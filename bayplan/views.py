@@ -84,6 +84,7 @@ class TaskView(Model, frozen=True, kw_only=True):
     place: str = ""
     stale: bool = False
     node_address: str = ""
+    goods: dict[str, str] = {}
 
 
 class NodeView(Model, frozen=True, kw_only=True):
@@ -118,6 +119,16 @@ class StackView(Model, frozen=True, kw_only=True):
     desired: int = 0
     ready: int = 0
     revision: int = 0
+
+
+class QuotaView(Model, frozen=True, kw_only=True):
+    """What a stack may set aside (an amount of 0: no limit), and what its services set aside in all replicas."""
+
+    stack: str
+    limit: Resources = Resources()
+    tasks: int = 0
+    used: Resources = Resources()
+    used_tasks: int = 0
 
 
 class Event(Model, frozen=True, kw_only=True):
@@ -296,8 +307,23 @@ class RolloutView(Model, frozen=True, kw_only=True):
     tasks: tuple[TaskView, ...] = ()
 
 
+class Score(Model, frozen=True, kw_only=True):
+    """One part of how good a node is for a task; shares of a node are 0 to 1 and above, all else counts."""
+
+    part: str
+    value: float
+
+
+class CauseCount(Model, frozen=True, kw_only=True):
+    """How many nodes say no for the same cause."""
+
+    cause: str
+    nodes: int
+
+
 class NodeVerdict(Model, frozen=True, kw_only=True):
-    """What a node says to a new task of a service; `rank` among those that fit is from 1, else 0."""
+    """What a node says to a new task of a service; `rank` among those that fit is from 1, else 0. `scores`
+    are the parts of its rank in the order in which they count."""
 
     node: str
     fits: bool = False
@@ -305,16 +331,22 @@ class NodeVerdict(Model, frozen=True, kw_only=True):
     free: Resources = Resources()
     tasks: int = 0
     rank: int = 0
+    scores: tuple[Score, ...] = ()
 
 
 class Explanation(Model, frozen=True, kw_only=True):
-    """Why a service or a task stands as it does."""
+    """Why a service or a task stands as it does. Of all `nodes` so many fit, the others say no by cause;
+    `verdicts` are those of the most telling ones, `nearest` is told where none fits."""
 
     subject: str
     lines: tuple[str, ...] = ()
     verdicts: tuple[NodeVerdict, ...] = ()
     tasks: tuple[TaskView, ...] = ()
     events: tuple[Event, ...] = ()
+    nodes: int = 0
+    fits: int = 0
+    causes: tuple[CauseCount, ...] = ()
+    nearest: str = ""
 
 
 class Move(Model, frozen=True, kw_only=True):

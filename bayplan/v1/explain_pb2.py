@@ -27,31 +27,35 @@ from bayplan.v1 import event_pb2 as bayplan_dot_v1_dot_event__pb2
 from bayplan.v1 import task_pb2 as bayplan_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x62\x61yplan/v1/explain.proto\x12\nbayplan.v1\x1a\x17\x62\x61yplan/v1/common.proto\x1a\x16\x62\x61yplan/v1/event.proto\x1a\x15\x62\x61yplan/v1/task.proto\"{\n\x0bNodeVerdict\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04\x66its\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12#\n\x04\x66ree\x18\x04 \x01(\x0b\x32\x15.bayplan.v1.Resources\x12\r\n\x05tasks\x18\x05 \x01(\r\x12\x0c\n\x04rank\x18\x06 \x01(\r\"\xa0\x01\n\x0b\x45xplanation\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\r\n\x05lines\x18\x02 \x03(\t\x12)\n\x08verdicts\x18\x03 \x03(\x0b\x32\x17.bayplan.v1.NodeVerdict\x12#\n\x05tasks\x18\x04 \x03(\x0b\x32\x14.bayplan.v1.TaskView\x12!\n\x06\x65vents\x18\x05 \x03(\x0b\x32\x11.bayplan.v1.Event\"D\n\x04Move\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\x12\x0f\n\x07reasons\x18\x04 \x03(\t\" \n\x0e\x45xplainRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\"?\n\x0f\x45xplainResponse\x12,\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32\x17.bayplan.v1.Explanation\"\x1f\n\x0fSimulateRequest\x12\x0c\n\x04lose\x18\x01 \x03(\t\"B\n\x10SimulateResponse\x12\x1f\n\x05moves\x18\x01 \x03(\x0b\x32\x10.bayplan.v1.Move\x12\r\n\x05\x65nded\x18\x02 \x03(\t\"6\n\x10RebalanceRequest\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\x12\x11\n\tmoves_max\x18\x02 \x01(\r\"4\n\x11RebalanceResponse\x12\x1f\n\x05moves\x18\x01 \x03(\x0b\x32\x10.bayplan.v1.Move2\xe5\x01\n\x0e\x45xplainService\x12\x42\n\x07\x45xplain\x12\x1a.bayplan.v1.ExplainRequest\x1a\x1b.bayplan.v1.ExplainResponse\x12\x45\n\x08Simulate\x12\x1b.bayplan.v1.SimulateRequest\x1a\x1c.bayplan.v1.SimulateResponse\x12H\n\tRebalance\x12\x1c.bayplan.v1.RebalanceRequest\x1a\x1d.bayplan.v1.RebalanceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x62\x61yplan/v1/explain.proto\x12\nbayplan.v1\x1a\x17\x62\x61yplan/v1/common.proto\x1a\x16\x62\x61yplan/v1/event.proto\x1a\x15\x62\x61yplan/v1/task.proto\"$\n\x05Score\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\"*\n\nCauseCount\x12\r\n\x05\x63\x61use\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x01(\r\"\x9e\x01\n\x0bNodeVerdict\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04\x66its\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12#\n\x04\x66ree\x18\x04 \x01(\x0b\x32\x15.bayplan.v1.Resources\x12\r\n\x05tasks\x18\x05 \x01(\r\x12\x0c\n\x04rank\x18\x06 \x01(\r\x12!\n\x06scores\x18\x07 \x03(\x0b\x32\x11.bayplan.v1.Score\"\xf6\x01\n\x0b\x45xplanation\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\r\n\x05lines\x18\x02 \x03(\t\x12)\n\x08verdicts\x18\x03 \x03(\x0b\x32\x17.bayplan.v1.NodeVerdict\x12#\n\x05tasks\x18\x04 \x03(\x0b\x32\x14.bayplan.v1.TaskView\x12!\n\x06\x65vents\x18\x05 \x03(\x0b\x32\x11.bayplan.v1.Event\x12\r\n\x05nodes\x18\x06 \x01(\r\x12\x0c\n\x04\x66its\x18\x07 \x01(\r\x12&\n\x06\x63\x61uses\x18\x08 \x03(\x0b\x32\x16.bayplan.v1.CauseCount\x12\x0f\n\x07nearest\x18\t \x01(\t\"D\n\x04Move\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\x12\x0f\n\x07reasons\x18\x04 \x03(\t\" \n\x0e\x45xplainRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\"?\n\x0f\x45xplainResponse\x12,\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32\x17.bayplan.v1.Explanation\"\x1f\n\x0fSimulateRequest\x12\x0c\n\x04lose\x18\x01 \x03(\t\"B\n\x10SimulateResponse\x12\x1f\n\x05moves\x18\x01 \x03(\x0b\x32\x10.bayplan.v1.Move\x12\r\n\x05\x65nded\x18\x02 \x03(\t\"6\n\x10RebalanceRequest\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\x12\x11\n\tmoves_max\x18\x02 \x01(\r\"4\n\x11RebalanceResponse\x12\x1f\n\x05moves\x18\x01 \x03(\x0b\x32\x10.bayplan.v1.Move2\xe5\x01\n\x0e\x45xplainService\x12\x42\n\x07\x45xplain\x12\x1a.bayplan.v1.ExplainRequest\x1a\x1b.bayplan.v1.ExplainResponse\x12\x45\n\x08Simulate\x12\x1b.bayplan.v1.SimulateRequest\x1a\x1c.bayplan.v1.SimulateResponse\x12H\n\tRebalance\x12\x1c.bayplan.v1.RebalanceRequest\x1a\x1d.bayplan.v1.RebalanceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bayplan.v1.explain_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_NODEVERDICT']._serialized_start=112
-  _globals['_NODEVERDICT']._serialized_end=235
-  _globals['_EXPLANATION']._serialized_start=238
-  _globals['_EXPLANATION']._serialized_end=398
-  _globals['_MOVE']._serialized_start=400
-  _globals['_MOVE']._serialized_end=468
-  _globals['_EXPLAINREQUEST']._serialized_start=470
-  _globals['_EXPLAINREQUEST']._serialized_end=502
-  _globals['_EXPLAINRESPONSE']._serialized_start=504
-  _globals['_EXPLAINRESPONSE']._serialized_end=567
-  _globals['_SIMULATEREQUEST']._serialized_start=569
-  _globals['_SIMULATEREQUEST']._serialized_end=600
-  _globals['_SIMULATERESPONSE']._serialized_start=602
-  _globals['_SIMULATERESPONSE']._serialized_end=668
-  _globals['_REBALANCEREQUEST']._serialized_start=670
-  _globals['_REBALANCEREQUEST']._serialized_end=724
-  _globals['_REBALANCERESPONSE']._serialized_start=726
-  _globals['_REBALANCERESPONSE']._serialized_end=778
-  _globals['_EXPLAINSERVICE']._serialized_start=781
-  _globals['_EXPLAINSERVICE']._serialized_end=1010
+  _globals['_SCORE']._serialized_start=112
+  _globals['_SCORE']._serialized_end=148
+  _globals['_CAUSECOUNT']._serialized_start=150
+  _globals['_CAUSECOUNT']._serialized_end=192
+  _globals['_NODEVERDICT']._serialized_start=195
+  _globals['_NODEVERDICT']._serialized_end=353
+  _globals['_EXPLANATION']._serialized_start=356
+  _globals['_EXPLANATION']._serialized_end=602
+  _globals['_MOVE']._serialized_start=604
+  _globals['_MOVE']._serialized_end=672
+  _globals['_EXPLAINREQUEST']._serialized_start=674
+  _globals['_EXPLAINREQUEST']._serialized_end=706
+  _globals['_EXPLAINRESPONSE']._serialized_start=708
+  _globals['_EXPLAINRESPONSE']._serialized_end=771
+  _globals['_SIMULATEREQUEST']._serialized_start=773
+  _globals['_SIMULATEREQUEST']._serialized_end=804
+  _globals['_SIMULATERESPONSE']._serialized_start=806
+  _globals['_SIMULATERESPONSE']._serialized_end=872
+  _globals['_REBALANCEREQUEST']._serialized_start=874
+  _globals['_REBALANCEREQUEST']._serialized_end=928
+  _globals['_REBALANCERESPONSE']._serialized_start=930
+  _globals['_REBALANCERESPONSE']._serialized_end=982
+  _globals['_EXPLAINSERVICE']._serialized_start=985
+  _globals['_EXPLAINSERVICE']._serialized_end=1214
 # @@protoc_insertion_point(module_scope)

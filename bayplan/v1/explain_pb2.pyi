@@ -24,6 +24,58 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class Score(_message.Message):
+    """One part of how good a node is for a task. Written by the controller."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PART_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    part: _builtins.str
+    """What it is about: "doubts", a preference's key, "tasks of the service", "CPU" and the like."""
+    value: _builtins.float
+    """Shares of a node are 0 to 1 and above, all else are counts."""
+    def __init__(
+        self,
+        *,
+        part: _builtins.str = ...,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Score: _TypeAlias = Score  # noqa: Y015
+
+@_typing.final
+class CauseCount(_message.Message):
+    """How many nodes say no for the same cause. Written by the controller."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAUSE_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    cause: _builtins.str
+    """As it stands in the reasons of these nodes."""
+    nodes: _builtins.int
+    """How many."""
+    def __init__(
+        self,
+        *,
+        cause: _builtins.str = ...,
+        nodes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "nodes", b"nodes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CauseCount: _TypeAlias = CauseCount  # noqa: Y015
+
+@_typing.final
 class NodeVerdict(_message.Message):
     """What a node says to a task of a service. Written by the controller."""
 
@@ -35,6 +87,7 @@ class NodeVerdict(_message.Message):
     FREE_FIELD_NUMBER: _builtins.int
     TASKS_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """The node's name."""
     fits: _builtins.bool
@@ -49,6 +102,10 @@ class NodeVerdict(_message.Message):
     def free(self) -> _common_pb2.Resources:
         """What is free on it."""
 
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___Score]:
+        """The parts of its rank in the order in which they count; empty when it does not fit."""
+
     def __init__(
         self,
         *,
@@ -58,10 +115,11 @@ class NodeVerdict(_message.Message):
         free: _common_pb2.Resources | None = ...,
         tasks: _builtins.int = ...,
         rank: _builtins.int = ...,
+        scores: _abc.Iterable[Global___Score] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["free", b"free"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fits", b"fits", "free", b"free", "node", b"node", "rank", b"rank", "reason", b"reason", "tasks", b"tasks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fits", b"fits", "free", b"free", "node", b"node", "rank", b"rank", "reason", b"reason", "scores", b"scores", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -78,15 +136,25 @@ class Explanation(_message.Message):
     VERDICTS_FIELD_NUMBER: _builtins.int
     TASKS_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    FITS_FIELD_NUMBER: _builtins.int
+    CAUSES_FIELD_NUMBER: _builtins.int
+    NEAREST_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """The full name of the service, or <service>.<slot>."""
+    nodes: _builtins.int
+    """All nodes that were asked for a verdict."""
+    fits: _builtins.int
+    """Those of them that can take the task."""
+    nearest: _builtins.str
+    """Where none fits: the node that is short of least, and by how much."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What can be said of it, line by line."""
 
     @_builtins.property
     def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeVerdict]:
-        """Each node's verdict on a new task of it, the best first."""
+        """Nodes' verdicts on a new task of it: the best first, then those nearest to taking it; of many nodes a part."""
 
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.TaskView]:
@@ -96,6 +164,10 @@ class Explanation(_message.Message):
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
         """The last events about it, oldest first."""
 
+    @_builtins.property
+    def causes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CauseCount]:
+        """The others by cause."""
+
     def __init__(
         self,
         *,
@@ -104,10 +176,14 @@ class Explanation(_message.Message):
         verdicts: _abc.Iterable[Global___NodeVerdict] | None = ...,
         tasks: _abc.Iterable[_task_pb2.TaskView] | None = ...,
         events: _abc.Iterable[_event_pb2.Event] | None = ...,
+        nodes: _builtins.int = ...,
+        fits: _builtins.int = ...,
+        causes: _abc.Iterable[Global___CauseCount] | None = ...,
+        nearest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "lines", b"lines", "subject", b"subject", "tasks", b"tasks", "verdicts", b"verdicts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["causes", b"causes", "events", b"events", "fits", b"fits", "lines", b"lines", "nearest", b"nearest", "nodes", b"nodes", "subject", b"subject", "tasks", b"tasks", "verdicts", b"verdicts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
