@@ -122,7 +122,7 @@ class StackView(Model, frozen=True, kw_only=True):
 
 
 class QuotaView(Model, frozen=True, kw_only=True):
-    """What a stack may set aside (an amount of 0: no limit), and what its services set aside in all replicas."""
+    """What a stack may set aside (an amount of 0: no limit), and what all its tasks together do."""
 
     stack: str
     limit: Resources = Resources()

@@ -10,8 +10,10 @@ from bayplan.model import (
     Availability,
     Desired,
     FileKind,
+    Good,
     Inventory,
     Model,
+    Resources,
     ServiceMode,
     ServiceSpec,
     StackSpec,
@@ -210,7 +212,7 @@ class Task(Model, frozen=True, kw_only=True, tag=True):
     if that was its own doing. `failures` and `past_ms` are what its slot had behind it when it was made:
     failures in a row, and ends (Unix ms) for the window of the restart policy; `past_ms` has its own end too
     once there is one. `displaced`: a rebalance wants it elsewhere. `run`: which run of a scheduled job it
-    belongs to.
+    belongs to. `goods` are those of its node's named goods that are its own.
     """
 
     id: str
@@ -227,6 +229,7 @@ class Task(Model, frozen=True, kw_only=True, tag=True):
     past_ms: tuple[int, ...] = ()
     displaced: bool = False
     run: int = 0
+    goods: tuple[Good, ...] = ()
 
     @property
     def key(self) -> str:
@@ -248,7 +251,50 @@ class Task(Model, frozen=True, kw_only=True, tag=True):
         return f"<Task {self.id} {self.service_id}.{self.slot} v{self.version} {wish} on {place}>"
 
 
-Record = Cluster | Node | JoinToken | Service | ServiceVersion | Task | StackRevision | File | FileContent
+class Quota(Model, frozen=True, kw_only=True, tag=True):
+    """What the services of a stack may set aside together, in all replicas; an amount of 0 is no limit.
+
+    It may be there before its stack is, and outlives it.
+    """
+
+    stack: str
+    limit: Resources = Resources()
+    tasks: int = 0
+
+    @property
+    def key(self) -> str:
+        return self.stack
+
+
+class Home(Model, frozen=True, kw_only=True, tag=True):
+    """A named volume that has data on a node: `task` (<service>.<slot>) was the last to be sent there.
+
+    `since_ms` (Unix ms) is when. It outlives its stack, as the volume does; it goes with its node.
+    """
+
+    volume: str
+    node_id: str
+    task: str
+    since_ms: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.volume}/{self.node_id}"
+
+
+Record = (
+    Cluster
+    | Node
+    | JoinToken
+    | Service
+    | ServiceVersion
+    | Task
+    | StackRevision
+    | File
+    | FileContent
+    | Quota
+    | Home
+)
 
 
 class Put(Model, frozen=True, kw_only=True, tag=True):

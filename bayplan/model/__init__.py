@@ -8,7 +8,7 @@ comments say who writes a field. Units stand at the end of a name: `_ms`, `_byte
 
 from __future__ import annotations
 
-from bayplan.model.base import BoundPort, Model, Now, PortSpec, Protocol, Resources
+from bayplan.model.base import BoundPort, Good, Model, Now, PortSpec, Protocol, Resources
 from bayplan.model.cluster import (
     Assignment,
     Assignments,
@@ -47,9 +47,12 @@ from bayplan.model.container import (
     VolumeSpec,
 )
 from bayplan.model.service import (
+    PRIORITY_USUAL,
+    Affinity,
     Dependency,
     DependencyCondition,
     FailureAction,
+    HomePolicy,
     RestartCondition,
     RestartPolicy,
     Schedule,
@@ -57,11 +60,14 @@ from bayplan.model.service import (
     ServiceSpec,
     StackFile,
     StackSpec,
+    Strategy,
     UpdateOrder,
     UpdatePolicy,
 )
 
 __all__ = [
+    "PRIORITY_USUAL",
+    "Affinity",
     "Assignment",
     "Assignments",
     "Availability",
@@ -78,8 +84,10 @@ __all__ = [
     "FailureAction",
     "FileKind",
     "FileMount",
+    "Good",
     "Health",
     "HealthCheck",
+    "HomePolicy",
     "Hook",
     "Instance",
     "Inventory",
@@ -108,6 +116,7 @@ __all__ = [
     "ServiceSpec",
     "StackFile",
     "StackSpec",
+    "Strategy",
     "TaskStatus",
     "Ulimit",
     "UpdateOrder",

@@ -13,10 +13,22 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Resources(Model, frozen=True, kw_only=True):
-    """Amounts of a machine's goods; 0 is "none" in a reservation and "no limit" in a limit."""
+    """Amounts of a machine's goods; 0 is "none" in a reservation and "no limit" in a limit.
+
+    `disk_bytes` and `pids` (processes) are set aside only where they are asked for by name.
+    """
 
     cpu_millis: int = 0
     memory_bytes: int = 0
+    disk_bytes: int = 0
+    pids: int = 0
+
+
+class Good(Model, frozen=True, kw_only=True):
+    """One countable good of a machine that has a name of its own, such as the GPU with this UUID."""
+
+    kind: str
+    name: str
 
 
 class Protocol(StrEnum):

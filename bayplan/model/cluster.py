@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from bayplan.lifecycle import TaskState
-from bayplan.model.base import BoundPort, Model, Resources
+from bayplan.model.base import BoundPort, Good, Model, Resources
 from bayplan.model.container import ContainerSpec
 from bayplan.model.service import RestartCondition
 
@@ -42,7 +42,11 @@ class Desired(StrEnum):
 
 
 class Assignment(Model, frozen=True, kw_only=True):
-    """One task that a node shall have; `spec_id` names its container spec in the same message."""
+    """One task that a node shall have; `spec_id` names its container spec in the same message.
+
+    `goods` are the countable goods that are the task's own, by kind: their names with commas between them, or
+    how many where they have no names.
+    """
 
     task_id: str
     service: str
@@ -53,6 +57,7 @@ class Assignment(Model, frozen=True, kw_only=True):
     spec_id: str
     restart: RestartCondition = RestartCondition.ANY
     fence: bool = False
+    goods: dict[str, str] = {}
 
 
 class Assignments(Model, frozen=True, kw_only=True, tag=True):
@@ -64,7 +69,10 @@ class Assignments(Model, frozen=True, kw_only=True, tag=True):
 
 
 class Inventory(Model, frozen=True, kw_only=True):
-    """What a machine is and has, by its own agent."""
+    """What a machine is and has, by its own agent.
+
+    `generic` counts its goods by kind, those with names too, which `named` lists.
+    """
 
     hostname: str = ""
     capacity: Resources = Resources()
@@ -73,6 +81,8 @@ class Inventory(Model, frozen=True, kw_only=True):
     agent_version: str = ""
     os: str = ""
     arch: str = ""
+    named: tuple[Good, ...] = ()
+    engine_labels: dict[str, str] = {}
 
 
 class NodeStatus(StrEnum):

@@ -7,6 +7,9 @@ from enum import StrEnum
 from bayplan.model.base import Model, Resources
 from bayplan.model.container import ContainerSpec, FileKind
 
+#: The priority of a service that says nothing of it, between 0 and 100 (as Nomad's jobs have it).
+PRIORITY_USUAL = 50
+
 
 class RestartCondition(StrEnum):
     ANY = "any"
@@ -84,6 +87,34 @@ class Dependency(Model, frozen=True, kw_only=True):
     required: bool = False
 
 
+class Strategy(StrEnum):
+    """Which of the nodes that fit: PACK fills few of them, with at most a third of a service on one; SPREAD
+    takes the one with the fewest tasks of the service, then the emptiest."""
+
+    PACK = "pack"
+    SPREAD = "spread"
+
+
+class HomePolicy(StrEnum):
+    """Whether a task comes back to the node where its named volumes have their data: if it can, or at all."""
+
+    PREFER = "prefer"
+    STAY = "stay"
+
+
+class Affinity(Model, frozen=True, kw_only=True):
+    """Near to tasks of another service, or (`anti`) away from them.
+
+    `service` is a short name of the stack or a full name. `topology` is the attribute of nodes whose values
+    are compared, as in `node.labels.zone`; empty is the node itself. Not `required`: as far as it goes.
+    """
+
+    service: str
+    topology: str = ""
+    anti: bool = False
+    required: bool = False
+
+
 class Schedule(Model, frozen=True, kw_only=True):
     """When a job runs, again and again: five fields as in crontab(5), in a time zone (empty: UTC).
 
@@ -104,7 +135,7 @@ class ServiceSpec(Model, frozen=True, kw_only=True):
     about to stop serves on after it is no longer found, at most. `ttl_ms`: a finished job is removed after
     it (0: never). `generation` grows when all tasks shall be replaced though nothing else has changed.
     `generic` are countable goods of a node (`gpu`: 2). `preferences` are node attributes over whose
-    values tasks are spread.
+    values tasks are spread. `priority` is 0 to 100. `homes`: what its named volumes say about where it runs.
     """
 
     name: str
@@ -128,6 +159,10 @@ class ServiceSpec(Model, frozen=True, kw_only=True):
     schedule: Schedule | None = None
     ttl_ms: int = 0
     generation: int = 0
+    strategy: Strategy = Strategy.PACK
+    affinities: tuple[Affinity, ...] = ()
+    priority: int = PRIORITY_USUAL
+    homes: HomePolicy = HomePolicy.PREFER
 
 
 class StackFile(Model, frozen=True, kw_only=True):

@@ -28,13 +28,15 @@ from bayplan.v1 import service_pb2 as bayplan_dot_v1_dot_service__pb2
 from bayplan.v1 import task_pb2 as bayplan_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x62\x61yplan/v1/agent.proto\x12\nbayplan.v1\x1a\x1a\x62\x61yplan/v1/container.proto\x1a\x15\x62\x61yplan/v1/node.proto\x1a\x18\x62\x61yplan/v1/service.proto\x1a\x15\x62\x61yplan/v1/task.proto\"\xa3\x02\n\x0eSessionRequest\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x11.bayplan.v1.HelloH\x00\x12$\n\x06report\x18\x02 \x01(\x0b\x32\x12.bayplan.v1.ReportH\x00\x12*\n\theartbeat\x18\x03 \x01(\x0b\x32\x15.bayplan.v1.HeartbeatH\x00\x12\x37\n\x10preflight_result\x18\x04 \x01(\x0b\x32\x1b.bayplan.v1.PreflightResultH\x00\x12&\n\x07goodbye\x18\x05 \x01(\x0b\x32\x13.bayplan.v1.GoodbyeH\x00\x12/\n\x0c\x66iles_wanted\x18\x06 \x01(\x0b\x32\x17.bayplan.v1.FilesWantedH\x00\x42\t\n\x07message\"\xe6\x02\n\x0fSessionResponse\x12&\n\x07welcome\x18\x01 \x01(\x0b\x32\x13.bayplan.v1.WelcomeH\x00\x12.\n\x0b\x61ssignments\x18\x02 \x01(\x0b\x32\x17.bayplan.v1.AssignmentsH\x00\x12*\n\tpreflight\x18\x03 \x01(\x0b\x32\x15.bayplan.v1.PreflightH\x00\x12\'\n\x08log_pull\x18\x04 \x01(\x0b\x32\x13.bayplan.v1.LogPullH\x00\x12\'\n\x08log_stop\x18\x05 \x01(\x0b\x32\x13.bayplan.v1.LogStopH\x00\x12*\n\tdismissal\x18\x06 \x01(\x0b\x32\x15.bayplan.v1.DismissalH\x00\x12\"\n\x05\x66iles\x18\x07 \x01(\x0b\x32\x11.bayplan.v1.FilesH\x00\x12\"\n\x05pulse\x18\x08 \x01(\x0b\x32\x11.bayplan.v1.PulseH\x00\x42\t\n\x07message\"\x8a\x01\n\x05Hello\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12(\n\tinventory\x18\x04 \x01(\x0b\x32\x15.bayplan.v1.Inventory\x12%\n\x05tasks\x18\x05 \x03(\x0b\x32\x16.bayplan.v1.TaskStatus\"\x95\x01\n\x07Welcome\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x14\n\x0cheartbeat_ms\x18\x03 \x01(\x03\x12\x11\n\tnode_name\x18\x04 \x01(\t\x12\x10\n\x08lease_ms\x18\x05 \x01(\x03\x12\x14\n\x0cwitness_port\x18\x06 \x01(\r\x12\x16\n\x0ewitness_ticket\x18\x07 \x01(\t\"&\n\x05Pulse\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\r\n\x05heard\x18\x02 \x01(\x04\"\xd1\x01\n\nAssignment\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\r\n\x05stack\x18\x03 \x01(\t\x12\x0c\n\x04slot\x18\x04 \x01(\r\x12\x0f\n\x07version\x18\x05 \x01(\x04\x12$\n\x07\x64\x65sired\x18\x06 \x01(\x0e\x32\x13.bayplan.v1.Desired\x12\x0f\n\x07spec_id\x18\x07 \x01(\t\x12-\n\x07restart\x18\x08 \x01(\x0e\x32\x1c.bayplan.v1.RestartCondition\x12\r\n\x05\x66\x65nce\x18\t \x01(\x08\"\xc2\x01\n\x0b\x41ssignments\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12%\n\x05tasks\x18\x02 \x03(\x0b\x32\x16.bayplan.v1.Assignment\x12\x31\n\x05specs\x18\x03 \x03(\x0b\x32\".bayplan.v1.Assignments.SpecsEntry\x1aG\n\nSpecsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.bayplan.v1.ContainerSpec:\x02\x38\x01\"O\n\x06Report\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12%\n\x05tasks\x18\x02 \x03(\x0b\x32\x16.bayplan.v1.TaskStatus\x12\x0c\n\x04gone\x18\x03 \x03(\t\"E\n\tHeartbeat\x12\x0f\n\x07late_ms\x18\x01 \x01(\x03\x12\r\n\x05pulse\x18\x02 \x01(\x04\x12\x18\n\x10\x65ngine_silent_ms\x18\x03 \x01(\x03\"`\n\tPreflight\x12\x0e\n\x06ticket\x18\x01 \x01(\t\x12\x0e\n\x06images\x18\x02 \x03(\t\x12$\n\x05ports\x18\x03 \x03(\x0b\x32\x15.bayplan.v1.PortCheck\x12\r\n\x05paths\x18\x04 \x03(\t\"<\n\tPortCheck\x12\x0c\n\x04port\x18\x01 \x01(\r\x12\x10\n\x08protocol\x18\x02 \x01(\t\x12\x0f\n\x07host_ip\x18\x03 \x01(\t\"\xb5\x01\n\x0fPreflightResult\x12\x0e\n\x06ticket\x18\x01 \x01(\t\x12*\n\x06\x66\x61ults\x18\x02 \x03(\x0b\x32\x1a.bayplan.v1.PreflightFault\x12\x37\n\x06images\x18\x03 \x03(\x0b\x32\'.bayplan.v1.PreflightResult.ImagesEntry\x1a-\n\x0bImagesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1e\n\x0b\x46ilesWanted\x12\x0f\n\x07\x64igests\x18\x01 \x03(\t\"k\n\x05\x46iles\x12\x31\n\x08\x63ontents\x18\x01 \x03(\x0b\x32\x1f.bayplan.v1.Files.ContentsEntry\x1a/\n\rContentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"1\n\x0ePreflightFault\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x19\n\x07Goodbye\x12\x0e\n\x06reason\x18\x01 \x01(\t\"*\n\tDismissal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x66inal\x18\x02 \x01(\x08\"_\n\x07LogPull\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08task_ids\x18\x02 \x03(\t\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\x12\x0c\n\x04tail\x18\x04 \x01(\x05\x12\x10\n\x08since_ms\x18\x05 \x01(\x03\"\x1d\n\x07LogStop\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"Z\n\x0fPushLogsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\"\n\x05lines\x18\x02 \x03(\x0b\x32\x13.bayplan.v1.LogLine\x12\x0f\n\x07warning\x18\x03 \x01(\t\"\x12\n\x10PushLogsResponse2\x9f\x01\n\x0c\x41gentService\x12\x46\n\x07Session\x12\x1a.bayplan.v1.SessionRequest\x1a\x1b.bayplan.v1.SessionResponse(\x01\x30\x01\x12G\n\x08PushLogs\x12\x1b.bayplan.v1.PushLogsRequest\x1a\x1c.bayplan.v1.PushLogsResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x62\x61yplan/v1/agent.proto\x12\nbayplan.v1\x1a\x1a\x62\x61yplan/v1/container.proto\x1a\x15\x62\x61yplan/v1/node.proto\x1a\x18\x62\x61yplan/v1/service.proto\x1a\x15\x62\x61yplan/v1/task.proto\"\xa3\x02\n\x0eSessionRequest\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x11.bayplan.v1.HelloH\x00\x12$\n\x06report\x18\x02 \x01(\x0b\x32\x12.bayplan.v1.ReportH\x00\x12*\n\theartbeat\x18\x03 \x01(\x0b\x32\x15.bayplan.v1.HeartbeatH\x00\x12\x37\n\x10preflight_result\x18\x04 \x01(\x0b\x32\x1b.bayplan.v1.PreflightResultH\x00\x12&\n\x07goodbye\x18\x05 \x01(\x0b\x32\x13.bayplan.v1.GoodbyeH\x00\x12/\n\x0c\x66iles_wanted\x18\x06 \x01(\x0b\x32\x17.bayplan.v1.FilesWantedH\x00\x42\t\n\x07message\"\xe6\x02\n\x0fSessionResponse\x12&\n\x07welcome\x18\x01 \x01(\x0b\x32\x13.bayplan.v1.WelcomeH\x00\x12.\n\x0b\x61ssignments\x18\x02 \x01(\x0b\x32\x17.bayplan.v1.AssignmentsH\x00\x12*\n\tpreflight\x18\x03 \x01(\x0b\x32\x15.bayplan.v1.PreflightH\x00\x12\'\n\x08log_pull\x18\x04 \x01(\x0b\x32\x13.bayplan.v1.LogPullH\x00\x12\'\n\x08log_stop\x18\x05 \x01(\x0b\x32\x13.bayplan.v1.LogStopH\x00\x12*\n\tdismissal\x18\x06 \x01(\x0b\x32\x15.bayplan.v1.DismissalH\x00\x12\"\n\x05\x66iles\x18\x07 \x01(\x0b\x32\x11.bayplan.v1.FilesH\x00\x12\"\n\x05pulse\x18\x08 \x01(\x0b\x32\x11.bayplan.v1.PulseH\x00\x42\t\n\x07message\"\x8a\x01\n\x05Hello\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12(\n\tinventory\x18\x04 \x01(\x0b\x32\x15.bayplan.v1.Inventory\x12%\n\x05tasks\x18\x05 \x03(\x0b\x32\x16.bayplan.v1.TaskStatus\"\x95\x01\n\x07Welcome\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x14\n\x0cheartbeat_ms\x18\x03 \x01(\x03\x12\x11\n\tnode_name\x18\x04 \x01(\t\x12\x10\n\x08lease_ms\x18\x05 \x01(\x03\x12\x14\n\x0cwitness_port\x18\x06 \x01(\r\x12\x16\n\x0ewitness_ticket\x18\x07 \x01(\t\"&\n\x05Pulse\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\r\n\x05heard\x18\x02 \x01(\x04\"\xb1\x02\n\nAssignment\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\r\n\x05stack\x18\x03 \x01(\t\x12\x0c\n\x04slot\x18\x04 \x01(\r\x12\x0f\n\x07version\x18\x05 \x01(\x04\x12$\n\x07\x64\x65sired\x18\x06 \x01(\x0e\x32\x13.bayplan.v1.Desired\x12\x0f\n\x07spec_id\x18\x07 \x01(\t\x12-\n\x07restart\x18\x08 \x01(\x0e\x32\x1c.bayplan.v1.RestartCondition\x12\r\n\x05\x66\x65nce\x18\t \x01(\x08\x12\x30\n\x05goods\x18\n \x03(\x0b\x32!.bayplan.v1.Assignment.GoodsEntry\x1a,\n\nGoodsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc2\x01\n\x0b\x41ssignments\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12%\n\x05tasks\x18\x02 \x03(\x0b\x32\x16.bayplan.v1.Assignment\x12\x31\n\x05specs\x18\x03 \x03(\x0b\x32\".bayplan.v1.Assignments.SpecsEntry\x1aG\n\nSpecsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.bayplan.v1.ContainerSpec:\x02\x38\x01\"O\n\x06Report\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12%\n\x05tasks\x18\x02 \x03(\x0b\x32\x16.bayplan.v1.TaskStatus\x12\x0c\n\x04gone\x18\x03 \x03(\t\"E\n\tHeartbeat\x12\x0f\n\x07late_ms\x18\x01 \x01(\x03\x12\r\n\x05pulse\x18\x02 \x01(\x04\x12\x18\n\x10\x65ngine_silent_ms\x18\x03 \x01(\x03\"`\n\tPreflight\x12\x0e\n\x06ticket\x18\x01 \x01(\t\x12\x0e\n\x06images\x18\x02 \x03(\t\x12$\n\x05ports\x18\x03 \x03(\x0b\x32\x15.bayplan.v1.PortCheck\x12\r\n\x05paths\x18\x04 \x03(\t\"<\n\tPortCheck\x12\x0c\n\x04port\x18\x01 \x01(\r\x12\x10\n\x08protocol\x18\x02 \x01(\t\x12\x0f\n\x07host_ip\x18\x03 \x01(\t\"\xb5\x01\n\x0fPreflightResult\x12\x0e\n\x06ticket\x18\x01 \x01(\t\x12*\n\x06\x66\x61ults\x18\x02 \x03(\x0b\x32\x1a.bayplan.v1.PreflightFault\x12\x37\n\x06images\x18\x03 \x03(\x0b\x32\'.bayplan.v1.PreflightResult.ImagesEntry\x1a-\n\x0bImagesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1e\n\x0b\x46ilesWanted\x12\x0f\n\x07\x64igests\x18\x01 \x03(\t\"k\n\x05\x46iles\x12\x31\n\x08\x63ontents\x18\x01 \x03(\x0b\x32\x1f.bayplan.v1.Files.ContentsEntry\x1a/\n\rContentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"1\n\x0ePreflightFault\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x19\n\x07Goodbye\x12\x0e\n\x06reason\x18\x01 \x01(\t\"*\n\tDismissal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x66inal\x18\x02 \x01(\x08\"_\n\x07LogPull\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08task_ids\x18\x02 \x03(\t\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\x12\x0c\n\x04tail\x18\x04 \x01(\x05\x12\x10\n\x08since_ms\x18\x05 \x01(\x03\"\x1d\n\x07LogStop\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"Z\n\x0fPushLogsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\"\n\x05lines\x18\x02 \x03(\x0b\x32\x13.bayplan.v1.LogLine\x12\x0f\n\x07warning\x18\x03 \x01(\t\"\x12\n\x10PushLogsResponse2\x9f\x01\n\x0c\x41gentService\x12\x46\n\x07Session\x12\x1a.bayplan.v1.SessionRequest\x1a\x1b.bayplan.v1.SessionResponse(\x01\x30\x01\x12G\n\x08PushLogs\x12\x1b.bayplan.v1.PushLogsRequest\x1a\x1c.bayplan.v1.PushLogsResponse(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bayplan.v1.agent_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ASSIGNMENT_GOODSENTRY']._loaded_options = None
+  _globals['_ASSIGNMENT_GOODSENTRY']._serialized_options = b'8\001'
   _globals['_ASSIGNMENTS_SPECSENTRY']._loaded_options = None
   _globals['_ASSIGNMENTS_SPECSENTRY']._serialized_options = b'8\001'
   _globals['_PREFLIGHTRESULT_IMAGESENTRY']._loaded_options = None
@@ -52,43 +54,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PULSE']._serialized_start=1086
   _globals['_PULSE']._serialized_end=1124
   _globals['_ASSIGNMENT']._serialized_start=1127
-  _globals['_ASSIGNMENT']._serialized_end=1336
-  _globals['_ASSIGNMENTS']._serialized_start=1339
-  _globals['_ASSIGNMENTS']._serialized_end=1533
-  _globals['_ASSIGNMENTS_SPECSENTRY']._serialized_start=1462
-  _globals['_ASSIGNMENTS_SPECSENTRY']._serialized_end=1533
-  _globals['_REPORT']._serialized_start=1535
-  _globals['_REPORT']._serialized_end=1614
-  _globals['_HEARTBEAT']._serialized_start=1616
-  _globals['_HEARTBEAT']._serialized_end=1685
-  _globals['_PREFLIGHT']._serialized_start=1687
-  _globals['_PREFLIGHT']._serialized_end=1783
-  _globals['_PORTCHECK']._serialized_start=1785
-  _globals['_PORTCHECK']._serialized_end=1845
-  _globals['_PREFLIGHTRESULT']._serialized_start=1848
-  _globals['_PREFLIGHTRESULT']._serialized_end=2029
-  _globals['_PREFLIGHTRESULT_IMAGESENTRY']._serialized_start=1984
-  _globals['_PREFLIGHTRESULT_IMAGESENTRY']._serialized_end=2029
-  _globals['_FILESWANTED']._serialized_start=2031
-  _globals['_FILESWANTED']._serialized_end=2061
-  _globals['_FILES']._serialized_start=2063
-  _globals['_FILES']._serialized_end=2170
-  _globals['_FILES_CONTENTSENTRY']._serialized_start=2123
-  _globals['_FILES_CONTENTSENTRY']._serialized_end=2170
-  _globals['_PREFLIGHTFAULT']._serialized_start=2172
-  _globals['_PREFLIGHTFAULT']._serialized_end=2221
-  _globals['_GOODBYE']._serialized_start=2223
-  _globals['_GOODBYE']._serialized_end=2248
-  _globals['_DISMISSAL']._serialized_start=2250
-  _globals['_DISMISSAL']._serialized_end=2292
-  _globals['_LOGPULL']._serialized_start=2294
-  _globals['_LOGPULL']._serialized_end=2389
-  _globals['_LOGSTOP']._serialized_start=2391
-  _globals['_LOGSTOP']._serialized_end=2420
-  _globals['_PUSHLOGSREQUEST']._serialized_start=2422
-  _globals['_PUSHLOGSREQUEST']._serialized_end=2512
-  _globals['_PUSHLOGSRESPONSE']._serialized_start=2514
-  _globals['_PUSHLOGSRESPONSE']._serialized_end=2532
-  _globals['_AGENTSERVICE']._serialized_start=2535
-  _globals['_AGENTSERVICE']._serialized_end=2694
+  _globals['_ASSIGNMENT']._serialized_end=1432
+  _globals['_ASSIGNMENT_GOODSENTRY']._serialized_start=1388
+  _globals['_ASSIGNMENT_GOODSENTRY']._serialized_end=1432
+  _globals['_ASSIGNMENTS']._serialized_start=1435
+  _globals['_ASSIGNMENTS']._serialized_end=1629
+  _globals['_ASSIGNMENTS_SPECSENTRY']._serialized_start=1558
+  _globals['_ASSIGNMENTS_SPECSENTRY']._serialized_end=1629
+  _globals['_REPORT']._serialized_start=1631
+  _globals['_REPORT']._serialized_end=1710
+  _globals['_HEARTBEAT']._serialized_start=1712
+  _globals['_HEARTBEAT']._serialized_end=1781
+  _globals['_PREFLIGHT']._serialized_start=1783
+  _globals['_PREFLIGHT']._serialized_end=1879
+  _globals['_PORTCHECK']._serialized_start=1881
+  _globals['_PORTCHECK']._serialized_end=1941
+  _globals['_PREFLIGHTRESULT']._serialized_start=1944
+  _globals['_PREFLIGHTRESULT']._serialized_end=2125
+  _globals['_PREFLIGHTRESULT_IMAGESENTRY']._serialized_start=2080
+  _globals['_PREFLIGHTRESULT_IMAGESENTRY']._serialized_end=2125
+  _globals['_FILESWANTED']._serialized_start=2127
+  _globals['_FILESWANTED']._serialized_end=2157
+  _globals['_FILES']._serialized_start=2159
+  _globals['_FILES']._serialized_end=2266
+  _globals['_FILES_CONTENTSENTRY']._serialized_start=2219
+  _globals['_FILES_CONTENTSENTRY']._serialized_end=2266
+  _globals['_PREFLIGHTFAULT']._serialized_start=2268
+  _globals['_PREFLIGHTFAULT']._serialized_end=2317
+  _globals['_GOODBYE']._serialized_start=2319
+  _globals['_GOODBYE']._serialized_end=2344
+  _globals['_DISMISSAL']._serialized_start=2346
+  _globals['_DISMISSAL']._serialized_end=2388
+  _globals['_LOGPULL']._serialized_start=2390
+  _globals['_LOGPULL']._serialized_end=2485
+  _globals['_LOGSTOP']._serialized_start=2487
+  _globals['_LOGSTOP']._serialized_end=2516
+  _globals['_PUSHLOGSREQUEST']._serialized_start=2518
+  _globals['_PUSHLOGSREQUEST']._serialized_end=2608
+  _globals['_PUSHLOGSRESPONSE']._serialized_start=2610
+  _globals['_PUSHLOGSRESPONSE']._serialized_end=2628
+  _globals['_AGENTSERVICE']._serialized_start=2631
+  _globals['_AGENTSERVICE']._serialized_end=2790
 # @@protoc_insertion_point(module_scope)

@@ -268,6 +268,26 @@ class Assignment(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class GoodsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TASK_ID_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
     STACK_FIELD_NUMBER: _builtins.int
@@ -277,6 +297,7 @@ class Assignment(_message.Message):
     SPEC_ID_FIELD_NUMBER: _builtins.int
     RESTART_FIELD_NUMBER: _builtins.int
     FENCE_FIELD_NUMBER: _builtins.int
+    GOODS_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """The task's id."""
     service: _builtins.str
@@ -295,6 +316,10 @@ class Assignment(_message.Message):
     """When it ended by itself and there is no controller: whether the agent may start it again."""
     fence: _builtins.bool
     """Stop it when the node's lease ends: another may then be started elsewhere."""
+    @_builtins.property
+    def goods(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Countable goods that are the task's own, by kind: their names with commas between them, or how many."""
+
     def __init__(
         self,
         *,
@@ -307,10 +332,11 @@ class Assignment(_message.Message):
         spec_id: _builtins.str = ...,
         restart: _service_pb2.RestartCondition.ValueType = ...,
         fence: _builtins.bool = ...,
+        goods: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["desired", b"desired", "fence", b"fence", "restart", b"restart", "service", b"service", "slot", b"slot", "spec_id", b"spec_id", "stack", b"stack", "task_id", b"task_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["desired", b"desired", "fence", b"fence", "goods", b"goods", "restart", b"restart", "service", b"service", "slot", b"slot", "spec_id", b"spec_id", "stack", b"stack", "task_id", b"task_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

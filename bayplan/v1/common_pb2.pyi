@@ -99,23 +99,57 @@ class Resources(_message.Message):
 
     CPU_MILLIS_FIELD_NUMBER: _builtins.int
     MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    DISK_BYTES_FIELD_NUMBER: _builtins.int
+    PIDS_FIELD_NUMBER: _builtins.int
     cpu_millis: _builtins.int
     """CPU in thousandths of a core. 0 means: none reserved, or no limit."""
     memory_bytes: _builtins.int
     """Memory in bytes. 0 means: none reserved, or no limit."""
+    disk_bytes: _builtins.int
+    """Disk in bytes, where the engine keeps its data. 0 means: none reserved."""
+    pids: _builtins.int
+    """Processes. 0 means: none reserved."""
     def __init__(
         self,
         *,
         cpu_millis: _builtins.int = ...,
         memory_bytes: _builtins.int = ...,
+        disk_bytes: _builtins.int = ...,
+        pids: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpu_millis", b"cpu_millis", "memory_bytes", b"memory_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpu_millis", b"cpu_millis", "disk_bytes", b"disk_bytes", "memory_bytes", b"memory_bytes", "pids", b"pids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Resources: _TypeAlias = Resources  # noqa: Y015
+
+@_typing.final
+class Good(_message.Message):
+    """One countable good of a machine that has a name of its own, such as the GPU with this UUID. Written by agents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """Its kind, e.g. gpu."""
+    name: _builtins.str
+    """Its name."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Good: _TypeAlias = Good  # noqa: Y015
 
 @_typing.final
 class PortSpec(_message.Message):

@@ -106,6 +106,26 @@ class Inventory(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class EngineLabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     HOSTNAME_FIELD_NUMBER: _builtins.int
     CAPACITY_FIELD_NUMBER: _builtins.int
     ENGINE_VERSION_FIELD_NUMBER: _builtins.int
@@ -113,6 +133,8 @@ class Inventory(_message.Message):
     OS_FIELD_NUMBER: _builtins.int
     ARCH_FIELD_NUMBER: _builtins.int
     GENERIC_FIELD_NUMBER: _builtins.int
+    NAMED_FIELD_NUMBER: _builtins.int
+    ENGINE_LABELS_FIELD_NUMBER: _builtins.int
     hostname: _builtins.str
     """Its host name."""
     engine_version: _builtins.str
@@ -125,11 +147,19 @@ class Inventory(_message.Message):
     """The processor, e.g. x86_64."""
     @_builtins.property
     def capacity(self) -> _common_pb2.Resources:
-        """All of its CPU and memory."""
+        """All of its CPU, memory, disk and processes."""
 
     @_builtins.property
     def generic(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Countable goods that its owner declared, e.g. gpu: 2."""
+
+    @_builtins.property
+    def named(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Good]:
+        """Those of them that have names."""
+
+    @_builtins.property
+    def engine_labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The labels of its engine."""
 
     def __init__(
         self,
@@ -141,10 +171,12 @@ class Inventory(_message.Message):
         os: _builtins.str = ...,
         arch: _builtins.str = ...,
         generic: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        named: _abc.Iterable[_common_pb2.Good] | None = ...,
+        engine_labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "arch", b"arch", "capacity", b"capacity", "engine_version", b"engine_version", "generic", b"generic", "hostname", b"hostname", "os", b"os"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "arch", b"arch", "capacity", b"capacity", "engine_labels", b"engine_labels", "engine_version", b"engine_version", "generic", b"generic", "hostname", b"hostname", "named", b"named", "os", b"os"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -165,6 +165,54 @@ DEPENDENCY_CONDITION_COMPLETED: DependencyCondition.ValueType  # 3
 """Its tasks have ended with success."""
 Global___DependencyCondition: _TypeAlias = DependencyCondition  # noqa: Y015
 
+class _Strategy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StrategyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Strategy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STRATEGY_UNSPECIFIED: _Strategy.ValueType  # 0
+    """Never sent."""
+    STRATEGY_PACK: _Strategy.ValueType  # 1
+    """Few nodes are filled, with at most a third of a service on one, and zones are used evenly."""
+    STRATEGY_SPREAD: _Strategy.ValueType  # 2
+    """The one with the fewest tasks of the service, then the emptiest."""
+
+class Strategy(_Strategy, metaclass=_StrategyEnumTypeWrapper):
+    """Which of the nodes that fit takes a task."""
+
+STRATEGY_UNSPECIFIED: Strategy.ValueType  # 0
+"""Never sent."""
+STRATEGY_PACK: Strategy.ValueType  # 1
+"""Few nodes are filled, with at most a third of a service on one, and zones are used evenly."""
+STRATEGY_SPREAD: Strategy.ValueType  # 2
+"""The one with the fewest tasks of the service, then the emptiest."""
+Global___Strategy: _TypeAlias = Strategy  # noqa: Y015
+
+class _HomePolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HomePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HomePolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HOME_POLICY_UNSPECIFIED: _HomePolicy.ValueType  # 0
+    """Never sent."""
+    HOME_POLICY_PREFER: _HomePolicy.ValueType  # 1
+    """If it can."""
+    HOME_POLICY_STAY: _HomePolicy.ValueType  # 2
+    """It waits for that node."""
+
+class HomePolicy(_HomePolicy, metaclass=_HomePolicyEnumTypeWrapper):
+    """Whether a task comes back to the node where its named volumes have their data."""
+
+HOME_POLICY_UNSPECIFIED: HomePolicy.ValueType  # 0
+"""Never sent."""
+HOME_POLICY_PREFER: HomePolicy.ValueType  # 1
+"""If it can."""
+HOME_POLICY_STAY: HomePolicy.ValueType  # 2
+"""It waits for that node."""
+Global___HomePolicy: _TypeAlias = HomePolicy  # noqa: Y015
+
 class _Origin:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -408,6 +456,10 @@ class ServiceSpec(_message.Message):
     SCHEDULE_FIELD_NUMBER: _builtins.int
     TTL_MS_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    AFFINITIES_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    HOMES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The short name, unique in its stack."""
     replicas: _builtins.int
@@ -428,6 +480,12 @@ class ServiceSpec(_message.Message):
     """A finished job is removed after this time, in milliseconds; 0 is never."""
     generation: _builtins.int
     """Grows when all tasks shall be replaced though nothing else has changed."""
+    strategy: Global___Strategy.ValueType
+    """Which of the nodes that fit."""
+    priority: _builtins.int
+    """Who comes first where there is not room for all, 0 to 100."""
+    homes: Global___HomePolicy.ValueType
+    """What its named volumes say about where it runs."""
     @_builtins.property
     def container(self) -> _container_pb2.ContainerSpec:
         """Its container."""
@@ -476,6 +534,10 @@ class ServiceSpec(_message.Message):
     def schedule(self) -> Global___Schedule:
         """When a job runs, again and again; a job without one runs once."""
 
+    @_builtins.property
+    def affinities(self) -> _containers.RepeatedCompositeFieldContainer[Global___Affinity]:
+        """Near to tasks of other services, or away from them."""
+
     def __init__(
         self,
         *,
@@ -500,14 +562,52 @@ class ServiceSpec(_message.Message):
         schedule: Global___Schedule | None = ...,
         ttl_ms: _builtins.int = ...,
         generation: _builtins.int = ...,
+        strategy: Global___Strategy.ValueType = ...,
+        affinities: _abc.Iterable[Global___Affinity] | None = ...,
+        priority: _builtins.int = ...,
+        homes: Global___HomePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "reservations", b"reservations", "restart", b"restart", "rollback", b"rollback", "schedule", b"schedule", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraints", b"constraints", "container", b"container", "depends_on", b"depends_on", "drain_ms", b"drain_ms", "endpoint_mode", b"endpoint_mode", "fence", b"fence", "generation", b"generation", "generic", b"generic", "labels", b"labels", "max_replicas_per_node", b"max_replicas_per_node", "mode", b"mode", "name", b"name", "places", b"places", "preferences", b"preferences", "replicas", b"replicas", "reservations", b"reservations", "restart", b"restart", "rollback", b"rollback", "schedule", b"schedule", "ttl_ms", b"ttl_ms", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinities", b"affinities", "constraints", b"constraints", "container", b"container", "depends_on", b"depends_on", "drain_ms", b"drain_ms", "endpoint_mode", b"endpoint_mode", "fence", b"fence", "generation", b"generation", "generic", b"generic", "homes", b"homes", "labels", b"labels", "max_replicas_per_node", b"max_replicas_per_node", "mode", b"mode", "name", b"name", "places", b"places", "preferences", b"preferences", "priority", b"priority", "replicas", b"replicas", "reservations", b"reservations", "restart", b"restart", "rollback", b"rollback", "schedule", b"schedule", "strategy", b"strategy", "ttl_ms", b"ttl_ms", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ServiceSpec: _TypeAlias = ServiceSpec  # noqa: Y015
+
+@_typing.final
+class Affinity(_message.Message):
+    """Near to tasks of another service, or away from them. Written by the user."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERVICE_FIELD_NUMBER: _builtins.int
+    TOPOLOGY_FIELD_NUMBER: _builtins.int
+    ANTI_FIELD_NUMBER: _builtins.int
+    REQUIRED_FIELD_NUMBER: _builtins.int
+    service: _builtins.str
+    """The short name of a service of the stack, or a full name."""
+    topology: _builtins.str
+    """The attribute of nodes whose values are compared, as in `node.labels.zone`; empty is the node itself."""
+    anti: _builtins.bool
+    """Away from them."""
+    required: _builtins.bool
+    """No node otherwise; else as far as it goes."""
+    def __init__(
+        self,
+        *,
+        service: _builtins.str = ...,
+        topology: _builtins.str = ...,
+        anti: _builtins.bool = ...,
+        required: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anti", b"anti", "required", b"required", "service", b"service", "topology", b"topology"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Affinity: _TypeAlias = Affinity  # noqa: Y015
 
 @_typing.final
 class Schedule(_message.Message):

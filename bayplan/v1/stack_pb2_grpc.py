@@ -75,6 +75,21 @@ class StackServiceStub:
                 request_serializer=bayplan_dot_v1_dot_stack__pb2.RollbackRequest.SerializeToString,
                 response_deserializer=bayplan_dot_v1_dot_stack__pb2.RollbackResponse.FromString,
                 _registered_method=True)
+        self.SetQuota = channel.unary_unary(
+                '/bayplan.v1.StackService/SetQuota',
+                request_serializer=bayplan_dot_v1_dot_stack__pb2.SetQuotaRequest.SerializeToString,
+                response_deserializer=bayplan_dot_v1_dot_stack__pb2.SetQuotaResponse.FromString,
+                _registered_method=True)
+        self.ListQuotas = channel.unary_unary(
+                '/bayplan.v1.StackService/ListQuotas',
+                request_serializer=bayplan_dot_v1_dot_stack__pb2.ListQuotasRequest.SerializeToString,
+                response_deserializer=bayplan_dot_v1_dot_stack__pb2.ListQuotasResponse.FromString,
+                _registered_method=True)
+        self.RemoveQuota = channel.unary_unary(
+                '/bayplan.v1.StackService/RemoveQuota',
+                request_serializer=bayplan_dot_v1_dot_stack__pb2.RemoveQuotaRequest.SerializeToString,
+                response_deserializer=bayplan_dot_v1_dot_stack__pb2.RemoveQuotaResponse.FromString,
+                _registered_method=True)
 
 
 class StackServiceServicer:
@@ -138,6 +153,27 @@ class StackServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetQuota(self, request, context):
+        """Limits what all services of a stack together may set aside; what runs already stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListQuotas(self, request, context):
+        """All quotas, with what their stacks use of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveQuota(self, request, context):
+        """Takes a stack's quota away.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StackServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -180,6 +216,21 @@ def add_StackServiceServicer_to_server(servicer, server):
                     servicer.Rollback,
                     request_deserializer=bayplan_dot_v1_dot_stack__pb2.RollbackRequest.FromString,
                     response_serializer=bayplan_dot_v1_dot_stack__pb2.RollbackResponse.SerializeToString,
+            ),
+            'SetQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetQuota,
+                    request_deserializer=bayplan_dot_v1_dot_stack__pb2.SetQuotaRequest.FromString,
+                    response_serializer=bayplan_dot_v1_dot_stack__pb2.SetQuotaResponse.SerializeToString,
+            ),
+            'ListQuotas': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuotas,
+                    request_deserializer=bayplan_dot_v1_dot_stack__pb2.ListQuotasRequest.FromString,
+                    response_serializer=bayplan_dot_v1_dot_stack__pb2.ListQuotasResponse.SerializeToString,
+            ),
+            'RemoveQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveQuota,
+                    request_deserializer=bayplan_dot_v1_dot_stack__pb2.RemoveQuotaRequest.FromString,
+                    response_serializer=bayplan_dot_v1_dot_stack__pb2.RemoveQuotaResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -399,6 +450,87 @@ class StackService:
             '/bayplan.v1.StackService/Rollback',
             bayplan_dot_v1_dot_stack__pb2.RollbackRequest.SerializeToString,
             bayplan_dot_v1_dot_stack__pb2.RollbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bayplan.v1.StackService/SetQuota',
+            bayplan_dot_v1_dot_stack__pb2.SetQuotaRequest.SerializeToString,
+            bayplan_dot_v1_dot_stack__pb2.SetQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuotas(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bayplan.v1.StackService/ListQuotas',
+            bayplan_dot_v1_dot_stack__pb2.ListQuotasRequest.SerializeToString,
+            bayplan_dot_v1_dot_stack__pb2.ListQuotasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bayplan.v1.StackService/RemoveQuota',
+            bayplan_dot_v1_dot_stack__pb2.RemoveQuotaRequest.SerializeToString,
+            bayplan_dot_v1_dot_stack__pb2.RemoveQuotaResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,12 @@ class StackServiceStub:
     """The revisions that are kept, newest first."""
     Rollback: _grpc.UnaryUnaryMultiCallable[_stack_pb2.RollbackRequest, _stack_pb2.RollbackResponse]
     """Deploys an older revision again, with the contents that its configs and secrets had."""
+    SetQuota: _grpc.UnaryUnaryMultiCallable[_stack_pb2.SetQuotaRequest, _stack_pb2.SetQuotaResponse]
+    """Limits what all services of a stack together may set aside; what runs already stays."""
+    ListQuotas: _grpc.UnaryUnaryMultiCallable[_stack_pb2.ListQuotasRequest, _stack_pb2.ListQuotasResponse]
+    """All quotas, with what their stacks use of them."""
+    RemoveQuota: _grpc.UnaryUnaryMultiCallable[_stack_pb2.RemoveQuotaRequest, _stack_pb2.RemoveQuotaResponse]
+    """Takes a stack's quota away."""
 
 @_typing.type_check_only
 class StackServiceAsyncStub(StackServiceStub):
@@ -75,6 +81,12 @@ class StackServiceAsyncStub(StackServiceStub):
     """The revisions that are kept, newest first."""
     Rollback: _aio.UnaryUnaryMultiCallable[_stack_pb2.RollbackRequest, _stack_pb2.RollbackResponse]  # type: ignore[assignment]
     """Deploys an older revision again, with the contents that its configs and secrets had."""
+    SetQuota: _aio.UnaryUnaryMultiCallable[_stack_pb2.SetQuotaRequest, _stack_pb2.SetQuotaResponse]  # type: ignore[assignment]
+    """Limits what all services of a stack together may set aside; what runs already stays."""
+    ListQuotas: _aio.UnaryUnaryMultiCallable[_stack_pb2.ListQuotasRequest, _stack_pb2.ListQuotasResponse]  # type: ignore[assignment]
+    """All quotas, with what their stacks use of them."""
+    RemoveQuota: _aio.UnaryUnaryMultiCallable[_stack_pb2.RemoveQuotaRequest, _stack_pb2.RemoveQuotaResponse]  # type: ignore[assignment]
+    """Takes a stack's quota away."""
 
 class StackServiceServicer(metaclass=_abc_1.ABCMeta):
     """Deploys, lists and removes stacks."""
@@ -144,5 +156,29 @@ class StackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_stack_pb2.RollbackResponse, _abc.Awaitable[_stack_pb2.RollbackResponse]]:
         """Deploys an older revision again, with the contents that its configs and secrets had."""
+
+    @_abc_1.abstractmethod
+    def SetQuota(
+        self,
+        request: _stack_pb2.SetQuotaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stack_pb2.SetQuotaResponse, _abc.Awaitable[_stack_pb2.SetQuotaResponse]]:
+        """Limits what all services of a stack together may set aside; what runs already stays."""
+
+    @_abc_1.abstractmethod
+    def ListQuotas(
+        self,
+        request: _stack_pb2.ListQuotasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stack_pb2.ListQuotasResponse, _abc.Awaitable[_stack_pb2.ListQuotasResponse]]:
+        """All quotas, with what their stacks use of them."""
+
+    @_abc_1.abstractmethod
+    def RemoveQuota(
+        self,
+        request: _stack_pb2.RemoveQuotaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stack_pb2.RemoveQuotaResponse, _abc.Awaitable[_stack_pb2.RemoveQuotaResponse]]:
+        """Takes a stack's quota away."""
 
 def add_StackServiceServicer_to_server(servicer: StackServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

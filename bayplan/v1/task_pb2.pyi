@@ -236,6 +236,26 @@ class TaskView(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class GoodsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
     SLOT_FIELD_NUMBER: _builtins.int
@@ -249,6 +269,7 @@ class TaskView(_message.Message):
     PLACE_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
     NODE_ADDRESS_FIELD_NUMBER: _builtins.int
+    GOODS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The task's id."""
     service: _builtins.str
@@ -279,6 +300,10 @@ class TaskView(_message.Message):
     def pending_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Why it is not placed, a line a cause; empty otherwise."""
 
+    @_builtins.property
+    def goods(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Countable goods of the node that are its own, by kind: names with commas between them, or how many."""
+
     def __init__(
         self,
         *,
@@ -295,10 +320,11 @@ class TaskView(_message.Message):
         place: _builtins.str = ...,
         stale: _builtins.bool = ...,
         node_address: _builtins.str = ...,
+        goods: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_ms", b"created_ms", "desired", b"desired", "id", b"id", "image", b"image", "node", b"node", "node_address", b"node_address", "pending_reasons", b"pending_reasons", "place", b"place", "service", b"service", "slot", b"slot", "stale", b"stale", "status", b"status", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_ms", b"created_ms", "desired", b"desired", "goods", b"goods", "id", b"id", "image", b"image", "node", b"node", "node_address", b"node_address", "pending_reasons", b"pending_reasons", "place", b"place", "service", b"service", "slot", b"slot", "stale", b"stale", "status", b"status", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

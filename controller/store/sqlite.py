@@ -32,6 +32,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # New kinds of records, no new tables: a program that does not know them must not open the store.
     (),
+    (),
 )
 
 #: Kinds of records whose values are sealed.
