@@ -22,15 +22,18 @@ from controller.records import (
     Drop,
     File,
     FileContent,
+    Home,
     JoinToken,
     Node,
     Put,
+    Quota,
     Record,
     Service,
     ServiceVersion,
     StackRevision,
     Task,
 )
+from controller.tasks import Statuses, Tasks, Times
 
 #: Events kept for people.
 EVENTS_KEPT_MAX = 1_000
@@ -54,14 +57,17 @@ class State:
         self.history: dict[str, dict[int, StackRevision]] = {}
         self.files: dict[str, File] = {}
         self.contents = Contents()
-        self.tasks: dict[str, Task] = {}
+        self.quotas: dict[str, Quota] = {}
+        #: Where a volume has data, by its name and the node's id.
+        self.homes: dict[str, dict[str, Home]] = {}
+        self.tasks = Tasks()
         self.lives: dict[str, Life] = {}
         #: When too many nodes were last silent together for any to be given up, monotonic ms.
         self.braked_ms: int | None = None
         #: When this process last went on after it had stood still, monotonic ms.
         self.resumed_ms: int | None = None
-        self.statuses: dict[str, TaskStatus] = {}
-        self.since_ms: dict[str, int] = {}
+        self.statuses = Statuses(self.tasks)
+        self.since_ms = Times(self.tasks)
         #: How long a task that runs no more had been running, as far as this controller saw it.
         self.ran_ms: dict[str, int] = {}
         #: By service, then slot and version: a new version has a clean slate, what it replaces keeps its own.
@@ -76,12 +82,9 @@ class State:
         self.leaving: dict[str, Leaving] = {}
         self.watchers = Watchers()
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT_MAX)
-        self._by_service: dict[str, set[str]] = {}
         #: What `tasks_of` gives, until one of them changes: it is asked several times for each report.
         self._sorted: dict[str, list[Task]] = {}
-        self._by_node: dict[str, set[str]] = {}
         self._by_name: dict[str, str] = {}
-        self._waiting: set[str] = set()
         self._global: set[str] = set()
         #: Services by the full name of one that they depend on, and those names by service.
         self._dependents: dict[str, set[str]] = {}
@@ -117,6 +120,10 @@ class State:
                 self.contents.refer((file.digest,), 1)
             case FileContent() as content:
                 self.contents.put(content)
+            case Quota() as quota:
+                self.quotas[quota.stack] = quota
+            case Home() as home:
+                self.homes.setdefault(home.volume, {})[home.node_id] = home
             case Task() as task:
                 self._put_task(task)
 
@@ -148,17 +155,8 @@ class State:
             self._dependents.setdefault(name, set()).add(service_id)
 
     def _put_task(self, task: Task) -> None:
-        before = self.tasks.get(task.id)
-        if before and before.node_id and before.node_id != task.node_id:
-            self._by_node[before.node_id].discard(task.id)
-        self.tasks[task.id] = task
+        self.tasks.put(task)
         self._sorted.pop(task.service_id, None)
-        self._by_service.setdefault(task.service_id, set()).add(task.id)
-        if task.node_id:
-            self._by_node.setdefault(task.node_id, set()).add(task.id)
-            self._waiting.discard(task.id)
-        else:
-            self._waiting.add(task.id)
 
     def _drop(self, change: Drop) -> None:
         match change.kind:
@@ -177,25 +175,25 @@ class State:
                 self._drop_file(change.key)
             case "FileContent":
                 self.contents.drop(change.key)
+            case "Quota":
+                self.quotas.pop(change.key, None)
+            case "Home":
+                self._drop_home(*change.key.rpartition("/")[::2])
             case "JoinToken":
                 self.tokens.pop(change.key, None)
             case "Node":
                 self.nodes.pop(change.key, None)
+                self.tasks.table.forget_node(change.key)
                 self.lives.pop(change.key, None)
             case other:
                 raise AssertionError(f"nothing drops a {other}")
 
     def _drop_task(self, task_id: str) -> None:
-        task = self.tasks.pop(task_id, None)
+        task = self.tasks.get(task_id)
         if task is None:
             return
-        self._by_service[task.service_id].discard(task_id)
+        self.tasks.drop(task_id)
         self._sorted.pop(task.service_id, None)
-        if task.node_id:
-            self._by_node[task.node_id].discard(task_id)
-        self._waiting.discard(task_id)
-        self.statuses.pop(task_id, None)
-        self.since_ms.pop(task_id, None)
         self.ran_ms.pop(task_id, None)
         self.pending_reasons.pop(task_id, None)
         self.leaving.pop(task_id, None)
@@ -204,7 +202,7 @@ class State:
         service = self.services.pop(service_id, None)
         if service and self._by_name.get(service.name) == service_id:
             del self._by_name[service.name]
-        self._by_service.pop(service_id, None)
+        self.tasks.table.forget_service(service_id)
         self._sorted.pop(service_id, None)
         self.exposures.pop(service_id, None)
         self.headways.pop(service_id, None)
@@ -241,6 +239,12 @@ class State:
         if file is not None:
             self.contents.refer((file.digest,), -1)
 
+    def _drop_home(self, volume: str, node_id: str) -> None:
+        homes = self.homes.get(volume, {})
+        homes.pop(node_id, None)
+        if not homes:
+            self.homes.pop(volume, None)
+
     # --- questions ---
 
     def service_named(self, name: str) -> Service | None:
@@ -261,9 +265,7 @@ class State:
         """A service's tasks by slot, oldest first."""
         found = self._sorted.get(service_id)
         if found is None:
-            mine = [self.tasks[task_id] for task_id in self._by_service.get(service_id, ())]
-            found = sorted(mine, key=lambda task: (task.slot, task.created_ms, task.id))
-            self._sorted[service_id] = found
+            found = self._sorted[service_id] = self.tasks.of(self.tasks.table.of_service(service_id))
         return list(found)
 
     def tasks_by_slot(self, service_id: str) -> dict[int, list[Task]]:
@@ -275,7 +277,7 @@ class State:
 
     def tasks_on(self, node_id: str) -> list[Task]:
         """A node's tasks by id."""
-        return [self.tasks[task_id] for task_id in sorted(self._by_node.get(node_id, ()))]
+        return self.tasks.of(self.tasks.table.on_node(node_id))
 
     def global_services(self) -> frozenset[str]:
         """The ids of the services that have a task on each fit node."""
@@ -286,8 +288,8 @@ class State:
         return frozenset(self._dependents.get(name, ()))
 
     def waiting(self) -> list[Task]:
-        """Tasks without a node, by id."""
-        return [self.tasks[task_id] for task_id in sorted(self._waiting)]
+        """Tasks without a node, by service, slot and age."""
+        return self.tasks.of(self.tasks.waiting_rows())
 
     def status_of(self, task: Task) -> TaskStatus:
         """What is seen of a task; before its agent has spoken, what the controller itself knows."""
@@ -341,7 +343,8 @@ class State:
 
     def used_versions(self, service_id: str) -> set[int]:
         """Versions that a task still runs."""
-        return {self.tasks[task_id].version for task_id in self._by_service.get(service_id, ())}
+        table = self.tasks.table
+        return set(table.version[table.of_service(service_id)].tolist())
 
     def records(self) -> Iterator[Record]:
         """Every record, as the store should hold it."""
@@ -357,6 +360,9 @@ class State:
             yield from revisions.values()
         yield from self.files.values()
         yield from self.contents.records()
+        yield from self.quotas.values()
+        for homes in self.homes.values():
+            yield from homes.values()
 
 
 def _mounted(spec: ServiceSpec) -> tuple[str, ...]:

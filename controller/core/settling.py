@@ -137,7 +137,7 @@ def _carry_out(turn: Turn, service: Service, decision: reconcile.Decision) -> No
     for task_id in decision.run:
         _change(turn, msgspec.structs.replace(turn.state.tasks[task_id], desired=Desired.RUN))
     for new in decision.create:
-        made = Task(id=turn.new_id(), service_id=service.id, created_ms=created_ms, **new._asdict())
+        made = Task(id=turn.new_task_id(), service_id=service.id, created_ms=created_ms, **new._asdict())
         turn.put(statuses.inherit(turn, made))
         turn.nodes.update({made.node_id} - {""})
 

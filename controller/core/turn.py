@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from bayplan import ids
 from bayplan.errors import Problem, ProblemError
 from bayplan.model import Model, Now, Resources
 from bayplan.policy import Privilege
@@ -15,11 +16,7 @@ from controller.decide.reservations import DEFAULT_RESERVATION
 from controller.events import Answer, Command, Publish, Reply, Send
 from controller.records import Change, Put, Record, drop
 from controller.state import State
-
-#: Letters of an id: no vowels and no look-alikes, so that none spells a word or is misread.
-_LETTERS = "bcdfghjkmnpqrstvwxz23456789"
-#: Length of an id: 27**12, some 1.5e17.
-ID_LETTERS = 12
+from controller.table import RANDOM_BITS
 
 
 class Settings(Model, frozen=True, kw_only=True):
@@ -104,11 +101,15 @@ class Turn:
         self.services.update(task.service_id for task in self.state.tasks_on(node_id))
 
     def new_id(self) -> str:
-        """An id that no record has yet."""
+        """An id that no service and no node has yet."""
         while True:
-            made = "".join(self._rng.choice(_LETTERS) for _ in range(ID_LETTERS))
+            made = ids.to_id(self._rng.randrange(ids.NUMBERS))
             if not any(made in known for known in (self.state.tasks, self.state.services, self.state.nodes)):
                 return made
+
+    def new_task_id(self) -> str:
+        """An id that no task has yet, for one that is put at once."""
+        return ids.to_id(self.state.tasks.fresh_number(self._rng.getrandbits(RANDOM_BITS)))
 
     def done(self) -> Step:
         """What the turn came to."""

@@ -1,0 +1,292 @@
+"""All tasks as columns: a row each, found by id, by service and by node.
+
+An id holds its row (its low bits) beside random bits, so that none of the millions needs an index; an id
+that was given otherwise has an entry of its own. Rows are used again as late as possible. Knows no task's
+meaning: what is in a row is written and read by `controller.tasks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bayplan import ids
+
+#: Rows that the low bits of an id can name: some 16.7 million tasks at once.
+ROW_BITS = 24
+#: Random bits above them: with the row 57, and 2**57 is below `ids.NUMBERS`.
+RANDOM_BITS = 33
+#: Rows that are gone through before the first is used again, also in a small cluster.
+ROWS_MIN = 1 << 16
+#: Rows beyond those in use, as a share of them: what is gone through before one is used again.
+SPARE_SHARE = 0.25
+
+NO_NODE = -1
+NO_TIME = -1
+
+Rows = npt.NDArray[np.int64]
+Column = npt.NDArray[Any]
+
+#: Name, type, and what an unused row holds.
+_COLUMNS: tuple[tuple[str, str, int], ...] = (
+    ("number", "i8", -1),
+    ("service", "i4", -1),
+    ("node", "i4", NO_NODE),
+    ("slot", "i4", 0),
+    ("version", "i4", 0),
+    ("desired", "u1", 0),
+    ("flags", "u1", 0),
+    ("state", "u1", 0),
+    ("health", "u1", 0),
+    ("created_ms", "i8", 0),
+    ("since_ms", "i8", NO_TIME),
+    ("told_ms", "i8", 0),
+    ("address", "u4", 0),
+    ("container", "V32", 0),
+)
+
+
+class Names:
+    """Names as small numbers; that of a forgotten name is given again."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._numbers: dict[str, int] = {}
+        self._free: list[int] = []
+
+    def number(self, name: str) -> int:
+        """The number of a name, which gets one if it has none."""
+        found = self._numbers.get(name)
+        if found is None:
+            found = self._free.pop() if self._free else len(self.names)
+            self.names[found : found + 1] = [name]
+            self._numbers[name] = found
+        return found
+
+    def forget(self, name: str) -> None:
+        """Nothing has this name any more."""
+        number = self._numbers.pop(name, None)
+        if number is not None:
+            self._free.append(number)
+
+    def known(self, name: str) -> int:
+        """The number of a name; -1 if it has none."""
+        return self._numbers.get(name, -1)
+
+
+class _Group:
+    """The rows that belong together by one column (a service's, a node's): noted as they come, sorted out
+    when they are asked for."""
+
+    __slots__ = ("added", "rows", "stale")
+
+    def __init__(self) -> None:
+        self.rows: Rows = np.empty(0, np.int64)
+        self.added: list[Rows] = []
+        self.stale = False
+
+
+class Table:
+    """Columns over rows. `number` is -1 in a row that is not in use."""
+
+    number: npt.NDArray[np.int64]
+    service: npt.NDArray[np.int32]
+    node: npt.NDArray[np.int32]
+    slot: npt.NDArray[np.int32]
+    version: npt.NDArray[np.int32]
+    desired: npt.NDArray[np.uint8]
+    flags: npt.NDArray[np.uint8]
+    state: npt.NDArray[np.uint8]
+    health: npt.NDArray[np.uint8]
+    created_ms: npt.NDArray[np.int64]
+    since_ms: npt.NDArray[np.int64]
+    told_ms: npt.NDArray[np.int64]
+    address: npt.NDArray[np.uint32]
+    container: npt.NDArray[np.void]
+
+    def __init__(self) -> None:
+        self.services = Names()
+        self.nodes = Names()
+        self.count = 0
+        self._space = 0
+        self._cursor = 0
+        #: Ids whose row is not the one that they name.
+        self._elsewhere: dict[str, int] = {}
+        self._names_elsewhere: dict[int, str] = {}
+        self._by_service: dict[int, _Group] = {}
+        self._by_node: dict[int, _Group] = {}
+        for name, kind, _ in _COLUMNS:
+            setattr(self, name, np.empty(0, kind))
+        self._grow(ROWS_MIN)
+
+    # --- rows and ids ---
+
+    def row(self, task_id: str) -> int:
+        """The row of a task; -1 if there is no such task."""
+        number = ids.to_number(task_id)
+        row = number & ((1 << ROW_BITS) - 1)
+        if number >= 0 and row < self._space and self.number[row] == number:
+            return row
+        return self._elsewhere.get(task_id, -1)
+
+    def rows(self, numbers: ids.Numbers) -> Rows:
+        """The rows of many tasks by their ids' numbers; -1 where there is none."""
+        rows = numbers & ((1 << ROW_BITS) - 1)
+        inside = (numbers >= 0) & (rows < self._space)
+        found = np.where(inside, rows, 0)
+        found = np.where(inside & (self.number[found] == numbers), found, -1)
+        if self._elsewhere:
+            for index in np.flatnonzero(found < 0):
+                if numbers[index] >= 0:
+                    found[index] = self._elsewhere.get(ids.to_id(int(numbers[index])), -1)
+        return found
+
+    def id_of(self, row: int) -> str:
+        """The id of the task in a row that is in use."""
+        return self._names_elsewhere.get(row) or ids.to_id(int(self.number[row]))
+
+    def ids_of(self, rows: Rows) -> list[str]:
+        """The ids of the tasks in rows that are in use."""
+        found = ids.encode(self.number[rows])
+        if self._names_elsewhere:
+            for index, row in enumerate(rows.tolist()):
+                found[index] = self._names_elsewhere.get(row, found[index])
+        return found
+
+    def used(self) -> Rows:
+        """All rows in use, ascending."""
+        return np.flatnonzero(self.number >= 0)
+
+    def free_rows(self, count: int) -> Rows:
+        """Rows that are not in use, those first that were used least lately; they stay free until taken."""
+        if self.count + count > self._space / (1 + SPARE_SHARE):
+            self._grow(int((self.count + count) * (1 + SPARE_SHARE)) + ROWS_MIN)
+        near = self.number[self._cursor : self._cursor + 2 * count + 64]
+        chosen = np.flatnonzero(near < 0)[:count] + self._cursor
+        if len(chosen) < count:
+            free = np.flatnonzero(self.number < 0)
+            begin = int(np.searchsorted(free, self._cursor))
+            chosen = np.roll(free, -begin)[:count]
+        if count:
+            self._cursor = (int(chosen[-1]) + 1) % self._space
+        return chosen
+
+    def take(self, task_id: str) -> int:
+        """The row of a new task of this id: the one that it names, if that can be."""
+        number = ids.to_number(task_id)
+        row = number & ((1 << ROW_BITS) - 1)
+        if number >= 0 and row < self._space and self.number[row] < 0:
+            self.number[row] = number
+        else:
+            row = int(self.free_rows(1)[0])
+            self.number[row] = max(0, number)
+            self._elsewhere[task_id], self._names_elsewhere[row] = row, task_id
+        self.count += 1
+        return row
+
+    def take_many(self, rows: Rows, numbers: ids.Numbers) -> None:
+        """Free rows become those of these ids, which name them."""
+        self.number[rows] = numbers
+        self.count += len(rows)
+
+    def expect(self, count: int) -> None:
+        """So many tasks are about to be put that another table made: their rows are taken as named."""
+        self._grow(int(count * (1 + SPARE_SHARE)) + ROWS_MIN)
+
+    def free(self, rows: Rows) -> None:
+        """These tasks are no more."""
+        for column in ("service", "node"):
+            self.leave(rows, column)
+        for row in rows.tolist() if self._names_elsewhere else ():
+            name = self._names_elsewhere.pop(row, None)
+            if name is not None:
+                del self._elsewhere[name]
+        for name, _, unused in _COLUMNS:
+            getattr(self, name)[rows] = np.zeros((), "V32") if name == "container" else unused
+        self.count -= len(rows)
+
+    def _grow(self, space: int) -> None:
+        space = min(max(space, self._space), 1 << ROW_BITS)
+        if self.count > space or space == self._space:
+            assert self.count < space, "more tasks than an id can name"
+            return
+        for name, kind, unused in _COLUMNS:
+            column = getattr(self, name)
+            column.resize(space, refcheck=False)
+            if unused and kind != "V32":
+                column[self._space :] = unused
+        self._space = space
+
+    # --- rows by service and by node ---
+
+    def of_service(self, service_id: str) -> Rows:
+        """A service's rows by slot, oldest first."""
+        key = self.services.known(service_id)
+        group = self._by_service.get(key)
+        if group is None:
+            return np.empty(0, np.int64)
+        if group.stale:
+            rows = _gathered(group, self.service, key)
+            order = np.lexsort((self.number[rows], self.created_ms[rows], self.slot[rows]))
+            group.rows = rows[order]
+        return group.rows
+
+    def on_node(self, node_id: str) -> Rows:
+        """A node's rows by id."""
+        key = self.nodes.known(node_id)
+        group = self._by_node.get(key)
+        if group is None:
+            return np.empty(0, np.int64)
+        if group.stale:
+            rows = _gathered(group, self.node, key)
+            group.rows = rows[np.argsort(self.number[rows])]
+        return group.rows
+
+    def enter(self, rows: Rows, column: str) -> None:
+        """Note where rows belong now, by what stands in their column `service` or `node`."""
+        groups = self._by_service if column == "service" else self._by_node
+        keys = getattr(self, column)[rows]
+        for key, mine in _split(keys, rows):
+            if key >= 0:
+                group = groups.setdefault(key, _Group())
+                group.added.append(mine)
+                group.stale = True
+
+    def leave(self, rows: Rows, column: str) -> None:
+        """Rows are about to belong elsewhere, or nowhere."""
+        groups = self._by_service if column == "service" else self._by_node
+        for key in np.unique(getattr(self, column)[rows]).tolist():
+            if key in groups:
+                groups[key].stale = True
+
+    def forget_service(self, service_id: str) -> None:
+        """A service is no more; its tasks are gone already."""
+        self._by_service.pop(self.services.known(service_id), None)
+        self.services.forget(service_id)
+
+    def forget_node(self, node_id: str) -> None:
+        """A node is no more, and no task names it."""
+        self._by_node.pop(self.nodes.known(node_id), None)
+        self.nodes.forget(node_id)
+
+
+def _gathered(group: _Group, column: Column, key: int) -> Rows:
+    """The rows of a group as they are now, each once."""
+    rows = np.concatenate((group.rows, *group.added)) if group.added else group.rows
+    group.added, group.stale = [], False
+    rows = rows[column[rows] == key]
+    return np.unique(rows)
+
+
+def _split(keys: Column, rows: Rows) -> Iterable[tuple[int, Rows]]:
+    """The rows by their key."""
+    if len(rows) == 1:
+        return [(int(keys[0]), rows)]
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    cuts = np.flatnonzero(np.diff(ordered)) + 1
+    parts: Sequence[Rows] = np.split(rows[order], cuts)
+    return zip(ordered[np.concatenate(([0], cuts))].tolist() if len(rows) else [], parts, strict=True)

@@ -1,0 +1,389 @@
+"""Tasks and what is seen of them, kept as columns: a `Task` or a `TaskStatus` is made when somebody asks.
+
+What has no column (an end, failures, the run of a schedule; a message, ports, an exit code) makes a task or
+a status odd: it is kept whole beside the columns, which hold for it too. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import structs
+
+from bayplan.lifecycle import ON_NODE, TaskState
+from bayplan.model import Desired, Health, TaskStatus
+from controller.records import Task
+from controller.table import NO_NODE, NO_TIME, ROW_BITS, Rows, Table
+
+#: Views that are kept for the next who asks; more are forgotten and made anew.
+VIEWS_MAX = 50_000
+
+#: Codes in the columns: a state's and a health's are their places here, from 1; 0 is "nothing told".
+STATES: tuple[TaskState, ...] = tuple(TaskState)
+HEALTHS: tuple[Health, ...] = tuple(Health)
+DESIRES: tuple[Desired, ...] = tuple(Desired)
+STATE_CODE = {state: code for code, state in enumerate(STATES, 1)}
+HEALTH_CODE = {health: code for code, health in enumerate(HEALTHS, 1)}
+DESIRED_CODE = {desired: code for code, desired in enumerate(DESIRES)}
+
+#: Bits of the column `flags`.
+REMOVING, COMPLETED, DISPLACED, ODD, WHOLE = 1, 2, 4, 8, 16
+
+#: What has a column; a task in which anything else is not as usual is odd.
+_COLUMNED = frozenset(
+    [
+        "id",
+        "service_id",
+        "slot",
+        "version",
+        "node_id",
+        "desired",
+        "removing",
+        "created_ms",
+        "completed",
+        "displaced",
+    ]
+)
+_ODD_FIELDS = [(field.name, field.default) for field in structs.fields(Task) if field.name not in _COLUMNED]
+
+_ON_NODE = np.zeros(len(STATES) + 1, bool)
+_ON_NODE[[STATE_CODE[state] for state in ON_NODE] + [0]] = True
+_NO_CONTAINER = bytes(32)
+
+_T = TypeVar("_T")
+
+
+class Tasks(Mapping[str, Task]):
+    """All tasks by id. `table` is for who looks at many at once; rows are written only here."""
+
+    def __init__(self) -> None:
+        self.table = Table()
+        self._odd: dict[int, Task] = {}
+        self._whole: dict[int, TaskStatus] = {}
+        self._views: dict[str, Task] = {}
+        self._seen: dict[str, TaskStatus] = {}
+        #: Tasks without a node, by the number of their service.
+        self._waiting: dict[int, int] = {}
+
+    # --- one task ---
+
+    def __getitem__(self, task_id: str) -> Task:
+        found = self._views.get(task_id)
+        if found is None:
+            row = self.table.row(task_id)
+            if row < 0:
+                raise KeyError(task_id)
+            found = _kept(self._views, task_id, self._view(row))
+        return found
+
+    def __contains__(self, task_id: object) -> bool:
+        return isinstance(task_id, str) and (task_id in self._views or self.table.row(task_id) >= 0)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.table.ids_of(self.table.used()))
+
+    def __len__(self) -> int:
+        return self.table.count
+
+    def fresh_number(self, random_bits: int) -> int:
+        """The number of an id that no task has, for one that is put soon; `random_bits` are RANDOM_BITS."""
+        return random_bits << ROW_BITS | int(self.table.free_rows(1)[0])
+
+    def put(self, task: Task) -> None:
+        """Take over a task as it is now."""
+        table, row = self.table, self.table.row(task.id)
+        service = table.services.number(task.service_id)
+        node = table.nodes.number(task.node_id) if task.node_id else NO_NODE
+        if row >= 0:
+            self._count_waiting(row, -1)
+        else:
+            row = table.take(task.id)
+        one, order = np.array([row]), (table.service[row], table.slot[row], table.created_ms[row])
+        table.slot[row], table.version[row] = task.slot, task.version
+        table.created_ms[row], table.desired[row] = task.created_ms, DESIRED_CODE[task.desired]
+        if order != (service, task.slot, task.created_ms):
+            table.leave(one, "service")
+            table.service[row] = service
+            table.enter(one, "service")
+        if table.node[row] != node:
+            table.leave(one, "node")
+            table.node[row] = node
+            table.enter(one, "node")
+        self._count_waiting(row, 1)
+        self._set_flags(row, task)
+        _kept(self._views, task.id, task)
+
+    def _count_waiting(self, row: int, by: int) -> None:
+        table = self.table
+        if table.node[row] == NO_NODE:
+            service = int(table.service[row])
+            left = self._waiting.get(service, 0) + by
+            if left:
+                self._waiting[service] = left
+            else:
+                self._waiting.pop(service, None)
+
+    def _set_flags(self, row: int, task: Task) -> None:
+        flags = REMOVING * task.removing | COMPLETED * task.completed | DISPLACED * task.displaced
+        if any(getattr(task, name) != usual for name, usual in _ODD_FIELDS):
+            self._odd[row] = task
+            flags |= ODD
+        else:
+            self._odd.pop(row, None)
+        self.table.flags[row] = flags | (self.table.flags[row] & WHOLE)
+
+    def drop(self, task_id: str) -> None:
+        """Forget a task and all that was seen of it; one that is not there is no error."""
+        row = self.table.row(task_id)
+        if row >= 0:
+            self.drop_rows(np.array([row]))
+
+    def _view(self, row: int) -> Task:
+        odd = self._odd.get(row)
+        if odd is not None:
+            return odd
+        table, flags, node = self.table, int(self.table.flags[row]), int(self.table.node[row])
+        return Task(
+            id=table.id_of(row),
+            service_id=table.services.names[table.service[row]],
+            slot=int(table.slot[row]),
+            version=int(table.version[row]),
+            node_id=table.nodes.names[node] if node >= 0 else "",
+            desired=DESIRES[table.desired[row]],
+            removing=bool(flags & REMOVING),
+            created_ms=int(table.created_ms[row]),
+            completed=bool(flags & COMPLETED),
+            displaced=bool(flags & DISPLACED),
+        )
+
+    # --- many tasks ---
+
+    def of(self, rows: Rows) -> list[Task]:
+        """The tasks in rows, in their order."""
+        views = self._views
+        found = []
+        for task_id, row in zip(self.table.ids_of(rows), rows.tolist(), strict=True):
+            task = views.get(task_id)
+            found.append(_kept(views, task_id, self._view(row)) if task is None else task)
+        return found
+
+    def waiting_rows(self) -> Rows:
+        """The rows of the tasks without a node, by service, slot and age."""
+        table = self.table
+        names = sorted(table.services.names[service] for service in self._waiting)
+        rows = [table.of_service(name) for name in names]
+        return np.concatenate([mine[table.node[mine] == NO_NODE] for mine in rows] or [np.empty(0, np.int64)])
+
+    def make(
+        self,
+        service_id: str,
+        slots: npt.NDArray[np.int32],
+        version: int,
+        created_ms: int,
+        random_bits: Sequence[int],
+    ) -> Rows:
+        """New plain tasks that shall run and have no node yet, one to a slot; `random_bits` as many."""
+        table = self.table
+        rows = table.free_rows(len(slots))
+        numbers = (np.array(random_bits, np.int64) << ROW_BITS) | rows
+        table.take_many(rows, numbers)
+        service = table.services.number(service_id)
+        table.service[rows], table.slot[rows], table.version[rows] = service, slots, version
+        table.created_ms[rows], table.desired[rows] = created_ms, DESIRED_CODE[Desired.RUN]
+        table.enter(rows, "service")
+        self._waiting[service] = self._waiting.get(service, 0) + len(rows)
+        return rows
+
+    def place(self, rows: Rows, nodes: npt.NDArray[np.int32]) -> None:
+        """Tasks that waited have got nodes (numbers of `table.nodes`)."""
+        table = self.table
+        assert (table.node[rows] == NO_NODE).all(), "a task that has a node is placed again"
+        services, counts = np.unique(table.service[rows], return_counts=True)
+        for service, count in zip(services.tolist(), counts.tolist(), strict=True):
+            left = self._waiting.pop(service) - count
+            if left:
+                self._waiting[service] = left
+        table.node[rows] = nodes
+        table.enter(rows, "node")
+        self._forget_views(rows)
+        for row in rows[(table.flags[rows] & ODD) != 0].tolist():
+            node_id = table.nodes.names[table.node[row]]
+            self._odd[row] = structs.replace(self._odd[row], node_id=node_id)
+
+    def drop_rows(self, rows: Rows) -> None:
+        """Forget tasks and all that was seen of them."""
+        self._forget_views(rows)
+        for row in rows.tolist():
+            self._count_waiting(row, -1)
+            self._odd.pop(row, None)
+            self._whole.pop(row, None)
+        self.table.free(rows)
+
+    def _forget_views(self, rows: Rows) -> None:
+        if self._views or self._seen:
+            for task_id in self.table.ids_of(rows):
+                self._views.pop(task_id, None)
+                self._seen.pop(task_id, None)
+
+    # --- what is seen ---
+
+    def status(self, task_id: str) -> TaskStatus | None:
+        """What an agent, or the controller in its place, told of a task; None if nothing."""
+        found = self._seen.get(task_id)
+        if found is None:
+            row = self.table.row(task_id)
+            if row < 0 or not self.table.state[row]:
+                return None
+            found = _kept(self._seen, task_id, self._status(task_id, row))
+        return found
+
+    def _status(self, task_id: str, row: int) -> TaskStatus:
+        whole = self._whole.get(row)
+        if whole is not None:
+            return whole
+        table, container = self.table, bytes(self.table.container[row])
+        address = int(table.address[row])
+        return TaskStatus(
+            task_id=task_id,
+            state=STATES[table.state[row] - 1],
+            health=HEALTHS[table.health[row] - 1],
+            container_id="" if container == _NO_CONTAINER else container.hex(),
+            address=str(ipaddress.IPv4Address(address)) if address else "",
+            since_ms=int(table.told_ms[row]),
+        )
+
+    def observe(self, status: TaskStatus) -> None:
+        """Take over what is told of a task that there is."""
+        table, row = self.table, self.table.row(status.task_id)
+        table.state[row], table.health[row] = STATE_CODE[status.state], HEALTH_CODE[status.health]
+        table.told_ms[row] = status.since_ms
+        container, address = packed_container(status.container_id), packed_address(status.address)
+        odd = status.message or status.exit_code is not None or status.ports or status.probe_output
+        if odd or status.restarts or container is None or address is None:
+            self._whole[row] = status
+            table.flags[row] |= WHOLE
+            container = bytes(31) + b"\1" if status.container_id else _NO_CONTAINER
+        elif self._whole.pop(row, None) is not None:
+            table.flags[row] &= ~np.uint8(WHOLE)
+        table.container[row], table.address[row] = np.void(container or _NO_CONTAINER), address or 0
+        _kept(self._seen, status.task_id, status)
+
+    def observe_rows(
+        self,
+        rows: Rows,
+        state: TaskState,
+        health: Health,
+        told_ms: npt.NDArray[np.int64],
+        containers: npt.NDArray[np.void],
+        addresses: npt.NDArray[np.uint32],
+    ) -> None:
+        """Take over what is told of many tasks alike, none of which has anything odd to tell."""
+        table = self.table
+        table.state[rows], table.health[rows] = STATE_CODE[state], HEALTH_CODE[health]
+        table.told_ms[rows], table.container[rows], table.address[rows] = told_ms, containers, addresses
+        whole = rows[(table.flags[rows] & WHOLE) != 0]
+        for row in whole.tolist():
+            del self._whole[row]
+        table.flags[whole] &= ~np.uint8(WHOLE)
+        if self._seen:
+            for task_id in table.ids_of(rows):
+                self._seen.pop(task_id, None)
+
+    def on_node_mask(self, rows: Rows) -> npt.NDArray[np.bool_]:
+        """Which of these have a node, and may be using it as far as their state tells."""
+        table = self.table
+        ended = (table.flags[rows] & COMPLETED) != 0
+        for index in np.flatnonzero((table.flags[rows] & ODD) != 0):
+            ended[index] |= self._odd[int(rows[index])].end is not None
+        told = table.state[rows]
+        found: npt.NDArray[np.bool_] = (table.node[rows] >= 0) & _ON_NODE[told] & ~((told == 0) & ended)
+        return found
+
+
+class Times(MutableMapping[str, int]):
+    """Since when tasks are in their state, by id: monotonic ms."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._table = tasks.table
+
+    def __getitem__(self, task_id: str) -> int:
+        row = self._table.row(task_id)
+        found = int(self._table.since_ms[row]) if row >= 0 else NO_TIME
+        if found == NO_TIME:
+            raise KeyError(task_id)
+        return found
+
+    def __setitem__(self, task_id: str, value: int) -> None:
+        self._table.since_ms[self._table.row(task_id)] = value
+
+    def __delitem__(self, task_id: str) -> None:
+        self[task_id] = NO_TIME
+
+    def __iter__(self) -> Iterator[str]:
+        used = self._table.used()
+        return iter(self._table.ids_of(used[self._table.since_ms[used] != NO_TIME]))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Statuses(MutableMapping[str, TaskStatus]):
+    """What is told of tasks, by id."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+
+    def __getitem__(self, task_id: str) -> TaskStatus:
+        found = self._tasks.status(task_id)
+        if found is None:
+            raise KeyError(task_id)
+        return found
+
+    def get(self, task_id: str, default: TaskStatus | None = None) -> TaskStatus | None:  # type: ignore[override]
+        return self._tasks.status(task_id) or default
+
+    def __setitem__(self, task_id: str, status: TaskStatus) -> None:
+        self._tasks.observe(status)
+
+    def __delitem__(self, task_id: str) -> None:
+        raise TypeError("what was told of a task goes with it")
+
+    def __iter__(self) -> Iterator[str]:
+        used = self._tasks.table.used()
+        return iter(self._tasks.table.ids_of(used[self._tasks.table.state[used] != 0]))
+
+    def __len__(self) -> int:
+        return int((self._tasks.table.state != 0).sum())
+
+
+def packed_container(text: str) -> bytes | None:
+    """An engine's id of a container as its 32 bytes, zeros for none; None for what is no such id."""
+    if not text:
+        return _NO_CONTAINER
+    if len(text) != 64 or text != text.lower():
+        return None
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return None
+
+
+def packed_address(text: str) -> int | None:
+    """An IPv4 address as a number, 0 for none; None for what is no such address."""
+    if not text:
+        return 0
+    try:
+        return int(ipaddress.IPv4Address(text)) or None
+    except ValueError:
+        return None
+
+
+def _kept(views: dict[str, _T], key: str, value: _T) -> _T:
+    if len(views) >= VIEWS_MAX:
+        views.clear()
+    views[key] = value
+    return value
