@@ -9,7 +9,7 @@ from pathlib import Path
 from bayplan.client import Client
 from bayplan.lifecycle import TaskState
 from bayplan.model import Desired, Health, Instance, Resources
-from bayplan.views import Event, Explanation, NodeVerdict
+from bayplan.views import CauseCount, Event, Explanation, NodeVerdict, Score
 from tests.doors.cli.canned_controller import GIB, World, now_ms, serve, service, task
 from tests.doors.cli.cli_world import Cli, environment
 
@@ -90,9 +90,20 @@ def explanation() -> Explanation:
         subject="shop_web.2",
         lines=("wanted on 1 node, on none yet", "needs 8 CPU"),
         verdicts=(
-            NodeVerdict(node="n1", fits=True, reason="fewest tasks", free=free, tasks=1, rank=1),
+            NodeVerdict(
+                node="n1",
+                fits=True,
+                reason="fewest tasks",
+                free=free,
+                tasks=1,
+                rank=1,
+                scores=(Score(part="CPU", value=0.5),),
+            ),
             NodeVerdict(node="n2", reason="6.5 CPU free, 1.5 short", free=free),
         ),
+        nodes=2,
+        fits=1,
+        causes=(CauseCount(cause="short of CPU", nodes=1),),
         tasks=(task("shop_web.2", TaskState.FAILED, message="exit code 1", probe_output="no database\n"),),
         events=(event(7, "task", "shop_web.2", "failed on n1"),),
     )
@@ -104,21 +115,56 @@ def test_explain_shows_verdicts_tasks_and_events(world: World, cli: Cli) -> None
     assert answer.code == 0
     lines = answer.out.splitlines()
     assert lines[:4] == ["shop_web.2", "  wanted on 1 node, on none yet", "  needs 8 CPU", ""]
-    assert lines[4].split("  ")[0] == "NODE"
-    assert lines[5].split() == ["n1", "✓", "fits", "6.5", "30GiB", "1", "1", "fewest", "tasks"]
-    assert lines[6].startswith("n2     ✗ no")
-    assert "6.5 CPU free, 1.5 short" in lines[6]
-    tail = [line for line in lines[7:] if line]
+    assert lines[4] == "2 nodes: 1 fits · 1 short of CPU"
+    assert lines[5].split("  ")[0] == "NODE"
+    assert lines[6].split() == ["n1", "✓", "fits", "6.5", "30GiB", "1", "1", "fewest", "tasks"]
+    assert lines[7].startswith("n2     ✗ no")
+    assert "6.5 CPU free, 1.5 short" in lines[7]
+    tail = [line for line in lines[8:] if line]
     assert tail[0] == "TASKS"
     assert tail[1] == "  shop_web.2  Failed 3 minutes ago on n1: exit code 1 · last health check: no database"
     assert tail[2] == "LAST EVENTS"
     assert tail[3].endswith("shop_web.2: failed on n1")
 
 
+def test_explain_of_a_large_cluster_shows_some_of_both_and_counts_the_rest(world: World, cli: Cli) -> None:
+    world.explanation = Explanation(
+        subject="shop_web",
+        verdicts=(
+            *(NodeVerdict(node=f"fit{n}", fits=True, rank=n + 1) for n in range(40)),
+            *(NodeVerdict(node=f"not{n}", reason="draining") for n in range(40)),
+        ),
+        nodes=9_000,
+        fits=8_900,
+        causes=(CauseCount(cause="draining", nodes=100),),
+    )
+    lines = cli("explain", "shop_web").out.splitlines()
+    rows = [line for line in lines if line.startswith(("fit", "not"))]
+    assert [row.startswith("fit") for row in rows] == [True] * 20 + [False] * 10
+    assert "9000 nodes: 8900 fit · 100 draining" in lines
+    assert "and 8970 more nodes (--no-trunc shows more)" in lines
+    whole = cli("explain", "--no-trunc", "shop_web").out.splitlines()
+    assert "and 8920 more nodes" in whole
+
+
+def test_where_no_node_fits_the_nearest_is_told(world: World, cli: Cli) -> None:
+    world.explanation = Explanation(
+        subject="shop_web",
+        verdicts=(NodeVerdict(node="n1", reason="short of CPU: 1 CPU free (1 CPU short)"),),
+        nodes=1,
+        causes=(CauseCount(cause="short of CPU", nodes=1),),
+        nearest="n1 has 1 CPU free (1 CPU short)",
+    )
+    lines = cli("explain", "shop_web").out.splitlines()
+    assert lines[2:4] == ["1 node: 0 fit · 1 short of CPU", "nearest: n1 has 1 CPU free (1 CPU short)"]
+
+
 def test_explain_as_one_object(world: World, cli: Cli) -> None:
     world.explanation = explanation()
     shown = json.loads(cli("explain", "--format", "json", "shop_web.2").out)
     assert shown["Nodes"][0]["FreeNanoCPUs"] == 6_500_000_000
+    assert shown["Nodes"][0]["Scores"] == {"CPU": 0.5}
+    assert (shown["NodeCount"], shown["FitCount"], shown["Causes"]) == (2, 1, {"short of CPU": 1})
     assert shown["Tasks"][0]["LastHealthCheck"] == "no database\n"
 
 
