@@ -17,6 +17,8 @@ ID_LETTERS = 12
 #: Numbers below this have an id.
 NUMBERS = len(LETTERS) ** ID_LETTERS
 
+#: Fewer are faster one by one.
+_FEW = 32
 _THREE = len(LETTERS) ** 3
 _TRIPLES = [a + b + c for a in LETTERS for b in LETTERS for c in LETTERS]
 _VALUES = {triple: value for value, triple in enumerate(_TRIPLES)}
@@ -52,6 +54,8 @@ def to_number(text: str) -> int:
 
 def encode(numbers: Numbers) -> list[str]:
     """The ids of many numbers."""
+    if len(numbers) < _FEW:
+        return [to_id(number) for number in numbers.tolist()]
     digits = numbers[:, None] // _POWERS % len(LETTERS)
     packed = np.ascontiguousarray(_LETTERS[digits]).view(f"S{ID_LETTERS}")
     return [text.decode() for text in packed.ravel().tolist()]

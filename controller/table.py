@@ -113,6 +113,8 @@ class Table:
         self.count = 0
         self._space = 0
         self._cursor = 0
+        #: Rows from here on were never used.
+        self._high = 0
         #: Ids whose row is not the one that they name.
         self._elsewhere: dict[str, int] = {}
         self._names_elsewhere: dict[int, str] = {}
@@ -158,7 +160,7 @@ class Table:
 
     def used(self) -> Rows:
         """All rows in use, ascending."""
-        return np.flatnonzero(self.number >= 0)
+        return np.flatnonzero(self.number[: self._high] >= 0)
 
     def free_rows(self, count: int) -> Rows:
         """Rows that are not in use, those first that were used least lately; they stay free until taken."""
@@ -184,12 +186,14 @@ class Table:
             row = int(self.free_rows(1)[0])
             self.number[row] = max(0, number)
             self._elsewhere[task_id], self._names_elsewhere[row] = row, task_id
+        self._high = max(self._high, row + 1)
         self.count += 1
         return row
 
     def take_many(self, rows: Rows, numbers: ids.Numbers) -> None:
         """Free rows become those of these ids, which name them."""
         self.number[rows] = numbers
+        self._high = max(self._high, int(rows.max(initial=-1)) + 1)
         self.count += len(rows)
 
     def expect(self, count: int) -> None:
