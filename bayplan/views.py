@@ -186,10 +186,28 @@ class PlannedTask(Model, frozen=True, kw_only=True):
     reasons: tuple[str, ...] = ()
 
 
+class NodeShare(Model, frozen=True, kw_only=True):
+    """How many new tasks of a service a node would get."""
+
+    node: str
+    tasks: int
+
+
+class Placement(Model, frozen=True, kw_only=True):
+    """Where all new tasks of a service would go, in numbers: so many `tasks`, of which some fit `nowhere`, on
+    so many `nodes`; `shares` are those with most first, of many nodes a part."""
+
+    tasks: int = 0
+    nowhere: int = 0
+    nodes: int = 0
+    shares: tuple[NodeShare, ...] = ()
+
+
 class ServicePlan(Model, frozen=True, kw_only=True):
     """What a deploy would do to one service. `wave` orders the services, from 1; `rolls` says how.
 
-    `image_before` and `image_after` are digests where they are known and differ.
+    `image_before` and `image_after` are digests where they are known and differ. `tasks` are those that fit
+    nowhere first, of many a part; `placement` counts them all.
     """
 
     change: ServiceChange
@@ -201,6 +219,7 @@ class ServicePlan(Model, frozen=True, kw_only=True):
     image_before: str = ""
     image_after: str = ""
     place: str = ""
+    placement: Placement = Placement()
 
 
 class FileChange(Model, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ import msgspec
 from bayplan.render.amounts import counted
 from bayplan.render.printable import one_line, printable
 from bayplan.render.reservation import reserved
-from bayplan.views import FieldChange, FileChange, Plan, PlannedTask, ServiceAction, ServicePlan
+from bayplan.views import FieldChange, FileChange, Placement, Plan, PlannedTask, ServiceAction, ServicePlan
 
 #: Fields of one service shown unless the whole plan is asked for.
 FIELDS_MAX = 20
@@ -117,7 +117,7 @@ def _service_lines(plan: ServicePlan, has_problems: bool, whole: bool) -> Iterat
         yield f"    rolls    {one_line(plan.rolls)}"
     if plan.tasks and (text := reserved(plan.reservation)):
         yield f"    reserve  {text} each"
-    yield from (f"    place    {line}" for line in _placement(plan.tasks, has_problems, whole))
+    yield from (f"    place    {line}" for line in _placement(plan, has_problems, whole))
 
 
 def _fields(plan: ServicePlan) -> list[FieldChange]:
@@ -146,20 +146,44 @@ def _values(field: FieldChange) -> str:
     return f"{before} -> {after}" if before and after else before or after
 
 
-def _placement(tasks: Sequence[PlannedTask], has_problems: bool, whole: bool) -> Iterator[str]:
-    """Where the tasks go: one line a reason, or one a task. Why some go nowhere is told by the problems."""
+def _placement(plan: ServicePlan, has_problems: bool, whole: bool) -> Iterator[str]:
+    """Where the tasks go: one line a reason, or one a task; of many tasks the numbers instead. Why some go
+    nowhere is told by the problems."""
+    rest = plan.placement.tasks - len(plan.tasks)
+    if rest > 0:
+        yield from _totals(plan.placement)
     if whole:
-        for task in tasks:
+        for task in plan.tasks:
             yield f"{task.name} {f'on {task.node}' if task.node else 'nowhere'}{_because(task.reasons)}"
-        return
+        if rest > 0:
+            yield f"and {counted(rest, 'more task')}"
+    elif rest <= 0:
+        yield from _by_reason(plan.tasks, has_problems)
+
+
+def _by_reason(tasks: Sequence[PlannedTask], has_problems: bool) -> Iterator[str]:
     groups: dict[tuple[str, ...], Counter[str]] = {}
     for task in tasks:
         reasons = () if has_problems and not task.node else task.reasons
         groups.setdefault(reasons, Counter())[task.node or "nowhere"] += 1
     for reasons, nodes in groups.items():
-        named = [f"{node} ×{number}" if number > 1 else node for node, number in nodes.most_common(NAMED_MAX)]
-        more = f" and {counted(len(nodes) - NAMED_MAX, 'more node')}" if len(nodes) > NAMED_MAX else ""
-        yield f"{', '.join(named)}{more}{_because(reasons)}"
+        yield f"{_named(nodes.most_common(NAMED_MAX), len(nodes))}{_because(reasons)}"
+
+
+def _totals(placement: Placement) -> Iterator[str]:
+    """`998 on 250 nodes: n1 ×5, n2 ×4 and 248 more nodes`, and how many go nowhere."""
+    placed = placement.tasks - placement.nowhere
+    if placed:
+        shares = [(share.node, share.tasks) for share in placement.shares[:NAMED_MAX]]
+        yield f"{placed} on {counted(placement.nodes, 'node')}: {_named(shares, placement.nodes)}"
+    if placement.nowhere:
+        yield f"{placement.nowhere} nowhere"
+
+
+def _named(nodes: Sequence[tuple[str, int]], total: int) -> str:
+    named = [f"{node} ×{number}" if number > 1 else node for node, number in nodes]
+    more = f" and {counted(total - len(nodes), 'more node')}" if total > len(nodes) else ""
+    return f"{', '.join(named)}{more}"
 
 
 def _because(reasons: Sequence[str]) -> str:

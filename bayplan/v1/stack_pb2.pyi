@@ -417,6 +417,68 @@ class PlannedTask(_message.Message):
 Global___PlannedTask: _TypeAlias = PlannedTask  # noqa: Y015
 
 @_typing.final
+class NodeShare(_message.Message):
+    """How many new tasks of a service a node would get."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    TASKS_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """The node's name."""
+    tasks: _builtins.int
+    """How many."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        tasks: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node", "tasks", b"tasks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeShare: _TypeAlias = NodeShare  # noqa: Y015
+
+@_typing.final
+class Placement(_message.Message):
+    """Where all new tasks of a service would go, in numbers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASKS_FIELD_NUMBER: _builtins.int
+    NOWHERE_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    SHARES_FIELD_NUMBER: _builtins.int
+    tasks: _builtins.int
+    """New tasks."""
+    nowhere: _builtins.int
+    """Those of them that fit nowhere."""
+    nodes: _builtins.int
+    """Nodes that would get some."""
+    @_builtins.property
+    def shares(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeShare]:
+        """These nodes, those with most first; of many a part."""
+
+    def __init__(
+        self,
+        *,
+        tasks: _builtins.int = ...,
+        nowhere: _builtins.int = ...,
+        nodes: _builtins.int = ...,
+        shares: _abc.Iterable[Global___NodeShare] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nodes", b"nodes", "nowhere", b"nowhere", "shares", b"shares", "tasks", b"tasks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Placement: _TypeAlias = Placement  # noqa: Y015
+
+@_typing.final
 class ServicePlan(_message.Message):
     """What a deploy would do to one service."""
 
@@ -431,6 +493,7 @@ class ServicePlan(_message.Message):
     IMAGE_BEFORE_FIELD_NUMBER: _builtins.int
     IMAGE_AFTER_FIELD_NUMBER: _builtins.int
     PLACE_FIELD_NUMBER: _builtins.int
+    PLACEMENT_FIELD_NUMBER: _builtins.int
     wave: _builtins.int
     """The order among the services, from 1: those of a wave go at the same time."""
     rolls: _builtins.str
@@ -451,11 +514,15 @@ class ServicePlan(_message.Message):
 
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedTask]:
-        """Its new tasks."""
+        """Its new tasks, those that fit nowhere first; of many a part."""
 
     @_builtins.property
     def reservation(self) -> _service_pb2.Reservation:
         """What each task sets aside."""
+
+    @_builtins.property
+    def placement(self) -> Global___Placement:
+        """Where its new tasks would go, in numbers."""
 
     def __init__(
         self,
@@ -469,10 +536,11 @@ class ServicePlan(_message.Message):
         image_before: _builtins.str = ...,
         image_after: _builtins.str = ...,
         place: _builtins.str = ...,
+        placement: Global___Placement | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "reservation", b"reservation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "placement", b"placement", "reservation", b"reservation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "fields", b"fields", "image_after", b"image_after", "image_before", b"image_before", "place", b"place", "reservation", b"reservation", "rolls", b"rolls", "tasks", b"tasks", "wave", b"wave"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "fields", b"fields", "image_after", b"image_after", "image_before", b"image_before", "place", b"place", "placement", b"placement", "reservation", b"reservation", "rolls", b"rolls", "tasks", b"tasks", "wave", b"wave"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

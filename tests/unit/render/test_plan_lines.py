@@ -8,12 +8,14 @@ import pytest
 
 from bayplan.errors import Problem, ProblemKind
 from bayplan.model import FileKind, Resources
-from bayplan.render.plan import FIELDS_MAX, gist, is_changing, plan_json, plan_lines, summary_line
+from bayplan.render.plan import FIELDS_MAX, NAMED_MAX, gist, is_changing, plan_json, plan_lines, summary_line
 from bayplan.render.reservation import reserved
 from bayplan.views import (
     FieldChange,
     FileChange,
+    NodeShare,
     Origin,
+    Placement,
     Plan,
     PlannedTask,
     Reservation,
@@ -105,6 +107,22 @@ def test_tasks_with_equal_reasons_share_a_line_and_the_whole_plan_has_one_each()
         "    place    shop_web.1 on n1: fewest tasks",
         "    place    shop_web.2 on n2: fewest tasks",
         "    place    shop_web.3 on n1: fewest tasks",
+    ]
+
+
+def test_of_many_tasks_the_numbers_are_told() -> None:
+    shares = tuple(NodeShare(node=f"n{number}", tasks=5) for number in range(20))
+    large = Placement(tasks=1_000, nowhere=10, nodes=250, shares=shares)
+    found = plan(service("web", CREATE, tasks=tasks(3, ""), placement=large))
+    named = ", ".join(f"n{number} ×5" for number in range(NAMED_MAX))
+    assert plan_lines(found)[1:] == [
+        f"    place    990 on 250 nodes: {named} and {250 - NAMED_MAX} more nodes",
+        "    place    10 nowhere",
+    ]
+    whole = plan_lines(found, whole=True)
+    assert whole[3:4] + whole[-1:] == [
+        "    place    shop_web.1 nowhere: fewest tasks",
+        "    place    and 997 more tasks",
     ]
 
 
