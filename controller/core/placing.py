@@ -156,12 +156,9 @@ def _free_generic(state: State, node: Node, tasks: list[Task]) -> dict[str, int]
     return free
 
 
-def ports_by_node(state: State) -> dict[str, frozenset[PortKey]]:
-    """The fixed ports that our tasks hold, by node id."""
-    return {
-        node_id: _ports(state, [task for task in state.tasks_on(node_id) if state.holds_node(task)])
-        for node_id in state.nodes
-    }
+def ports_on(state: State, node_id: str) -> frozenset[PortKey]:
+    """The fixed ports that our tasks hold on a node."""
+    return _ports(state, [task for task in state.tasks_on(node_id) if state.holds_node(task)])
 
 
 def _ports(state: State, tasks: list[Task]) -> frozenset[PortKey]:

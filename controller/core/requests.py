@@ -62,12 +62,11 @@ class Requests:
         except ProblemError as error:
             turn.refuse(event.ticket, error)
             return
-        needed: dict[str, list[ServiceSpec]] = {}
-        for task in tasks:
-            if task.node_id:
-                needed.setdefault(task.node_id, []).append(task.spec)
+        needed = trial.needed(tasks)
         running = _running_images(turn, proposal)
-        questions = preflight.questions(event.ticket, needed, running, placing.ports_by_node(turn.state))
+        questions = preflight.questions(
+            event.ticket, needed, running, lambda node_id: placing.ports_on(turn.state, node_id)
+        )
         if not questions:
             _finish(turn, event, {}, ())
         elif len(self.open) >= OPEN_MAX:

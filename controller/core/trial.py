@@ -68,6 +68,15 @@ def place(turn: Turn, changes: tuple[deploy.Change, ...]) -> tuple[TrialTask, ..
     return tuple(_trial_task(plan, service, need) for service, need in needs)
 
 
+def needed(tasks: tuple[TrialTask, ...]) -> dict[str, list[ServiceSpec]]:
+    """By node the specs of which it would get tasks, each once."""
+    found: dict[str, dict[str, ServiceSpec]] = {}
+    for task in tasks:
+        if task.node_id:
+            found.setdefault(task.node_id, {})[task.service] = task.spec
+    return {node_id: list(specs.values()) for node_id, specs in found.items()}
+
+
 def owed(turn: Turn, changes: Sequence[deploy.Change] = ()) -> list[schedule.Need]:
     """What services have coming that no change replaces: tasks that wait for room, for their back-off or for
     other services. They come before all new ones, so that nobody is promised their room."""

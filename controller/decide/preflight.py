@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import NamedTuple
 
 from bayplan.errors import Problem, ProblemKind
 from bayplan.model import Mount, MountKind, PortCheck, PreflightFault, ServiceSpec
@@ -10,30 +11,50 @@ from bayplan.session import Preflight
 from controller.decide.filters import PortKey, port_keys
 
 
+class _Ask(NamedTuple):
+    """What one spec needs of a node."""
+
+    image: str
+    ports: frozenset[PortKey]
+    paths: frozenset[str]
+
+
 def questions(
     ticket: str,
     placed: Mapping[str, Sequence[ServiceSpec]],
     running: Mapping[str, Set[str]],
-    ours: Mapping[str, frozenset[PortKey]],
+    ours: Callable[[str], frozenset[PortKey]],
 ) -> dict[str, Preflight]:
-    """By node id, what to ask. `placed` are the specs of new tasks, `running` images that run already
-    (only what they mean is asked); ports that our own tasks hold are not asked."""
+    """By node id, what to ask. `placed` are the specs of new tasks, each once a node; `running` images that
+    run already (only what they mean is asked). Ports that our own tasks hold on a node, which `ours` tells,
+    are not asked."""
+    specs = {id(spec): spec for mine in placed.values() for spec in mine}
+    asks = {key: _ask(spec) for key, spec in specs.items()}
     return {
-        node: _question(ticket, placed.get(node, ()), running.get(node, set()), ours.get(node, frozenset()))
+        node: _question(
+            ticket, [asks[id(s)] for s in placed.get(node, ())], running.get(node, set()), node, ours
+        )
         for node in {*placed, *running}
     }
 
 
+def _ask(spec: ServiceSpec) -> _Ask:
+    container = spec.container
+    paths = frozenset(mount.source for mount in container.mounts if _must_exist(mount))
+    return _Ask(container.image, port_keys(container.ports), paths)
+
+
 def _question(
-    ticket: str, specs: Sequence[ServiceSpec], running: Set[str], ours: frozenset[PortKey]
+    ticket: str, asks: Sequence[_Ask], running: Set[str], node: str, ours: Callable[[str], frozenset[PortKey]]
 ) -> Preflight:
-    containers = [spec.container for spec in specs]
-    held = {(number, protocol) for number, protocol, _ in ours}
-    ports = {key for each in containers for key in port_keys(each.ports) if key[:2] not in held}
-    paths = {mount.source for each in containers for mount in each.mounts if _must_exist(mount)}
+    ports = {key for each in asks if each.ports for key in each.ports}
+    if ports:
+        held = {(number, protocol) for number, protocol, _ in ours(node)}
+        ports = {key for key in ports if key[:2] not in held}
+    paths = {path for each in asks if each.paths for path in each.paths}
     return Preflight(
         ticket=ticket,
-        images=tuple(sorted({each.image for each in containers} | running)),
+        images=tuple(sorted({each.image for each in asks} | running)),
         ports=tuple(PortCheck(port=port, protocol=proto, host_ip=ip) for port, proto, ip in sorted(ports)),
         paths=tuple(sorted(paths)),
     )
