@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol, TypeVar
 
+from bayplan.lifecycle import TaskState
 from bayplan.model import (
     Assignments,
+    Health,
     Inventory,
     Model,
     PortCheck,
@@ -19,28 +21,46 @@ from bayplan.model import (
 )
 
 
+class StatusGroup(Model, frozen=True, kw_only=True):
+    """Statuses that say the same but for what stands in columns, little endian: a task's number (8 bytes),
+    since when (8), its container (32; none at all: empty), its address (4; likewise). See `bayplan.columns`.
+    """
+
+    state: TaskState
+    health: Health
+    ids: bytes
+    since_ms: bytes
+    containers: bytes = b""
+    addresses: bytes = b""
+
+
 class Hello(Model, frozen=True, kw_only=True, tag=True):
-    """The agent introduces itself with all it has."""
+    """The agent introduces itself with all it has; a task is in `tasks`, or on the wire in `groups`."""
 
     boot_id: str
     epoch: int
     revision: int
     inventory: Inventory
     tasks: tuple[TaskStatus, ...] = ()
+    groups: tuple[StatusGroup, ...] = ()
 
 
 class Report(Model, frozen=True, kw_only=True, tag=True):
-    """What changed, the newest status of each task; `revision` is what the agent took over durably."""
+    """What changed, the newest status of each task; `revision` is what the agent took over durably.
+
+    On the wire, what can be is in columns: `groups` beside `tasks`, `gone_ids` beside `gone`.
+    """
 
     revision: int
     tasks: tuple[TaskStatus, ...] = ()
     gone: tuple[str, ...] = ()
+    groups: tuple[StatusGroup, ...] = ()
+    gone_ids: bytes = b""
 
 
 class Heartbeat(Model, frozen=True, kw_only=True, tag=True):
     """The answer to a Pulse. `engine_silent_ms`: how long the engine has not answered (0: it does)."""
 
-    late_ms: int = 0
     pulse: int = 0
     engine_silent_ms: int = 0
 
@@ -66,7 +86,7 @@ class Goodbye(Model, frozen=True, kw_only=True, tag=True):
 
 
 class Welcome(Model, frozen=True, kw_only=True, tag=True):
-    """The controller accepts the session."""
+    """The controller accepts the session. `window_ms`: how long a report waits after the one before it."""
 
     session_id: str
     epoch: int
@@ -75,6 +95,7 @@ class Welcome(Model, frozen=True, kw_only=True, tag=True):
     lease_ms: int = 0
     witness_port: int = 0
     witness_ticket: str = ""
+    window_ms: int = 0
 
 
 class Pulse(Model, frozen=True, kw_only=True, tag=True):
@@ -82,6 +103,7 @@ class Pulse(Model, frozen=True, kw_only=True, tag=True):
 
     number: int
     heard: int = 0
+    window_ms: int = 0
 
 
 class Preflight(Model, frozen=True, kw_only=True, tag=True):

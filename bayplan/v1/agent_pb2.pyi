@@ -159,6 +159,7 @@ class Hello(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     INVENTORY_FIELD_NUMBER: _builtins.int
     TASKS_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
     boot_id: _builtins.str
     """The kernel's boot id: tells a restart of the machine from one of the agent."""
     epoch: _builtins.int
@@ -171,7 +172,11 @@ class Hello(_message.Message):
 
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.TaskStatus]:
-        """Every task it knows of, whole."""
+        """Every task it knows of: those of which there is more to tell than a StatusGroup holds."""
+
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatusGroup]:
+        """And all others."""
 
     def __init__(
         self,
@@ -181,10 +186,11 @@ class Hello(_message.Message):
         revision: _builtins.int = ...,
         inventory: _node_pb2.Inventory | None = ...,
         tasks: _abc.Iterable[_task_pb2.TaskStatus] | None = ...,
+        groups: _abc.Iterable[Global___StatusGroup] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["inventory", b"inventory"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "epoch", b"epoch", "inventory", b"inventory", "revision", b"revision", "tasks", b"tasks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "epoch", b"epoch", "groups", b"groups", "inventory", b"inventory", "revision", b"revision", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -203,6 +209,7 @@ class Welcome(_message.Message):
     LEASE_MS_FIELD_NUMBER: _builtins.int
     WITNESS_PORT_FIELD_NUMBER: _builtins.int
     WITNESS_TICKET_FIELD_NUMBER: _builtins.int
+    WINDOW_MS_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """The session's id; every later message of the controller belongs to it."""
     epoch: _builtins.int
@@ -217,6 +224,8 @@ class Welcome(_message.Message):
     """Where the node's witness connects, and what it says there; port 0 is nowhere."""
     witness_ticket: _builtins.str
     """32 hex digits."""
+    window_ms: _builtins.int
+    """After a report the next one waits this long, unless a task has ended, in milliseconds."""
     def __init__(
         self,
         *,
@@ -227,10 +236,11 @@ class Welcome(_message.Message):
         lease_ms: _builtins.int = ...,
         witness_port: _builtins.int = ...,
         witness_ticket: _builtins.str = ...,
+        window_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "heartbeat_ms", b"heartbeat_ms", "lease_ms", b"lease_ms", "node_name", b"node_name", "session_id", b"session_id", "witness_port", b"witness_port", "witness_ticket", b"witness_ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "heartbeat_ms", b"heartbeat_ms", "lease_ms", b"lease_ms", "node_name", b"node_name", "session_id", b"session_id", "window_ms", b"window_ms", "witness_port", b"witness_port", "witness_ticket", b"witness_ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -244,19 +254,23 @@ class Pulse(_message.Message):
 
     NUMBER_FIELD_NUMBER: _builtins.int
     HEARD_FIELD_NUMBER: _builtins.int
+    WINDOW_MS_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Grows by one within a session, from 1."""
     heard: _builtins.int
     """The newest pulse to which the answer has come; 0 is none."""
+    window_ms: _builtins.int
+    """As in Welcome; it changes with the controller's load."""
     def __init__(
         self,
         *,
         number: _builtins.int = ...,
         heard: _builtins.int = ...,
+        window_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heard", b"heard", "number", b"number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heard", b"heard", "number", b"number", "window_ms", b"window_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -343,6 +357,38 @@ class Assignment(_message.Message):
 Global___Assignment: _TypeAlias = Assignment  # noqa: Y015
 
 @_typing.final
+class AssignmentGroup(_message.Message):
+    """Tasks that differ in nothing but their ids and slots, which are columns: one entry a task, little endian."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALIKE_FIELD_NUMBER: _builtins.int
+    IDS_FIELD_NUMBER: _builtins.int
+    SLOTS_FIELD_NUMBER: _builtins.int
+    ids: _builtins.bytes
+    """The numbers of their ids (bayplan/ids.py), ascending: 8 bytes each."""
+    slots: _builtins.bytes
+    """Their slots: 4 bytes each."""
+    @_builtins.property
+    def alike(self) -> Global___Assignment:
+        """What they have in common; its task_id and slot are empty."""
+
+    def __init__(
+        self,
+        *,
+        alike: Global___Assignment | None = ...,
+        ids: _builtins.bytes = ...,
+        slots: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alike", b"alike"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alike", b"alike", "ids", b"ids", "slots", b"slots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssignmentGroup: _TypeAlias = AssignmentGroup  # noqa: Y015
+
+@_typing.final
 class Assignments(_message.Message):
     """The whole desired set of a node. What is not in it shall be stopped and removed."""
 
@@ -372,15 +418,22 @@ class Assignments(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     TASKS_FIELD_NUMBER: _builtins.int
     SPECS_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Grows with each change, within an epoch."""
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Assignment]:
-        """The tasks by id."""
+        """Tasks of which each has something of its own, by id."""
 
     @_builtins.property
     def specs(self) -> _containers.MessageMap[_builtins.str, _container_pb2.ContainerSpec]:
-        """The container specs they name."""
+        """The container specs that tasks and groups name, but for those that the Assignments before named in the
+        same session.
+        """
+
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssignmentGroup]:
+        """All other tasks."""
 
     def __init__(
         self,
@@ -388,14 +441,59 @@ class Assignments(_message.Message):
         revision: _builtins.int = ...,
         tasks: _abc.Iterable[Global___Assignment] | None = ...,
         specs: _abc.Mapping[_builtins.str, _container_pb2.ContainerSpec] | None = ...,
+        groups: _abc.Iterable[Global___AssignmentGroup] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "specs", b"specs", "tasks", b"tasks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "revision", b"revision", "specs", b"specs", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Assignments: _TypeAlias = Assignments  # noqa: Y015
+
+@_typing.final
+class StatusGroup(_message.Message):
+    """Tasks that are in the same state, and of which no more is to be told than stands in the columns: one entry
+    a task, little endian.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
+    IDS_FIELD_NUMBER: _builtins.int
+    SINCE_MS_FIELD_NUMBER: _builtins.int
+    CONTAINERS_FIELD_NUMBER: _builtins.int
+    ADDRESSES_FIELD_NUMBER: _builtins.int
+    state: _task_pb2.TaskState.ValueType
+    """As in TaskStatus."""
+    health: _task_pb2.Health.ValueType
+    """As in TaskStatus."""
+    ids: _builtins.bytes
+    """The numbers of their ids (bayplan/ids.py), ascending: 8 bytes each."""
+    since_ms: _builtins.bytes
+    """Since when, as in TaskStatus: 8 bytes each."""
+    containers: _builtins.bytes
+    """The engine's ids of their containers: 32 bytes each, zeros for none; empty when none has one."""
+    addresses: _builtins.bytes
+    """Their IPv4 addresses as numbers: 4 bytes each, 0 for none; empty when none has one."""
+    def __init__(
+        self,
+        *,
+        state: _task_pb2.TaskState.ValueType = ...,
+        health: _task_pb2.Health.ValueType = ...,
+        ids: _builtins.bytes = ...,
+        since_ms: _builtins.bytes = ...,
+        containers: _builtins.bytes = ...,
+        addresses: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "containers", b"containers", "health", b"health", "ids", b"ids", "since_ms", b"since_ms", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatusGroup: _TypeAlias = StatusGroup  # noqa: Y015
 
 @_typing.final
 class Report(_message.Message):
@@ -406,15 +504,23 @@ class Report(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     TASKS_FIELD_NUMBER: _builtins.int
     GONE_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    GONE_IDS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The newest revision of the assignments that the agent has taken over (durably)."""
+    gone_ids: _builtins.bytes
+    """The numbers of the ids of all other tasks that are gone: 8 bytes each, little endian."""
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.TaskStatus]:
-        """Changed tasks."""
+        """Changed tasks of which there is more to tell than a StatusGroup holds."""
 
     @_builtins.property
     def gone(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Tasks that are no longer on this node in any form."""
+        """Tasks that are no longer on this node in any form, whose ids have no number."""
+
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatusGroup]:
+        """All other changed tasks."""
 
     def __init__(
         self,
@@ -422,10 +528,12 @@ class Report(_message.Message):
         revision: _builtins.int = ...,
         tasks: _abc.Iterable[_task_pb2.TaskStatus] | None = ...,
         gone: _abc.Iterable[_builtins.str] | None = ...,
+        groups: _abc.Iterable[Global___StatusGroup] | None = ...,
+        gone_ids: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gone", b"gone", "revision", b"revision", "tasks", b"tasks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gone", b"gone", "gone_ids", b"gone_ids", "groups", b"groups", "revision", b"revision", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -437,11 +545,8 @@ class Heartbeat(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    LATE_MS_FIELD_NUMBER: _builtins.int
     PULSE_FIELD_NUMBER: _builtins.int
     ENGINE_SILENT_MS_FIELD_NUMBER: _builtins.int
-    late_ms: _builtins.int
-    """How long the agent's loop was late with it, in milliseconds."""
     pulse: _builtins.int
     """The pulse's number."""
     engine_silent_ms: _builtins.int
@@ -449,13 +554,12 @@ class Heartbeat(_message.Message):
     def __init__(
         self,
         *,
-        late_ms: _builtins.int = ...,
         pulse: _builtins.int = ...,
         engine_silent_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine_silent_ms", b"engine_silent_ms", "late_ms", b"late_ms", "pulse", b"pulse"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine_silent_ms", b"engine_silent_ms", "pulse", b"pulse"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

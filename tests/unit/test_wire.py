@@ -105,9 +105,9 @@ def test_a_command_given_as_nothing_is_not_the_images_own() -> None:
 
 
 def test_an_envelope_carries_one_of_its_members() -> None:
-    packed = wire.wrap(agent_pb2.SessionRequest, session.Heartbeat(late_ms=3))
+    packed = wire.wrap(agent_pb2.SessionRequest, session.Heartbeat(pulse=3))
     assert packed.WhichOneof("message") == "heartbeat"
-    assert wire.unwrap(packed) == session.Heartbeat(late_ms=3)
+    assert wire.unwrap(packed) == session.Heartbeat(pulse=3)
 
 
 def test_an_empty_envelope_is_an_error() -> None:

@@ -1,0 +1,163 @@
+"""A session's messages as they travel, and back: in columns, and each container spec only once.
+
+What each side must remember of a session for that is here: the controller's Speaker, the agent's Listener.
+What comes from the wire is not trusted: WireError and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+from msgspec.structs import replace
+
+from bayplan import columns
+from bayplan.columns import ColumnsError
+from bayplan.model import Assignment, Assignments, ContainerSpec
+from bayplan.session import AgentSays, ControllerSays, Hello, Report
+from bayplan.v1 import agent_pb2
+from bayplan.wire import WireError, to_pb, unwrap, wrap
+
+#: Serialised specs, and as many heads of groups, that a controller keeps to say again.
+KEPT_PARTS_MAX = 20_000
+
+MessageT = TypeVar("MessageT", bound=Message)
+KeyT = TypeVar("KeyT")
+ValueT = TypeVar("ValueT")
+_Specs = Mapping[str, ContainerSpec]
+_ASSIGNMENTS = agent_pb2.SessionResponse.ASSIGNMENTS_FIELD_NUMBER
+_GROUPS = agent_pb2.Assignments.GROUPS_FIELD_NUMBER
+_IDS = agent_pb2.AssignmentGroup.IDS_FIELD_NUMBER
+_SLOTS = agent_pb2.AssignmentGroup.SLOTS_FIELD_NUMBER
+
+
+def say(message: AgentSays) -> bytes:
+    """What an agent says, as a serialised SessionRequest."""
+    return wrap(agent_pb2.SessionRequest, columns.packed(message)).SerializeToString()
+
+
+def hear(data: bytes) -> AgentSays:
+    """What an agent has said; tasks stay in columns that fit together. Raises WireError."""
+    message: AgentSays = unwrap(_parsed(agent_pb2.SessionRequest, data))
+    try:
+        if isinstance(message, Hello | Report):
+            columns.check_statuses(message.groups)
+        if isinstance(message, Report):
+            columns.unpack_ids(message.gone_ids)
+    except ColumnsError as error:
+        raise WireError(f"{type(message).__name__}: {error}") from error
+    return message
+
+
+class Shelf:
+    """What a controller has serialised and will say again: specs, and what groups have in common.
+
+    A field that is serialised alone can stand in any message beside others: protobuf's parts are joined by
+    putting one behind the other.
+    """
+
+    def __init__(self) -> None:
+        self._specs: dict[str, tuple[ContainerSpec, bytes]] = {}
+        self._heads: dict[tuple[object, ...], bytes] = {}
+
+    def spec(self, spec_id: str, spec: ContainerSpec) -> bytes:
+        """An entry of Assignments.specs."""
+        kept = self._specs.get(spec_id)
+        if kept is None or (kept[0] is not spec and kept[0] != spec):
+            kept = spec, agent_pb2.Assignments(specs={spec_id: to_pb(spec)}).SerializeToString()
+            _keep(self._specs, spec_id, kept)
+        return kept[1]
+
+    def head(self, alike: Assignment) -> bytes:
+        """What a group's assignments have in common."""
+        key = columns.alike(alike)
+        kept = self._heads.get(key)
+        if kept is None:
+            kept = agent_pb2.AssignmentGroup(alike=to_pb(alike)).SerializeToString()
+            _keep(self._heads, key, kept)
+        return kept
+
+
+class Speaker:
+    """The controller's side of one session. Messages are sent in the order in which they are said."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._said: _Specs = {}
+
+    def say(self, message: ControllerSays) -> bytes:
+        """A message as a serialised SessionResponse."""
+        if isinstance(message, Assignments):
+            return _field(_ASSIGNMENTS, self._assignments(columns.packed(message)))
+        return wrap(agent_pb2.SessionResponse, message).SerializeToString()
+
+    def _assignments(self, message: Assignments) -> bytes:
+        shelf, said = self._shelf, self._said
+        specs = {key: message.specs[key] for key in sorted(_named(message)) if key in message.specs}
+        new = ((key, spec) for key, spec in specs.items() if said.get(key) is not spec)
+        parts = [to_pb(replace(message, specs={}, groups=())).SerializeToString()]
+        parts += [shelf.spec(key, spec) for key, spec in new if said.get(key) != spec]
+        for group in message.groups:
+            columns_ = _field(_IDS, group.ids) + _field(_SLOTS, group.slots)
+            parts.append(_field(_GROUPS, shelf.head(group.alike) + columns_))
+        self._said = specs
+        return b"".join(parts)
+
+
+class Listener:
+    """The agent's side of one session."""
+
+    def __init__(self) -> None:
+        self._heard: _Specs = {}
+
+    def hear(self, data: bytes) -> ControllerSays:
+        """A message of the controller; assignments have all their specs, and a value for each task.
+
+        Raises WireError.
+        """
+        message: ControllerSays = unwrap(_parsed(agent_pb2.SessionResponse, data))
+        if not isinstance(message, Assignments):
+            return message
+        try:
+            whole = columns.unpacked(self.completed(message))
+        except ColumnsError as error:
+            raise WireError(f"Assignments: {error}") from error
+        return whole
+
+    def completed(self, message: Assignments) -> Assignments:
+        """Assignments with all their specs, those heard before too; tasks stay in columns."""
+        named = _named(message)
+        known = {**self._heard, **message.specs}
+        if missing := sorted(named - known.keys()):
+            raise WireError(f"Assignments: spec {missing[0]!r} was never said")
+        self._heard = specs = {key: known[key] for key in sorted(named)}
+        return replace(message, specs=specs)
+
+
+def _named(message: Assignments) -> set[str]:
+    """The specs that tasks name."""
+    return {task.spec_id for task in message.tasks} | {group.alike.spec_id for group in message.groups}
+
+
+def _parsed(kind: type[MessageT], data: bytes) -> MessageT:
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise WireError(f"{len(data)} bytes are no {kind.DESCRIPTOR.name}") from error
+
+
+def _field(number: int, payload: bytes) -> bytes:
+    """A field of bytes or of a message, serialised (https://protobuf.dev/programming-guides/encoding)."""
+    rest, length = len(payload), bytearray()
+    while rest > 0x7F:
+        length.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    length.append(rest)
+    return bytes([number << 3 | 2]) + length + payload
+
+
+def _keep(shelf: dict[KeyT, ValueT], key: KeyT, value: ValueT) -> None:
+    if len(shelf) >= KEPT_PARTS_MAX:
+        shelf.clear()
+    shelf[key] = value
