@@ -18,17 +18,18 @@ from msgspec.structs import fields, replace
 
 from bayplan import ids
 from bayplan.lifecycle import TaskState
-from bayplan.model import Assignment, AssignmentGroup, Assignments, Health, TaskStatus
+from bayplan.model import Assignment, AssignmentColumns, Assignments, Health, TaskStatus
 from bayplan.session import Hello, Report, StatusGroup
 
 #: Bytes of an engine's id of a container.
 CONTAINER_BYTES = 32
 
+_CONTAINER = f"V{CONTAINER_BYTES}"
 _NO_CONTAINER = bytes(CONTAINER_BYTES)
 _WORD_MAX = 2**32 - 1
 _LONG_MIN, _LONG_MAX = -(2**63), 2**63 - 1
-#: What assignments of a group have in common, as a key; goods are a task's own.
-alike = attrgetter(*(f.name for f in fields(Assignment) if f.name not in ("task_id", "slot", "goods")))
+#: What assignments of a kind have in common; goods are a task's own.
+_alike = attrgetter(*(f.name for f in fields(Assignment) if f.name not in ("task_id", "slot", "goods")))
 
 MessageT = TypeVar("MessageT")
 
@@ -40,7 +41,7 @@ class ColumnsError(ValueError):
 class StatusColumns(NamedTuple):
     """What is told of tasks that are in the same state, an entry a task in each array.
 
-    `numbers`: of their ids, -1 for what is none. `since_ms`: Unix ms. `containers`: zeros for none.
+    `numbers`: of their ids. `since_ms`: Unix ms. `containers`: zeros for none.
     `addresses`: IPv4 as a number, 0 for none.
     """
 
@@ -69,9 +70,9 @@ def packed(message: MessageT) -> MessageT:
                 gone=gone,
                 gone_ids=message.gone_ids + gone_ids,
             )
-        case Assignments(tasks=tasks) if tasks:
+        case Assignments(tasks=tasks, columns=AssignmentColumns(ids=b"")) if tasks:
             assigned, rest = pack_assignments(tasks)
-            result = replace(message, tasks=rest, groups=message.groups + assigned)
+            result = replace(message, tasks=rest, columns=assigned)
     return result  # type: ignore[no-any-return]
 
 
@@ -82,11 +83,12 @@ def unpacked(message: MessageT) -> MessageT:
         case Hello(groups=groups) if groups:
             result = replace(message, tasks=_by_id(message.tasks, unpack_statuses(groups)), groups=())
         case Report() if message.groups or message.gone_ids:
-            gone = (*message.gone, *_texts(_numbers(message.gone_ids)))
+            gone = (*message.gone, *ids.encode(unpack_ids(message.gone_ids)))
             tasks = _by_id(message.tasks, unpack_statuses(message.groups))
             result = replace(message, tasks=tasks, groups=(), gone=tuple(sorted(gone)), gone_ids=b"")
-        case Assignments(groups=groups) if groups:
-            result = replace(message, tasks=_by_id(message.tasks, unpack_assignments(groups)), groups=())
+        case Assignments(columns=assigned) if assigned.ids:
+            tasks = _by_id(message.tasks, unpack_assignments(assigned))
+            result = replace(message, tasks=tasks, columns=AssignmentColumns())
     return result  # type: ignore[no-any-return]
 
 
@@ -101,29 +103,17 @@ def pack_ids(texts: Iterable[str]) -> tuple[bytes, tuple[str, ...]]:
 
 
 def unpack_ids(column: bytes) -> ids.Numbers:
-    """A column of numbers; -1 for what is the number of no id. Raises ColumnsError."""
-    return _numbers(column)
-
-
-def _numbers(column: bytes) -> ids.Numbers:
+    """A column of the numbers of ids. Raises ColumnsError."""
     if len(column) % 8:
         raise ColumnsError(f"a column of ids has {len(column)} bytes, which is no multiple of 8")
     numbers = np.frombuffer(column, "<i8").astype(np.int64, copy=False)
     if len(numbers) and (numbers.max() >= ids.NUMBERS or numbers.min() < 0):
-        return np.where((numbers >= 0) & (numbers < ids.NUMBERS), numbers, -1)
+        raise ColumnsError("a column of ids holds the number of none")
     return numbers
 
 
-def _texts(numbers: ids.Numbers) -> list[str]:
-    if len(numbers) and numbers.min() < 0:
-        raise ColumnsError("a column of ids holds what is the number of none")
-    return ids.encode(numbers)
-
-
 def _column(column: bytes, kind: str, count: int, name: str) -> npt.NDArray[Any]:
-    """A column of `count` entries; an empty one is zeros. Raises ColumnsError."""
-    if not column:
-        return np.zeros(count, kind)
+    """A column of `count` entries. Raises ColumnsError."""
     if len(column) != count * np.dtype(kind).itemsize:
         raise ColumnsError(f"{name} has {len(column)} bytes for {count} tasks")
     return np.frombuffer(column, kind)
@@ -176,7 +166,7 @@ def _status_group(
 
 
 def status_columns(groups: Iterable[StatusGroup]) -> list[StatusColumns]:
-    """The columns of groups, those of the same state and health together. Raises ColumnsError.
+    """The columns of groups that were checked, those of the same state and health together.
 
     For the reports of many nodes at once, as long as no two are of the same node: their order is lost.
     """
@@ -189,16 +179,10 @@ def status_columns(groups: Iterable[StatusGroup]) -> list[StatusColumns]:
 def check_statuses(groups: Iterable[StatusGroup]) -> None:
     """Raises ColumnsError when columns do not fit together."""
     for group in groups:
-        count, rest = divmod(len(group.ids), 8)
-        wrong = rest or len(group.since_ms) != 8 * count
-        if wrong or len(group.containers) not in (0, CONTAINER_BYTES * count):
-            raise ColumnsError(f"the columns of {count} tasks that are {group.state} differ in length")
-        if len(group.addresses) not in (0, 4 * count):
-            raise ColumnsError(f"the addresses of {count} tasks take {len(group.addresses)} bytes")
+        _columns(group)
 
 
 def _joined(groups: Sequence[StatusGroup]) -> StatusColumns:
-    check_statuses(groups)
     counts = [len(group.ids) // 8 for group in groups]
     with_counts = list(zip(groups, counts, strict=True))
     return _columns(
@@ -214,16 +198,15 @@ def _joined(groups: Sequence[StatusGroup]) -> StatusColumns:
 
 
 def _columns(group: StatusGroup) -> StatusColumns:
-    check_statuses((group,))
-    numbers = _numbers(group.ids)
+    numbers = unpack_ids(group.ids)
     count = len(numbers)
     return StatusColumns(
         group.state,
         group.health,
         numbers,
         _column(group.since_ms, "<i8", count, "since_ms"),
-        _column(group.containers, f"V{CONTAINER_BYTES}", count, "containers"),
-        _column(group.addresses, "<u4", count, "addresses"),
+        _column(group.containers or bytes(CONTAINER_BYTES * count), _CONTAINER, count, "containers"),
+        _column(group.addresses or bytes(4 * count), "<u4", count, "addresses"),
     )
 
 
@@ -233,7 +216,7 @@ def unpack_statuses(groups: Iterable[StatusGroup]) -> list[TaskStatus]:
     for group in groups:
         columns = _columns(group)
         rows = zip(
-            _texts(columns.numbers),
+            ids.encode(columns.numbers),
             columns.since_ms.tolist(),
             columns.containers.tolist(),
             columns.addresses.tolist(),
@@ -288,40 +271,43 @@ def address_text(number: int) -> str:
 # --- assignments ---
 
 
-def pack_assignments(
-    tasks: Iterable[Assignment],
-) -> tuple[tuple[AssignmentGroup, ...], tuple[Assignment, ...]]:
-    """Assignments in groups, and those that have something of their own."""
+def pack_assignments(tasks: Iterable[Assignment]) -> tuple[AssignmentColumns, tuple[Assignment, ...]]:
+    """Assignments as columns, and those that have something of their own."""
     odd: list[Assignment] = []
-    rows: dict[Any, list[tuple[int, int]]] = {}
-    common: dict[Any, Assignment] = {}
+    kinds: dict[Any, tuple[int, Assignment]] = {}
+    rows: list[tuple[int, int, int]] = []
     for task in tasks:
         number = ids.to_number(task.task_id)
         if number < 0 or task.goods or not 0 <= task.slot <= _WORD_MAX:
             odd.append(task)
             continue
-        kind = alike(task)
-        if kind not in rows:
-            common[kind] = replace(task, task_id="", slot=0)
-        rows.setdefault(kind, []).append((number, task.slot))
-    groups = tuple(_assignment_group(common[kind], sorted(mine)) for kind, mine in rows.items())
-    return groups, tuple(odd)
+        key = _alike(task)
+        if key not in kinds:
+            kinds[key] = len(kinds), replace(task, task_id="", slot=0)
+        rows.append((number, task.slot, kinds[key][0]))
+    if not rows:
+        return AssignmentColumns(), tuple(odd)
+    numbers, slots, places = zip(*sorted(rows), strict=True)
+    columns = AssignmentColumns(
+        kinds=tuple(kind for _, kind in kinds.values()),
+        ids=np.array(numbers, "<i8").tobytes(),
+        slots=np.array(slots, "<u4").tobytes(),
+        kind_of=np.array(places, "<u4").tobytes(),
+    )
+    return columns, tuple(odd)
 
 
-def _assignment_group(alike: Assignment, rows: Sequence[tuple[int, int]]) -> AssignmentGroup:
-    numbers, slots = zip(*rows, strict=True)
-    ids_, slots_ = np.array(numbers, "<i8").tobytes(), np.array(slots, "<u4").tobytes()
-    return AssignmentGroup(alike=alike, ids=ids_, slots=slots_)
-
-
-def unpack_assignments(groups: Iterable[AssignmentGroup]) -> list[Assignment]:
-    """An assignment for each task of groups. Raises ColumnsError."""
-    found: list[Assignment] = []
-    for group in groups:
-        texts = _texts(_numbers(group.ids))
-        slots = _column(group.slots, "<u4", len(texts), "slots").tolist()
-        common = {f.name: getattr(group.alike, f.name) for f in fields(Assignment)}
-        for task_id, slot in zip(texts, slots, strict=True):
-            common["task_id"], common["slot"] = task_id, slot
-            found.append(Assignment(**common))
+def unpack_assignments(columns: AssignmentColumns) -> list[Assignment]:
+    """An assignment for each task of columns. Raises ColumnsError."""
+    texts = ids.encode(unpack_ids(columns.ids))
+    slots = _column(columns.slots, "<u4", len(texts), "slots")
+    kind_of = _column(columns.kind_of, "<u4", len(texts), "kind_of")
+    if len(texts) and kind_of.max() >= len(columns.kinds):
+        raise ColumnsError(f"a task is of kind {kind_of.max()} of {len(columns.kinds)}")
+    common = [{f.name: getattr(kind, f.name) for f in fields(Assignment)} for kind in columns.kinds]
+    found = []
+    for task_id, slot, place in zip(texts, slots.tolist(), kind_of.tolist(), strict=True):
+        kind = common[place]
+        kind["task_id"], kind["slot"] = task_id, slot
+        found.append(Assignment(**kind))
     return found

@@ -14,12 +14,12 @@ from msgspec.structs import replace
 
 from bayplan import columns
 from bayplan.columns import ColumnsError
-from bayplan.model import Assignment, Assignments, ContainerSpec
+from bayplan.model import Assignment, AssignmentColumns, Assignments, ContainerSpec
 from bayplan.session import AgentSays, ControllerSays, Hello, Report
 from bayplan.v1 import agent_pb2
 from bayplan.wire import WireError, to_pb, unwrap, wrap
 
-#: Serialised specs, and as many heads of groups, that a controller keeps to say again.
+#: Serialised specs, and as many kinds of assignments, that a controller keeps to say again.
 KEPT_PARTS_MAX = 20_000
 
 MessageT = TypeVar("MessageT", bound=Message)
@@ -27,9 +27,10 @@ KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
 _Specs = Mapping[str, ContainerSpec]
 _ASSIGNMENTS = agent_pb2.SessionResponse.ASSIGNMENTS_FIELD_NUMBER
-_GROUPS = agent_pb2.Assignments.GROUPS_FIELD_NUMBER
-_IDS = agent_pb2.AssignmentGroup.IDS_FIELD_NUMBER
-_SLOTS = agent_pb2.AssignmentGroup.SLOTS_FIELD_NUMBER
+_COLUMNS = agent_pb2.Assignments.COLUMNS_FIELD_NUMBER
+_IDS = agent_pb2.AssignmentColumns.IDS_FIELD_NUMBER
+_SLOTS = agent_pb2.AssignmentColumns.SLOTS_FIELD_NUMBER
+_KIND_OF = agent_pb2.AssignmentColumns.KIND_OF_FIELD_NUMBER
 
 
 def say(message: AgentSays) -> bytes:
@@ -51,7 +52,7 @@ def hear(data: bytes) -> AgentSays:
 
 
 class Shelf:
-    """What a controller has serialised and will say again: specs, and what groups have in common.
+    """What a controller has serialised and will say again: specs, and kinds of assignments.
 
     A field that is serialised alone can stand in any message beside others: protobuf's parts are joined by
     putting one behind the other.
@@ -59,24 +60,24 @@ class Shelf:
 
     def __init__(self) -> None:
         self._specs: dict[str, tuple[ContainerSpec, bytes]] = {}
-        self._heads: dict[tuple[object, ...], bytes] = {}
+        #: By identity, which is much faster than by value; the kind is held so that its identity is its own.
+        self._kinds: dict[int, tuple[Assignment, bytes]] = {}
 
     def spec(self, spec_id: str, spec: ContainerSpec) -> bytes:
         """An entry of Assignments.specs."""
         kept = self._specs.get(spec_id)
-        if kept is None or (kept[0] is not spec and kept[0] != spec):
+        if kept is None or kept[0] is not spec:
             kept = spec, agent_pb2.Assignments(specs={spec_id: to_pb(spec)}).SerializeToString()
             _keep(self._specs, spec_id, kept)
         return kept[1]
 
-    def head(self, alike: Assignment) -> bytes:
-        """What a group's assignments have in common."""
-        key = columns.alike(alike)
-        kept = self._heads.get(key)
+    def kind(self, kind: Assignment) -> bytes:
+        """An entry of AssignmentColumns.kinds."""
+        kept = self._kinds.get(id(kind))
         if kept is None:
-            kept = agent_pb2.AssignmentGroup(alike=to_pb(alike)).SerializeToString()
-            _keep(self._heads, key, kept)
-        return kept
+            kept = kind, agent_pb2.AssignmentColumns(kinds=[to_pb(kind)]).SerializeToString()
+            _keep(self._kinds, id(kind), kept)
+        return kept[1]
 
 
 class Speaker:
@@ -93,15 +94,21 @@ class Speaker:
         return wrap(agent_pb2.SessionResponse, message).SerializeToString()
 
     def _assignments(self, message: Assignments) -> bytes:
-        shelf, said = self._shelf, self._said
-        specs = {key: message.specs[key] for key in sorted(_named(message)) if key in message.specs}
-        new = ((key, spec) for key, spec in specs.items() if said.get(key) is not spec)
-        parts = [to_pb(replace(message, specs={}, groups=())).SerializeToString()]
-        parts += [shelf.spec(key, spec) for key, spec in new if said.get(key) != spec]
-        for group in message.groups:
-            columns_ = _field(_IDS, group.ids) + _field(_SLOTS, group.slots)
-            parts.append(_field(_GROUPS, shelf.head(group.alike) + columns_))
-        self._said = specs
+        shelf, said, assigned = self._shelf, self._said, message.columns
+        named, specs = _named(message), message.specs
+        parts = [
+            to_pb(replace(message, specs={}, columns=AssignmentColumns())).SerializeToString(),
+            *(shelf.spec(key, specs[key]) for key in named if specs[key] is not said.get(key)),
+        ]
+        if assigned.ids:
+            kinds = b"".join(map(shelf.kind, assigned.kinds))
+            rows = (
+                _field(_IDS, assigned.ids),
+                _field(_SLOTS, assigned.slots),
+                _field(_KIND_OF, assigned.kind_of),
+            )
+            parts.append(_field(_COLUMNS, b"".join((kinds, *rows))))
+        self._said = {key: specs[key] for key in named}
         return b"".join(parts)
 
 
@@ -127,17 +134,16 @@ class Listener:
 
     def completed(self, message: Assignments) -> Assignments:
         """Assignments with all their specs, those heard before too; tasks stay in columns."""
-        named = _named(message)
-        known = {**self._heard, **message.specs}
-        if missing := sorted(named - known.keys()):
+        named, heard = _named(message), {**self._heard, **message.specs}
+        if missing := sorted(named - heard.keys()):
             raise WireError(f"Assignments: spec {missing[0]!r} was never said")
-        self._heard = specs = {key: known[key] for key in sorted(named)}
+        self._heard = specs = {key: heard[key] for key in sorted(named)}
         return replace(message, specs=specs)
 
 
 def _named(message: Assignments) -> set[str]:
     """The specs that tasks name."""
-    return {task.spec_id for task in message.tasks} | {group.alike.spec_id for group in message.groups}
+    return {task.spec_id for task in message.tasks} | {kind.spec_id for kind in message.columns.kinds}
 
 
 def _parsed(kind: type[MessageT], data: bytes) -> MessageT:

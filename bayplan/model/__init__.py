@@ -11,7 +11,7 @@ from __future__ import annotations
 from bayplan.model.base import BoundPort, Good, Model, Now, PortSpec, Protocol, Resources
 from bayplan.model.cluster import (
     Assignment,
-    AssignmentGroup,
+    AssignmentColumns,
     Assignments,
     Availability,
     Desired,
@@ -70,7 +70,7 @@ __all__ = [
     "PRIORITY_USUAL",
     "Affinity",
     "Assignment",
-    "AssignmentGroup",
+    "AssignmentColumns",
     "Assignments",
     "Availability",
     "BlockIo",

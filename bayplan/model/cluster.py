@@ -60,25 +60,26 @@ class Assignment(Model, frozen=True, kw_only=True):
     goods: dict[str, str] = {}
 
 
-class AssignmentGroup(Model, frozen=True, kw_only=True):
-    """Assignments that are alike but for what stands in columns, little endian: a task's number (8 bytes) and
-    its slot (4). See `bayplan.columns`."""
+class AssignmentColumns(Model, frozen=True, kw_only=True):
+    """Assignments that are alike, `kinds` of them, but for what stands in columns, little endian: a task's
+    number (8 bytes, ascending), its slot (4), the place of its kind (4). See `bayplan.columns`."""
 
-    alike: Assignment
-    ids: bytes
-    slots: bytes
+    kinds: tuple[Assignment, ...] = ()
+    ids: bytes = b""
+    slots: bytes = b""
+    kind_of: bytes = b""
 
 
 class Assignments(Model, frozen=True, kw_only=True, tag=True):
     """The whole desired set of a node; what is not in it shall be stopped and removed.
 
-    A task is in `tasks`, or on the wire in `groups`; there `specs` are only those not said before.
+    A task is in `tasks`, or on the wire in `columns`; there `specs` are only those not said before.
     """
 
     revision: int
     tasks: tuple[Assignment, ...] = ()
     specs: dict[str, ContainerSpec] = {}
-    groups: tuple[AssignmentGroup, ...] = ()
+    columns: AssignmentColumns = AssignmentColumns()
 
 
 class Inventory(Model, frozen=True, kw_only=True):

@@ -357,36 +357,42 @@ class Assignment(_message.Message):
 Global___Assignment: _TypeAlias = Assignment  # noqa: Y015
 
 @_typing.final
-class AssignmentGroup(_message.Message):
-    """Tasks that differ in nothing but their ids and slots, which are columns: one entry a task, little endian."""
+class AssignmentColumns(_message.Message):
+    """Tasks of a few kinds, those of a kind alike but for their ids and slots. A column has one entry a task, by
+    id, little endian.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ALIKE_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
     IDS_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
+    KIND_OF_FIELD_NUMBER: _builtins.int
     ids: _builtins.bytes
-    """The numbers of their ids (bayplan/ids.py), ascending: 8 bytes each."""
+    """The numbers of the tasks' ids (bayplan/ids.py), ascending: 8 bytes each."""
     slots: _builtins.bytes
     """Their slots: 4 bytes each."""
+    kind_of: _builtins.bytes
+    """The places of their kinds in `kinds`, from 0: 4 bytes each."""
     @_builtins.property
-    def alike(self) -> Global___Assignment:
-        """What they have in common; its task_id and slot are empty."""
+    def kinds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Assignment]:
+        """What tasks of a kind have in common; task_id and slot are empty."""
 
     def __init__(
         self,
         *,
-        alike: Global___Assignment | None = ...,
+        kinds: _abc.Iterable[Global___Assignment] | None = ...,
         ids: _builtins.bytes = ...,
         slots: _builtins.bytes = ...,
+        kind_of: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alike", b"alike"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alike", b"alike", "ids", b"ids", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "kind_of", b"kind_of", "kinds", b"kinds", "slots", b"slots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___AssignmentGroup: _TypeAlias = AssignmentGroup  # noqa: Y015
+Global___AssignmentColumns: _TypeAlias = AssignmentColumns  # noqa: Y015
 
 @_typing.final
 class Assignments(_message.Message):
@@ -418,7 +424,7 @@ class Assignments(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     TASKS_FIELD_NUMBER: _builtins.int
     SPECS_FIELD_NUMBER: _builtins.int
-    GROUPS_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Grows with each change, within an epoch."""
     @_builtins.property
@@ -427,12 +433,10 @@ class Assignments(_message.Message):
 
     @_builtins.property
     def specs(self) -> _containers.MessageMap[_builtins.str, _container_pb2.ContainerSpec]:
-        """The container specs that tasks and groups name, but for those that the Assignments before named in the
-        same session.
-        """
+        """The container specs that are named, but for those that the Assignments before named in the same session."""
 
     @_builtins.property
-    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssignmentGroup]:
+    def columns(self) -> Global___AssignmentColumns:
         """All other tasks."""
 
     def __init__(
@@ -441,11 +445,11 @@ class Assignments(_message.Message):
         revision: _builtins.int = ...,
         tasks: _abc.Iterable[Global___Assignment] | None = ...,
         specs: _abc.Mapping[_builtins.str, _container_pb2.ContainerSpec] | None = ...,
-        groups: _abc.Iterable[Global___AssignmentGroup] | None = ...,
+        columns: Global___AssignmentColumns | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "revision", b"revision", "specs", b"specs", "tasks", b"tasks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "revision", b"revision", "specs", b"specs", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bayplan import columns, ids, session_wire
-from bayplan.columns import ColumnsError
 from bayplan.lifecycle import TaskState
 from bayplan.model import (
     Assignment,
@@ -142,11 +141,11 @@ def test_a_spec_that_has_changed_under_its_name_is_said_again() -> None:
     assert listener.hear(speaker.say(changed)) == changed
 
 
-def test_a_task_in_a_group_takes_twelve_bytes() -> None:
+def test_a_task_in_columns_takes_sixteen_bytes() -> None:
     def size(count: int) -> int:
         return len(Speaker(Shelf()).say(assignments(numbered(count))))
 
-    assert size(2_000) - size(1_000) <= 12_000 + 4  # and what their number adds to the lengths
+    assert size(2_000) - size(1_000) <= 16_000 + 6  # and what their number adds to the lengths
 
 
 def test_a_spec_that_was_never_said_is_an_error() -> None:
@@ -159,10 +158,11 @@ def test_a_spec_that_was_never_said_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("group", "said"),
     [
-        ({"ids": b"123"}, "differ in length"),
-        ({"since_ms": bytes(7)}, "differ in length"),
-        ({"containers": bytes(31)}, "differ in length"),
-        ({"addresses": bytes(5)}, "addresses of 1 tasks take 5 bytes"),
+        ({"ids": b"123"}, "3 bytes, which is no multiple of 8"),
+        ({"since_ms": bytes(7)}, "since_ms has 7 bytes for 1 tasks"),
+        ({"containers": bytes(31)}, "containers has 31 bytes for 1 tasks"),
+        ({"addresses": bytes(5)}, "addresses has 5 bytes for 1 tasks"),
+        ({"ids": (ids.NUMBERS).to_bytes(8, "little")}, "the number of none"),
     ],
 )
 def test_columns_that_do_not_fit_together_are_an_error(group: dict[str, bytes], said: str) -> None:
@@ -181,11 +181,27 @@ def test_what_is_no_message_is_an_error() -> None:
         session_wire.hear(b"")
 
 
-def test_a_number_that_no_id_has_is_nobody() -> None:
-    wild = b"".join(number.to_bytes(8, "little", signed=True) for number in (5, ids.NUMBERS, -3, 2**63 - 1))
-    assert columns.unpack_ids(wild).tolist() == [5, -1, -1, -1]
-    with pytest.raises(ColumnsError, match="the number of none"):
-        columns.unpacked(Report(revision=1, gone_ids=wild))
+@pytest.mark.parametrize("number", [ids.NUMBERS, -3, 2**63 - 1])
+def test_a_number_that_no_id_has_is_an_error(number: int) -> None:
+    wild = number.to_bytes(8, "little", signed=True)
+    with pytest.raises(WireError, match="the number of none"):
+        session_wire.hear(session_wire.say(Report(revision=1, gone_ids=wild)))
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ({"ids": bytes(7)}, "no multiple of 8"),
+        ({"slots": bytes(3)}, "slots has 3 bytes for 1 tasks"),
+        ({"kind_of": b""}, "kind_of has 0 bytes for 1 tasks"),
+        ({"kind_of": b"\1\0\0\0"}, "of kind 1 of 1"),
+    ],
+)
+def test_assignments_whose_columns_do_not_fit_are_an_error(column: dict[str, bytes], said: str) -> None:
+    whole = columns.packed(assignments(numbered(1)))
+    garbled = replace(whole, columns=replace(whole.columns, **column))
+    with pytest.raises(WireError, match=said):
+        Listener().hear(Speaker(Shelf()).say(garbled))
 
 
 def test_columns_of_several_nodes_are_joined_by_state_and_health() -> None:
