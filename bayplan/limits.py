@@ -10,10 +10,22 @@ NAME_CHARS_MAX = 63
 SERVICES_MAX = 1_000
 #: Replicas of one service.
 REPLICAS_MAX = 10_000
+#: Placement constraints of one service.
+CONSTRAINTS_MAX = 50
+#: Attributes over which one service is spread.
+PREFERENCES_MAX = 10
+#: Services near to which, or away from which, one service wants to be.
+AFFINITIES_MAX = 20
+#: Highest priority of a service; the lowest is 0.
+PRIORITY_MAX = 100
+#: Most processes that a task may set aside: what Linux has at most (proc(5), pid_max).
+PIDS_MAX = 4_194_304
 #: Largest content of a config or secret, in bytes: what Docker Swarm takes of a secret.
 FILE_BYTES_MAX = 500 * 1024
 #: All configs and secrets of a stack together, in bytes: with room for the rest they fit in one message.
 STACK_FILES_BYTES_MAX = 12 * 1024 * 1024
 
 STACK_NAME = re.compile(rf"[a-z0-9][a-z0-9_-]{{0,{NAME_CHARS_MAX - 1}}}")
+#: A service's full name, <stack>_<service>.
+FULL_NAME_CHARS_MAX = 2 * NAME_CHARS_MAX + 1
 SERVICE_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{NAME_CHARS_MAX - 1}}}")

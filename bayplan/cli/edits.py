@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from bayplan.compose.names import parse_constraint, parse_image, parse_spread
+from bayplan.compose.names import parse_constraint, parse_image, parse_attribute
 from bayplan.compose.ports import parse_port, parse_protocol
 from bayplan.model import (
     FileKind,
@@ -299,7 +299,7 @@ def preference(text: str) -> str:
     kind, equals, key = text.partition("=")
     if kind != "spread" or not equals:
         raise ValueError(f"{text!r} is not a preference: write spread=node.labels.NAME")
-    return parse_spread(key)
+    return parse_attribute(key)
 
 
 def host(text: str) -> str:

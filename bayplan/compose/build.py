@@ -16,6 +16,7 @@ from bayplan.compose.report import Report, invalid
 from bayplan.compose.resources import generic, replicas, resources, resources_place
 from bayplan.compose.scope import Project
 from bayplan.model import (
+    Affinity,
     ContainerSpec,
     RestartCondition,
     RestartPolicy,
@@ -63,6 +64,19 @@ def _service(project: Project, name: str, placed: Placed[typed.Service]) -> Serv
         drain_ms=_USUAL.drain_ms if own.drain is None else own.drain,
         schedule=_schedule(own.schedule),
         ttl_ms=own.ttl,
+        strategy=own.strategy,
+        affinities=_affinities(own),
+        priority=own.priority,
+        homes=own.volumes,
+    )
+
+
+def _affinities(own: typed.Bayplan) -> tuple[Affinity, ...]:
+    written = [(each.value, False) for each in own.affinity]
+    written += [(each.value, True) for each in own.anti_affinity]
+    return tuple(
+        Affinity(service=each.service, topology=each.topology, anti=anti, required=each.required)
+        for each, anti in written
     )
 
 

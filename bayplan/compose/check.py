@@ -14,6 +14,7 @@ def check_file(file: typed.File, written: frozenset[str], report: Report) -> Non
     """Puts into the report what does not fit together. `written` has all services' names."""
     for name, service in file.services.items():
         _check_dependencies(name, service.value, written, report)
+        _check_affinities(name, service.value, written, report)
     check_circles(file.services, report)
     _check_ports(file, report)
 
@@ -26,6 +27,19 @@ def _check_dependencies(name: str, service: typed.Service, written: frozenset[st
             hint = did_you_mean(other, written, "add that service, or remove the dependency")
             problem = f"services.{name} depends on {shown(other)}, which is not in the file"
             report.add(invalid(dependency.place, problem, hint=hint))
+
+
+def _check_affinities(name: str, service: typed.Service, written: frozenset[str], report: Report) -> None:
+    """A name without `_` can be no full name: it must be in the file."""
+    own = service.bayplan
+    for each in (*own.affinity, *own.anti_affinity):
+        other = each.value.service
+        if other not in written and "_" not in other:
+            hint = did_you_mean(
+                other, written, "name a service of the file, or another one in full: STACK_NAME"
+            )
+            problem = f"services.{name} has an affinity to {shown(other)}, which is not in the file"
+            report.add(invalid(each.place, problem, hint=hint))
 
 
 def _check_ports(file: typed.File, report: Report) -> None:

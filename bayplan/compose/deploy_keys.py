@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bayplan import constraints
 from bayplan.compose import decoders as read
 from bayplan.compose import typed
 from bayplan.compose.devices import device_request, generic_resources
@@ -12,45 +11,24 @@ from bayplan.compose.fields import (
     Typed,
     choice,
     each,
+    few,
     labels,
     mapped,
     struct,
-    text,
     via,
     whole,
     yes,
 )
-from bayplan.compose.names import parse_constraint, parse_spread
-from bayplan.compose.nodes import Scalar
-from bayplan.limits import REPLICAS_MAX
+from bayplan.compose.names import parse_attribute, parse_constraint
+from bayplan.limits import CONSTRAINTS_MAX, PREFERENCES_MAX, REPLICAS_MAX
 from bayplan.model import FailureAction, RestartCondition, ServiceMode, UpdateOrder
-
-_ENGINE_LABELS = "engine.labels."
 
 
 class _Preference(Typed, frozen=True, kw_only=True):
     spread: str = ""
 
 
-def _of_nodes(field: Field) -> Field:
-    """The field with labels of nodes in the place of those of engines, which nodes do not report."""
-    written = text(field).strip()
-    if not written.startswith(_ENGINE_LABELS):
-        return field
-    label = written.removeprefix(_ENGINE_LABELS)
-    field.warn(f"is taken as {constraints.LABELS}{label}: give the nodes that label")
-    return field._replace(node=Scalar(field.node.path, field.node.line, constraints.LABELS + label))
-
-
-def _constraint(field: Field) -> str:
-    return via(parse_constraint)(_of_nodes(field))
-
-
-def _spread(field: Field) -> str:
-    return via(parse_spread)(_of_nodes(field))
-
-
-PREFERENCE: Keys = {"spread": yes(_spread, "`node.labels.NAME`, or another attribute of nodes")}
+PREFERENCE: Keys = {"spread": yes(via(parse_attribute), "`node.labels.NAME`, or another attribute of nodes")}
 _PREFERENCE = struct(_Preference, PREFERENCE, "a preference")
 
 
@@ -113,8 +91,8 @@ UPDATE_CONFIG: Keys = {
 }
 ROLLBACK_CONFIG: Keys = {**_ROLLOUT, "failure_action": yes(choice(_ACTIONS))}
 PLACEMENT: Keys = {
-    "constraints": yes(each(_constraint), "`engine.labels.NAME` is taken as `node.labels.NAME`"),
-    "preferences": yes(each(_preference)),
+    "constraints": yes(few(CONSTRAINTS_MAX, via(parse_constraint)), f"at most {CONSTRAINTS_MAX}"),
+    "preferences": yes(few(PREFERENCES_MAX, _preference), f"at most {PREFERENCES_MAX}"),
     "max_replicas_per_node": yes(whole(0, REPLICAS_MAX)),
 }
 DEPLOY: Keys = {

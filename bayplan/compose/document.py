@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bayplan import placeholders
+from bayplan import constraints, placeholders
 from bayplan.compose import budget, decoders, interpolate, parse, ports, schema, travel
 from bayplan.compose.fields import Key, Keys
 from bayplan.limits import FILE_BYTES_MAX, STACK_FILES_BYTES_MAX
 from bayplan.units import format_bytes
+
+
+def _keys(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -50,8 +54,15 @@ line, and the way out; several errors are reported together.
   like `0.5`. A memory limit is at least {decoders.MEMORY_BYTES_MIN // 1024**2} MiB.
 - **Ports** in all short and long forms, at most {ports.PORTS_MAX:,} a service. Two services that publish
   the same port are an error.
-- **Constraints**: `node.labels.K`, `node.hostname`, `node.id`, `node.role`, `node.platform.os`,
-  `node.platform.arch` with `==` or `!=`.
+- **Constraints**: `KEY OPERATOR VALUE`; a service's all hold. Keys: `node.labels.NAME`, `engine.labels.NAME`,
+  {_keys(constraints.KEYS)}. Operators: `==` `!=` (case does not count; an address is compared with a range
+  such as `10.0.0.0/8`); `in (a, b)` `not in (a, b)`; `>` `<` `>=` `<=` (numbers; sizes for `node.memory` and
+  `node.disk`); `=~` `!~` (a regular expression that is found anywhere; it has neither back references nor
+  look-around, so that its time is linear); `version >= 2.1, < 3`. A node without the value satisfies only
+  `!=`, `not in` and `!~`.
+- **Placement**, beyond that: `x-bayplan` (below). Of `affinity` and `anti_affinity` what is `required` holds
+  whenever a task is placed, also for the other service's tasks; what runs already is not moved. A task with
+  a named volume that it writes to comes back to the node where the volume has data, that of its slot first.
 - **Placeholders** of Swarm, in environment values, `hostname` and names of volumes, are filled in on the
   node: {_listed(placeholders.KNOWN)}.
 - **Networks and volumes** are made on a node where they are missing. A named volume is never removed with

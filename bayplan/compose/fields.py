@@ -277,6 +277,17 @@ def each(decode: Decoder[T]) -> Decoder[tuple[T, ...]]:
     return decode_list
 
 
+def few(most: int, decode: Decoder[T]) -> Decoder[tuple[T, ...]]:
+    """As `each`, with a limit."""
+
+    def decode_few(field: Field) -> tuple[T, ...]:
+        if isinstance(field.node, List) and len(field.node.items) > most:
+            raise field.refuse(f"has {len(field.node.items)} items", hint=f"write at most {most}")
+        return each(decode)(field)
+
+    return decode_few
+
+
 def placed(decode: Decoder[T]) -> Decoder[Placed[T]]:
     """The value together with its place."""
     return lambda field: Placed(field.place, decode(field))

@@ -10,6 +10,7 @@ import re
 from bayplan.compose.fields import Decoder, Field, Placed, choice, text
 from bayplan.compose.report import shown
 from bayplan.model import PullPolicy
+from bayplan.platforms import architecture
 
 _NODES_DIFFER = "tasks are placed on nodes one by one, so that there may be no such container beside this one"
 
@@ -63,7 +64,6 @@ def pull_policy(field: Field) -> PullPolicy:
 
 
 _OS = frozenset({"linux"})
-_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "i386": "386"}
 _PLATFORM = re.compile(r"[a-z0-9_-]+(?:/[a-z0-9_-]+){0,2}")
 
 
@@ -79,7 +79,7 @@ def platform(field: Field) -> str:
         raise field.refuse(
             f"{shown(text(field))} is not supported", hint="nodes run Linux: write linux/amd64"
         )
-    return "/".join([system, _ARCHITECTURES.get(arch, arch), *variant])
+    return "/".join([system, architecture(arch), *variant])
 
 
 def security_option(field: Field) -> Placed[str]:

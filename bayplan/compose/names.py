@@ -6,8 +6,7 @@ import re
 
 from bayplan import constraints
 from bayplan.compose.report import FormError, shown
-from bayplan.limits import NAME_CHARS_MAX, SERVICE_NAME, STACK_NAME
-from bayplan.nearest import did_you_mean
+from bayplan.limits import FULL_NAME_CHARS_MAX, NAME_CHARS_MAX, SERVICE_NAME, STACK_NAME
 
 #: Longest image reference without its digest, as in Docker.
 IMAGE_CHARS_MAX = 255
@@ -17,6 +16,8 @@ ALIAS_CHARS_MAX = 253
 
 _ALIAS = re.compile(rf"[A-Za-z0-9_*][A-Za-z0-9_.*-]{{0,{ALIAS_CHARS_MAX - 1}}}")
 _NAME_HINT = f"letters, digits, '-' and '_', a letter or digit first, at most {NAME_CHARS_MAX} in all"
+
+_REFERENCE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{FULL_NAME_CHARS_MAX - 1}}}")
 
 _HOST_PART = r"(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])"
 _DOMAIN = rf"(?:{_HOST_PART}(?:\.{_HOST_PART})*|\[[0-9A-Fa-f:]+\])(?::[0-9]{{1,5}})?"
@@ -49,6 +50,13 @@ def parse_alias(written: str) -> str:
     return written
 
 
+def parse_reference(written: str) -> str:
+    """The name of a service of the file, or another one's full name. Raises FormError."""
+    if _REFERENCE.fullmatch(written) is None:
+        raise FormError(f"{shown(written)} is not a service's name", f"write {_NAME_HINT}")
+    return written
+
+
 def parse_image(written: str) -> str:
     """An image reference, `[host[:port]/]path[:tag][@digest]`. Raises FormError."""
     if not written:
@@ -66,20 +74,19 @@ def parse_image(written: str) -> str:
 
 
 def parse_constraint(written: str) -> str:
-    """A placement constraint as `key == value` or `key != value`, with single blanks.
-
-    Raises FormError, with the nearest key for a misspelt one.
-    """
+    """A placement constraint with single blanks. Raises FormError, with the nearest of a misspelt key."""
     try:
         return str(constraints.parse(written))
     except constraints.ConstraintError as error:
         raise FormError(error.summary, error.hint) from error
 
 
-def parse_spread(written: str) -> str:
-    """What tasks are spread over: `node.labels.NAME`, or another key of constraints. Raises FormError."""
-    key = written.strip()
-    if key not in constraints.KEYS and (not key.startswith(constraints.LABELS) or key == constraints.LABELS):
-        hint = did_you_mean(key, (*constraints.KEYS, f"{constraints.LABELS}NAME"), "write node.labels.NAME")
-        raise FormError(f"{shown(written)} is not an attribute of nodes", hint)
-    return key
+def parse_attribute(written: str) -> str:
+    """What tasks are spread over or kept together by: `node.labels.NAME`, or another attribute of nodes.
+
+    Raises FormError.
+    """
+    try:
+        return constraints.parse_attribute(written)
+    except constraints.ConstraintError as error:
+        raise FormError(error.summary, error.hint) from error

@@ -29,7 +29,10 @@ def resources(report: Report, name: str, service: typed.Service) -> tuple[Resour
     )
     memory, cpus, reserved = (_one_of(report, name, service, *pair) or 0 for pair in given)
     limit = Resources(cpu_millis=cpus, memory_bytes=memory)
-    reservation = Resources(cpu_millis=reservations.cpus or 0, memory_bytes=reserved)
+    own = service.bayplan.reservations
+    reservation = Resources(
+        cpu_millis=reservations.cpus or 0, memory_bytes=reserved, disk_bytes=own.disk, pids=own.pids
+    )
     place = resources_place(service)
     for what, most, least, show in (
         ("CPU", limit.cpu_millis, reservation.cpu_millis, format_cpus),
@@ -42,9 +45,10 @@ def resources(report: Report, name: str, service: typed.Service) -> tuple[Resour
 
 
 def resources_place(service: typed.Service) -> str:
-    """Where amounts are written, in the newer form or the older."""
+    """Where amounts are written: in the newer form, the older, or our own."""
     older = (service.places.get(key, "") for key in ("mem_limit", "cpus", "mem_reservation"))
-    return service.deploy.places.get("resources", "") or next(filter(None, older), "")
+    written = (service.deploy.places.get("resources", ""), *older)
+    return next(filter(None, written), service.bayplan.places.get("reservations", ""))
 
 
 def pids_limit(report: Report, name: str, service: typed.Service) -> int:

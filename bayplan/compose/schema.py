@@ -8,7 +8,7 @@ silence.
 from __future__ import annotations
 
 from bayplan.compose import decoders as read
-from bayplan.compose import devices, modes, typed
+from bayplan.compose import devices, modes, own_keys, typed
 from bayplan.compose.build_keys import BUILD, build
 from bayplan.compose.deploy_keys import (
     DEPLOY,
@@ -54,7 +54,6 @@ from bayplan.compose.network_keys import (
     network,
     volume,
 )
-from bayplan.compose.own_keys import BAYPLAN, ROLLBACK, SCHEDULE, UPDATE
 from bayplan.compose.ports import PORT, expose, ports
 from bayplan.limits import REPLICAS_MAX
 
@@ -166,7 +165,7 @@ SERVICE: Keys = {
     "restart": mapped(read.restart, "to deploy.restart_policy, which wins where both are given"),
     "scale": mapped(whole(0, REPLICAS_MAX), "to deploy.replicas"),
     "deploy": yes(struct(typed.Deploy, DEPLOY, "deploy")),
-    "x-bayplan": yes(struct(typed.Bayplan, BAYPLAN, "x-bayplan"), "what Compose has no word for"),
+    "x-bayplan": yes(struct(typed.Bayplan, own_keys.BAYPLAN, "x-bayplan"), "what Compose has no word for"),
     "logging": yes(struct(typed.Logging, LOGGING, "logging")),
     "cap_add": yes(each(read.capability)),
     "cap_drop": yes(each(read.capability)),
@@ -273,10 +272,13 @@ TABLES: dict[str, Keys] = {
     "services.*.deploy.rollback_config": ROLLBACK_CONFIG,
     "services.*.deploy.placement": PLACEMENT,
     "services.*.deploy.placement.preferences[]": PREFERENCE,
-    "services.*.x-bayplan": BAYPLAN,
-    "services.*.x-bayplan.schedule": SCHEDULE,
-    "services.*.x-bayplan.update": UPDATE,
-    "services.*.x-bayplan.rollback": ROLLBACK,
+    "services.*.x-bayplan": own_keys.BAYPLAN,
+    "services.*.x-bayplan.schedule": own_keys.SCHEDULE,
+    "services.*.x-bayplan.affinity[]": own_keys.AFFINITY,
+    "services.*.x-bayplan.anti_affinity[]": own_keys.AFFINITY,
+    "services.*.x-bayplan.reservations": own_keys.RESERVATIONS,
+    "services.*.x-bayplan.update": own_keys.UPDATE,
+    "services.*.x-bayplan.rollback": own_keys.ROLLBACK,
     "networks.*": NETWORK,
     "networks.*.ipam": IPAM,
     "networks.*.ipam.config[]": POOL,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from bayplan.compose.fields import Placed, Typed
 from bayplan.model import (
+    PRIORITY_USUAL,
     BlockIo,
     Device,
     DeviceRequest,
     FailureAction,
+    HomePolicy,
     IpamPool,
     Mount,
     PortSpec,
@@ -19,6 +21,7 @@ from bayplan.model import (
     RestartCondition,
     RestartPolicy,
     ServiceMode,
+    Strategy,
     Ulimit,
     UpdateOrder,
 )
@@ -194,6 +197,21 @@ class Cron(Typed, frozen=True, kw_only=True):
     catch_up: int = 0
 
 
+class Affinity(Typed, frozen=True, kw_only=True):
+    """One entry of `affinity` or `anti_affinity` of `x-bayplan`; an empty topology is the node itself."""
+
+    service: str = ""
+    topology: str = ""
+    required: bool = False
+
+
+class Aside(Typed, frozen=True, kw_only=True):
+    """`reservations` of `x-bayplan`: bytes, and a number of processes."""
+
+    disk: int = 0
+    pids: int = 0
+
+
 class Bayplan(Typed, frozen=True, kw_only=True):
     """`x-bayplan`: what no other orchestrator has a key for; times in milliseconds."""
 
@@ -203,6 +221,12 @@ class Bayplan(Typed, frozen=True, kw_only=True):
     ttl: int = 0
     update: Gate = Gate()
     rollback: Gate = Gate()
+    strategy: Strategy = Strategy.PACK
+    affinity: tuple[Placed[Affinity], ...] = ()
+    anti_affinity: tuple[Placed[Affinity], ...] = ()
+    priority: int = PRIORITY_USUAL
+    reservations: Aside = Aside()
+    volumes: HomePolicy = HomePolicy.PREFER
 
 
 class Service(Typed, frozen=True, kw_only=True):

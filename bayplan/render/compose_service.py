@@ -174,10 +174,35 @@ def _own(spec: ServiceSpec) -> Entries | None:
             "drain": duration_unless(spec.drain_ms, _USUAL.drain_ms),
             "schedule": _schedule(spec.schedule) if spec.schedule else None,
             "ttl": duration_unless(spec.ttl_ms, 0),
+            "strategy": None if spec.strategy is _USUAL.strategy else str(spec.strategy),
+            "affinity": _affinities(spec, anti=False),
+            "anti_affinity": _affinities(spec, anti=True),
+            "priority": None if spec.priority == _USUAL.priority else spec.priority,
+            "reservations": written(
+                {"disk": _bytes(spec.reservations.disk_bytes), "pids": spec.reservations.pids or None}
+            ),
+            "volumes": None if spec.homes is _USUAL.homes else str(spec.homes),
             "update": written({**_deadline(spec.update), **_canaries(spec.update)}),
             "rollback": written(_deadline(spec.rollback)),
         }
     )
+
+
+def _affinities(spec: ServiceSpec, *, anti: bool) -> list[str | Entries | None] | None:
+    """Those of one kind: a name where that is all, else the long form."""
+    return [
+        written(
+            {
+                "service": each.service,
+                "topology": each.topology or None,
+                "required": each.required or None,
+            }
+        )
+        if each.topology or each.required
+        else each.service
+        for each in spec.affinities
+        if each.anti is anti
+    ] or None
 
 
 def _schedule(schedule: Schedule) -> Entries | None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
 from bayplan import constraints
 from bayplan.model import Availability, NodeStatus, PortSpec, Resources, ServiceSpec
+from bayplan.platforms import architecture
 from controller.records import Node
-
-#: Other names of architectures (uname's), by Docker's name for them
-#: (https://github.com/containerd/platforms, normalizeArch).
-_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "i386": "386"}
-#: Before the name of a label of a node; the labels of its engine are not told apart from its own.
-_LABELS = ("node.labels.", "engine.labels.")
-_ARCHITECTURE = "node.platform.arch"
 
 
 class Cause(StrEnum):
@@ -32,6 +28,8 @@ class Cause(StrEnum):
     GENERIC = "short of generic resources"
     CPU = "short of CPU"
     MEMORY = "short of memory"
+    DISK = "short of disk"
+    PIDS = "short of pids"
 
 
 PortKey = tuple[int, str, str]
@@ -58,22 +56,26 @@ def parsed(spec: ServiceSpec) -> list[constraints.Constraint]:
 
 def eligible(candidate: Candidate, spec: ServiceSpec, wanted: list[constraints.Constraint]) -> Cause | None:
     """Causes that do not depend on what already runs on the node; `wanted` are the spec's constraints."""
-    if candidate.status is not NodeStatus.READY:
+    barred = barrier(candidate.node, candidate.status, silent=candidate.engine_silent)
+    return barred or unfit(candidate.node, spec, wanted)
+
+
+def barrier(node: Node, status: NodeStatus, *, silent: bool) -> Cause | None:
+    """Why a node takes no new tasks at all; `silent`: its engine does not answer."""
+    if status is not NodeStatus.READY:
         return Cause.NOT_READY
-    if candidate.engine_silent:
+    if silent:
         return Cause.ENGINE
-    if candidate.node.availability is Availability.PAUSE:
+    if node.availability is Availability.PAUSE:
         return Cause.PAUSED
-    if candidate.node.availability is Availability.DRAIN:
-        return Cause.DRAINING
-    return unfit(candidate.node, spec, wanted)
+    return Cause.DRAINING if node.availability is Availability.DRAIN else None
 
 
 def unfit(node: Node, spec: ServiceSpec, wanted: list[constraints.Constraint]) -> Cause | None:
     """Causes that lie in what a node is, whatever its state."""
     if not runs(node, spec.container.platform):
         return Cause.PLATFORM
-    return None if all(_holds(node, each) for each in wanted) else Cause.CONSTRAINT
+    return None if all(each.holds(attribute(node, each.key)) for each in wanted) else Cause.CONSTRAINT
 
 
 def fits(node: Node, spec: ServiceSpec, wanted: list[constraints.Constraint]) -> bool:
@@ -83,36 +85,51 @@ def fits(node: Node, spec: ServiceSpec, wanted: list[constraints.Constraint]) ->
 
 def runs(node: Node, platform: str) -> bool:
     """Whether a node is of a platform (`os/arch[/variant]`); what is not known of it does not exclude it."""
+    return runs_on(platform_of(node), platform)
+
+
+def platform_of(node: Node) -> str:
+    """A node's own platform, `os/arch`, each of which may be empty."""
+    return f"{node.inventory.os}/{node.inventory.arch}"
+
+
+def runs_on(own: str, platform: str) -> bool:
+    """As `runs`, of a node's own platform."""
+    known_os, _, known_arch = own.partition("/")
     os, _, rest = platform.partition("/")
     arch = rest.partition("/")[0]
-    inventory = node.inventory
-    same_os = not os or inventory.os in ("", os.lower())
-    return same_os and (not arch or inventory.arch == "" or _arch(inventory.arch) == _arch(arch))
-
-
-def _holds(node: Node, constraint: constraints.Constraint) -> bool:
-    """Cases: an architecture, which has several names; everything else."""
-    if constraint.key == _ARCHITECTURE:
-        return (_arch(node.inventory.arch) == _arch(constraint.value)) is not constraint.negated
-    return constraint.holds(attribute(node, constraint.key))
-
-
-def _arch(name: str) -> str:
-    return _ARCHITECTURES.get(name.lower(), name.lower())
+    same_os = not os or known_os in ("", os.lower())
+    return same_os and (not arch or not known_arch or architecture(known_arch) == architecture(arch))
 
 
 def attribute(node: Node, key: str) -> str:
     """A node's value for a constraint's or a preference's key; empty when it has none."""
-    for before in _LABELS:
-        if key.startswith(before):
-            return node.labels.get(key.removeprefix(before), "")
-    return {
-        "node.hostname": node.name,
-        "node.id": node.id,
-        "node.platform.os": node.inventory.os,
-        _ARCHITECTURE: node.inventory.arch,
-        "node.role": "worker",
-    }.get(key, "")
+    if key.startswith(constraints.LABELS):
+        return node.labels.get(key.removeprefix(constraints.LABELS), "")
+    if key.startswith(constraints.ENGINE_LABELS):
+        return node.inventory.engine_labels.get(key.removeprefix(constraints.ENGINE_LABELS), "")
+    read = _ATTRIBUTES.get(key)
+    return read(node) if read else ""
+
+
+#: How each key is read off a node.
+_ATTRIBUTES: dict[str, Callable[[Node], str]] = {
+    "node.hostname": lambda node: node.name,
+    "node.id": lambda node: node.id,
+    "node.ip": lambda node: node.address,
+    "node.platform.os": lambda node: node.inventory.os,
+    "node.platform.arch": lambda node: node.inventory.arch,
+    "node.role": lambda _: "worker",
+    "engine.version": lambda node: node.inventory.engine_version,
+    constraints.CPUS: lambda node: _known(node.inventory.capacity.cpu_millis, 1000),
+    constraints.MEMORY: lambda node: _known(node.inventory.capacity.memory_bytes),
+    constraints.DISK: lambda node: _known(node.inventory.capacity.disk_bytes),
+}
+
+
+def _known(amount: int, parts: int = 1) -> str:
+    """An amount as text; what a node has nothing of, it has not told."""
+    return f"{Decimal(amount) / parts:f}" if amount else ""
 
 
 def port_keys(ports: tuple[PortSpec, ...]) -> frozenset[PortKey]:

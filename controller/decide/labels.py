@@ -13,7 +13,7 @@ LABELS_MAX = 100
 LABEL_CHARS_MAX = 255
 
 #: As in a constraint, `node.labels.KEY == VALUE` (bayplan.constraints).
-_KEY = re.compile(r"[^\s=!]+")
+_KEY = re.compile(r"[^\s=!<>~]+")
 _VALUE = re.compile(r"(\S([^\n\r]*\S)?)?")
 
 
@@ -27,7 +27,7 @@ def check_labels(labels: Mapping[str, str]) -> None:
             raise refuse(ProblemKind.INVALID, summary)
         if not _KEY.fullmatch(key):
             summary, hint = (
-                f"label {key[:80]!r} has a space, '=' or '!' in its key",
+                f"label {key[:80]!r} has a space or one of = ! < > ~ in its key",
                 "no constraint could name it",
             )
             raise refuse(ProblemKind.INVALID, summary, hint=hint)

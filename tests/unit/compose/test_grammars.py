@@ -139,9 +139,12 @@ def test_constraints_are_written_in_one_way(written: str, constraint: str) -> No
         ("node.label.zone==a", "did you mean node.labels.zone?"),
         ("node.hostnme==a", "did you mean node.hostname?"),
         ("node.platform.arc==a", "did you mean node.platform.arch?"),
-        ("node.labels.zone=a", "write it like node.labels.zone == a"),
+        (
+            "node.labels.zone=a",
+            "write it like node.labels.zone == a, or with one of == != in not in >= <= > < =~ !~ version",
+        ),
         ("node.labels.zone==", "write it like node.labels.zone == a"),
-        ("zone > 3", "write it like node.labels.zone == a"),
+        ("zone > 3", "did you mean node.labels.zone?"),
     ],
 )
 def test_a_wrong_constraint_is_answered_with_the_nearest(written: str, hint: str) -> None:

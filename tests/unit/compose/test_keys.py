@@ -12,6 +12,7 @@ import pytest
 from bayplan.compose.fields import Support
 from bayplan.compose.schema import TABLES
 from bayplan.model import (
+    Affinity,
     BlockIo,
     Dependency,
     DependencyCondition,
@@ -20,6 +21,7 @@ from bayplan.model import (
     DeviceRequest,
     FailureAction,
     FileKind,
+    HomePolicy,
     Hook,
     IpamPool,
     Mount,
@@ -29,6 +31,7 @@ from bayplan.model import (
     RestartCondition,
     Schedule,
     ServiceMode,
+    Strategy,
     Ulimit,
     UpdateOrder,
 )
@@ -387,6 +390,26 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "ttl": ("1h", "ttl_ms", 3_600_000),
         "update": ("{deadline: 1m}", "update.deadline_ms", 60_000),
         "rollback": ("{deadline: 1m}", "rollback.deadline_ms", 60_000),
+        "strategy": ("spread", "strategy", Strategy.SPREAD),
+        "affinity": ("db", "affinities", (Affinity(service="db"),)),
+        "anti_affinity": ("[shop_db]", "affinities", (Affinity(service="shop_db", anti=True),)),
+        "priority": ("0", "priority", 0),
+        "reservations": ("{disk: 1k}", "reservations.disk_bytes", 1024),
+        "volumes": ("stay", "homes", HomePolicy.STAY),
+    },
+    "services.*.x-bayplan.affinity[]": {
+        "service": ("db", "affinities.0.service", "db"),
+        "topology": ("node.labels.zone, service: db", "affinities.0.topology", "node.labels.zone"),
+        "required": ("yes, service: db", "affinities.0.required", True),
+    },
+    "services.*.x-bayplan.anti_affinity[]": {
+        "service": ("a_b", "affinities", (Affinity(service="a_b", anti=True),)),
+        "topology": ("node, service: db", "affinities.0.topology", ""),
+        "required": ("no, service: db", "affinities.0.required", False),
+    },
+    "services.*.x-bayplan.reservations": {
+        "disk": ("10g", "reservations.disk_bytes", 10 << 30),
+        "pids": ("100", "reservations.pids", 100),
     },
     "services.*.x-bayplan.schedule": {
         "cron": ("'*/5  * * JAN MON#1'", "schedule.cron", "*/5 * * JAN MON#1"),

@@ -191,6 +191,74 @@ from tests.unit.compose.world import loaded, nested, refusal, service, service_r
             "services.web.deploy.placement.constraints[0] is wrong: 'node.idd' is not a key of a constraint",
             "did you mean node.id?",
         ),
+        (
+            "deploy: {placement: {constraints: [node.role==a, 'node.labels.n > x']}}",
+            "services.web.deploy.placement.constraints[1] is wrong: 'x' is not a number (column 17)",
+            "write it like 2.5",
+        ),
+        (
+            "deploy: {placement: {preferences: [{spread: node.labls.zone}]}}",
+            "services.web.deploy.placement.preferences[0].spread is wrong: 'node.labls.zone' is not an "
+            "attribute of nodes",
+            "did you mean node.labels.zone?",
+        ),
+        (
+            f"deploy: {{placement: {{constraints: [{'node.id==a, ' * 51}]}}}}",
+            "services.web.deploy.placement.constraints has 51 items",
+            "write at most 50",
+        ),
+        (
+            "x-bayplan: {strategy: sprad}",
+            "services.web.x-bayplan.strategy has the unknown value 'sprad'",
+            "did you mean spread?",
+        ),
+        (
+            "x-bayplan: {priority: 101}",
+            "services.web.x-bayplan.priority shall be a whole number from 0 to 100, not '101'",
+            None,
+        ),
+        (
+            "x-bayplan: {priority: -1}",
+            "services.web.x-bayplan.priority shall be a whole number from 0 to 100, not '-1'",
+            None,
+        ),
+        (
+            "x-bayplan: {reservations: {disk: -1g}}",
+            "services.web.x-bayplan.reservations.disk is wrong: '-1g' is not a size: write it like 512MiB, "
+            "1g, 64k or a number of bytes",
+            None,
+        ),
+        (
+            "x-bayplan: {reservations: {pids: .nan}}",
+            "services.web.x-bayplan.reservations.pids shall be a whole number from 0 to 4194304, not '.nan'",
+            None,
+        ),
+        (
+            "x-bayplan: {affinity: [wep]}",
+            "services.web has an affinity to 'wep', which is not in the file",
+            "did you mean web?",
+        ),
+        (
+            "x-bayplan: {affinity: [{topology: node}]}",
+            "services.web.x-bayplan.affinity[0] does not say to which service",
+            "add `service: NAME`",
+        ),
+        (
+            "x-bayplan: {anti_affinity: [{service: web, topology: node.zone}]}",
+            "services.web.x-bayplan.anti_affinity[0].topology is wrong: 'node.zone' is not an attribute of "
+            "nodes",
+            None,
+        ),
+        (
+            "x-bayplan: {volumes: home}",
+            "services.web.x-bayplan.volumes has the unknown value 'home'",
+            "write prefer or stay",
+        ),
+        (
+            "deploy: {replicas: 1000000000000}",
+            "services.web.deploy.replicas shall be a whole number from 0 to 10000, not '1000000000000'",
+            None,
+        ),
         ("working_dir: app", "services.web.working_dir is not an absolute path: 'app'", "begin it with /"),
         ("volumes: ['data:']", "services.web.volumes[0] 'data:' is not a mount", None),
         (

@@ -375,11 +375,6 @@ def test_resources_that_are_not_written_point_at_the_service() -> None:
             "mode begins with 0",
         ),
         (
-            "deploy: {placement: {constraints: [engine.labels.os == a]}}",
-            "compose.yml:4: services.web.deploy.placement.constraints[0] is taken as node.labels.os == a: "
-            "give the nodes that label",
-        ),
-        (
             "attach: false",
             "compose.yml:4: services.web.attach has no effect: the command does not stay with the containers",
         ),

@@ -35,6 +35,8 @@ UNSEEN = {
     "services.container.files.digest": "the controller's own",
     "services.container.expose.published": "what is exposed is not published",
     "services.container.expose.host_ip": "what is exposed is not published",
+    "services.container.limits.disk_bytes": "no engine limits it; the controller refuses it",
+    "services.container.limits.pids": "the limit is another field",
     "services.generation": "the controller's own",
     "services.rollback.canaries": "a rollback has none",
     "services.rollback.auto_promote": "a rollback has no canaries",
