@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from bayplan.compose.names import parse_constraint, parse_image, parse_attribute
+from bayplan.compose.names import parse_attribute, parse_constraint, parse_image
 from bayplan.compose.ports import parse_port, parse_protocol
 from bayplan.model import (
     FileKind,
