@@ -1,0 +1,145 @@
+"""What the nodes say to a task: how many say no and why, who is nearest to taking it, in one wording.
+
+`explain`, plans and the reasons of pending tasks are all read off this one value. It is worked out over
+columns: ten thousand nodes make as many rows only for who asks to see them. Decides nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bayplan.units import format_bytes, format_cpus
+from controller.decide.demand import GENERIC, Demand
+from controller.decide.filters import Cause
+from controller.decide.fleet import CAUSES, VACANT, Codes, Fleet
+
+#: What is said where there is nobody to ask.
+NO_NODES = "the cluster has no nodes; `bayplan join-token` prints how one joins"
+#: Causes that are a lack of something that other tasks hold.
+SHORT = frozenset({Cause.GENERIC, Cause.CPU, Cause.MEMORY, Cause.DISK, Cause.PIDS})
+
+_SHORT_CODES = [code for code, cause in enumerate(CAUSES) if cause in SHORT]
+
+
+class Verdicts(NamedTuple):
+    """The answers of `nodes` nodes to one more task: `fits` say yes, the others no, counted by cause in the
+    order of causes. `nearest` is told where none fits: who is short of the smallest share of what is asked.
+    `node` is the name of the only one that was asked, of a task that is bound to it."""
+
+    demand: Demand
+    nodes: int
+    fits: int
+    causes: dict[Cause, int]
+    nearest: str = ""
+    node: str = ""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Why no node takes it: what it needs, the nodes by cause, and the nearest."""
+        if not self.nodes:
+            return (NO_NODES,)
+        nearest = [f"nearest: {self.nearest}"] if self.nearest else []
+        return (*_needs(self.demand, self.causes), self.answer, *nearest)
+
+    @property
+    def answer(self) -> str:
+        """`3 nodes: 1 draining · 2 short of memory`; `n1: draining` of a task that is bound to that one."""
+        if self.node:
+            return f"{self.node}: {next(iter(self.causes)).value if self.causes else 'fits'}"
+        total = "1 node" if self.nodes == 1 else f"{self.nodes} nodes"
+        fits = [f"{self.fits} {'fits' if self.fits == 1 else 'fit'}"] if self.fits else []
+        return f"{total}: " + " · ".join([*fits, *(f"{n} {cause.value}" for cause, n in self.causes.items())])
+
+
+def judge(fleet: Fleet, demand: Demand, service_id: str, pinned: str = "") -> Verdicts:
+    """The verdicts on one more task of a service; `pinned` is the id of the only node where it may run."""
+    causes = fleet.causes(demand, service_id)
+    if pinned:
+        return (
+            verdict_of(fleet, demand, causes, fleet.rows[pinned]) if pinned in fleet.rows else _nobody(demand)
+        )
+    counts = np.bincount(causes[causes != VACANT], minlength=len(CAUSES)).tolist()
+    found = {cause: number for cause, number in zip(CAUSES, counts, strict=True) if cause and number}
+    nearest = "" if counts[0] else nearest_of(fleet, demand, np.flatnonzero(np.isin(causes, _SHORT_CODES)))
+    return Verdicts(demand, sum(counts), counts[0], found, nearest)
+
+
+def verdict_of(fleet: Fleet, demand: Demand, causes: Codes, row: int) -> Verdicts:
+    """What one node alone says; `causes` are those of the demand, by row."""
+    cause = CAUSES[causes[row]]
+    nearest = nearest_of(fleet, demand, np.array([row])) if cause in SHORT else ""
+    return Verdicts(
+        demand, 1, int(cause is None), {cause: 1} if cause else {}, nearest, fleet.nodes[row].name
+    )
+
+
+def _nobody(demand: Demand) -> Verdicts:
+    return Verdicts(demand, 0, 0, {})
+
+
+def shortage(fleet: Fleet, demand: Demand, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+    """How much each of these rows is short of, as a share of what is asked, summed over the dimensions."""
+    found = np.zeros(rows.size)
+    for dimension, amount in demand.amounts:
+        column = fleet.free.get(dimension)
+        free = np.zeros(rows.size, np.int64) if column is None else column[rows]
+        found += np.maximum(0, amount - free) / amount
+    return found
+
+
+def nearest_of(fleet: Fleet, demand: Demand, rows: npt.NDArray[np.intp]) -> str:
+    """The one of these rows that is short of least, of several the first by name; empty if there is none."""
+    if not rows.size:
+        return ""
+    short = shortage(fleet, demand, rows)
+    best = min(rows[short == short.min()].tolist(), key=lambda row: fleet.nodes[row].name)
+    return f"{fleet.nodes[best].name} has {free_text(fleet, demand, best)}"
+
+
+def free_text(fleet: Fleet, demand: Demand, row: int) -> str:
+    """What a node has free of what is asked for (CPU and memory always), and how much less that is:
+    `1 CPU free (500m short), 2 GiB free`."""
+    asked = dict(demand.amounts)
+    told = dict.fromkeys(("cpu_millis", "memory_bytes", *asked))
+    return ", ".join(_free(fleet, row, dimension, asked.get(dimension, 0)) for dimension in told)
+
+
+def _free(fleet: Fleet, row: int, dimension: str, wanted: int) -> str:
+    column = fleet.free.get(dimension)
+    free = 0 if column is None else max(0, int(column[row]))
+    short = f" ({amount_text(dimension, wanted - free)} short)" if free < wanted else ""
+    return f"{amount_text(dimension, free)} free{short}"
+
+
+def amount_text(dimension: str, amount: int) -> str:
+    """`1.5 CPU`, `2 GiB`, `10 GiB disk`, `100 pids`, `2 gpu`."""
+    match dimension:
+        case "cpu_millis":
+            return format_cpus(amount)
+        case "memory_bytes":
+            return format_bytes(amount)
+        case "disk_bytes":
+            return f"{format_bytes(amount)} disk"
+        case _:
+            return f"{amount} {dimension.removeprefix(GENERIC)}"
+
+
+def _needs(demand: Demand, causes: dict[Cause, int]) -> list[str]:
+    """What it asks: its amounts, and those of its other wishes that are a cause against some node."""
+    asked = dict(demand.amounts)
+    own = [name for name in ("cpu_millis", "memory_bytes", "disk_bytes", "pids") if name in asked]
+    lines = ["needs " + ", ".join(amount_text(name, asked[name]) for name in own)] if own else []
+    if Cause.PLATFORM in causes:
+        lines.append(f"needs platform {demand.kind.platform}")
+    if Cause.CONSTRAINT in causes:
+        lines.append(f"needs {' and '.join(demand.kind.constraints)}")
+    if Cause.GENERIC in causes:
+        goods = sorted(name for name in asked if name.startswith(GENERIC))
+        lines.append("needs " + ", ".join(amount_text(name, asked[name]) for name in goods))
+    if Cause.PORT in causes:
+        ports = ", ".join(f"port {number}/{protocol}" for number, protocol, _ in sorted(demand.ports))
+        lines.append(f"needs {ports}")
+    return lines
