@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from agent.goods import parse as parse_goods
 from bayplan import __version__
 from bayplan.errors import ProblemError, ProblemKind, refuse
 from bayplan.logs import LogFormat, configure
@@ -23,14 +24,12 @@ RUN_DIR = "/run/bayplan-agent"
 _data_dir = click.option(
     "--data-dir", type=click.Path(path_type=Path, file_okay=False), default=DATA_DIR, show_default=True
 )
-#: Most of one countable good on a machine.
-GENERIC_COUNT_MAX = 1_000_000
 _generic = click.option(
     "--generic-resource",
     "goods",
     multiple=True,
-    metavar="NAME=N",
-    help="Countable goods of this machine, e.g. gpu=2; repeatable. By default gpu is counted in /dev.",
+    metavar="NAME=N|ID",
+    help="Countable goods of this machine: gpu=2, or gpu=ID for each; repeatable. NVIDIA's GPUs are found.",
 )
 _docker_socket = click.option("--docker-socket", metavar="PATH", default=DOCKER_SOCKET, show_default=True)
 
@@ -86,7 +85,7 @@ def run(
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
     with _problems_shown():
-        settings = Settings(data_dir, docker_socket, run_dir, _parse_goods(goods))
+        settings = Settings(data_dir, docker_socket, run_dir, parse_goods(goods))
         sys.exit(uvloop.run(run_daemon(settings)))
 
 
@@ -122,7 +121,7 @@ def join(
     begun = time.monotonic()
     with _problems_shown():
         _refuse_second_join(data_dir)
-        node_labels, generic = _parse_labels(labels), _parse_goods(goods)
+        node_labels, declared = _parse_labels(labels), parse_goods(goods)
         joined = asyncio.run(
             join_cluster(
                 token,
@@ -131,7 +130,7 @@ def join(
                 node_labels,
                 advertise_addr or _local_address(address),
                 data_dir,
-                generic=generic,
+                goods=declared,
             )
         )
         machine = asyncio.run(_describe_machine(docker_socket))
@@ -171,21 +170,6 @@ def _parse_labels(labels: tuple[str, ...]) -> dict[str, str]:
         if not key or not equals:
             raise refuse(ProblemKind.INVALID, f"not a label: {label!r}", hint="write it as KEY=VALUE")
         parsed[key] = value
-    return parsed
-
-
-def _parse_goods(goods: tuple[str, ...]) -> dict[str, int]:
-    parsed: dict[str, int] = {}
-    for good in goods:
-        name, _, count = good.partition("=")
-        number = int(count) if count.isascii() and count.isdigit() and len(count) < 10 else -1
-        if not name or not 0 <= number <= GENERIC_COUNT_MAX:
-            raise refuse(
-                ProblemKind.INVALID,
-                f"not a generic resource: {good!r}",
-                hint="write it as NAME=N, e.g. gpu=2",
-            )
-        parsed[name] = number
     return parsed
 
 

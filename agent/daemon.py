@@ -10,7 +10,6 @@ import os
 import random
 import signal
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from agent.core import AgentCore
 from agent.doors.controller import GrpcController
 from agent.doors.session import Connect, SessionDoor
 from agent.doors.witnessing import WitnessKeeper
+from agent.goods import Goods
 from agent.identity import NodeIdentity
 from agent.runtime.base import Engine
 from agent.runtime.docker import DockerEngine
@@ -62,7 +62,7 @@ class Settings:
     docker_socket: str
     run_dir: Path
     #: Countable goods of this machine; those of the join are added.
-    generic: Mapping[str, int] = field(default_factory=dict)
+    goods: Goods = field(default_factory=Goods)
 
 
 class Identity:
@@ -104,8 +104,8 @@ async def run(settings: Settings) -> int:
     _log.info("agent starts", node=member.name, version=__version__, tasks=len(remembered.assignments.tasks))
     fresh = Identity(loaded, settings.data_dir)
     controller = GrpcController(lambda: fresh.current)
-    generic = member.generic | dict(settings.generic)
-    async with DockerEngine(settings.docker_socket, node, __version__, generic) as engine:
+    goods = settings.goods.over(Goods(counted=member.generic, named=member.named))
+    async with DockerEngine(settings.docker_socket, node, __version__, goods) as engine:
         try:
             async with asyncio.TaskGroup() as group:
                 store = FileStore(settings.data_dir, settings.run_dir, node.node_id)

@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from bayplan.errors import ProblemError, ProblemKind, refuse
 from bayplan.files import PUBLIC_MODE, make_secret_folder, write_whole
-from bayplan.model import Model
+from bayplan.model import Good, Model
 from bayplan.rpc_errors import problem_error_of
 from bayplan.tls import Identity, KeyPair, PeerRole, open_channel
 from bayplan.v1 import join_pb2, join_pb2_grpc
@@ -36,7 +36,7 @@ _KEY_BEGIN = b"-----BEGIN PRIVATE KEY-----"
 
 
 class Membership(Model, frozen=True, kw_only=True):
-    """What `node.json` holds. Addresses are host:port; `generic` are countable goods by name."""
+    """What `node.json` holds. Addresses are host:port; `generic` counts goods by kind, `named` are others."""
 
     node_id: str
     name: str
@@ -44,6 +44,7 @@ class Membership(Model, frozen=True, kw_only=True):
     controller_address: str
     bootstrap_address: str
     generic: dict[str, int] = {}
+    named: tuple[Good, ...] = ()
 
     @property
     def controller_host(self) -> str:

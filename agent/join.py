@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from agent import identity
+from agent.goods import Goods
 from agent.identity import Membership, NodeIdentity
 from bayplan.errors import ProblemError, ProblemKind, refuse
 from bayplan.files import make_secret_folder, write_whole
@@ -56,13 +57,13 @@ async def join(
     advertise_address: str,
     data_dir: Path,
     deadline_s: float = JOIN_DEADLINE_S,
-    generic: Mapping[str, int] | None = None,
+    goods: Goods | None = None,
 ) -> NodeIdentity:
     """Join the cluster whose bootstrap port is at `address` (host:port); saves and returns the identity.
 
-    An empty `advertise_address` lets the controller take the one it sees. `generic` are countable goods of
-    this host, which only its agent keeps. A host that is already a node
-    of this cluster gets a new certificate for its key and stays that node. Raises ProblemError: INVALID
+    An empty `advertise_address` lets the controller take the one it sees. `goods` are countable goods of this
+    host, which only its agent keeps. A host that is already a node of this cluster gets a new certificate for
+    its key and stays that node. Raises ProblemError: INVALID
     (token or address malformed), UNREACHABLE, TIMEOUT, UNAUTHORISED (not the controller that the token
     is for; token used or expired), REFUSED (a node of another cluster; folder not writable).
     """
@@ -92,7 +93,7 @@ async def join(
         if known_key is None and error.problem.kind not in _UNSETTLED:
             await asyncio.to_thread(_forget_pending_key, data_dir)
         raise
-    joined = _identity(response, key, controller, dict(generic or {}))
+    joined = _identity(response, key, controller, goods or Goods())
     await asyncio.to_thread(identity.check_and_save, joined, data_dir)
     await asyncio.to_thread(_forget_pending_key, data_dir)
     return joined
@@ -191,7 +192,7 @@ def _identity(
     response: join_pb2.JoinResponse,
     key: ec.EllipticCurvePrivateKey,
     controller: _Controller,
-    generic: dict[str, int],
+    goods: Goods,
 ) -> NodeIdentity:
     membership = Membership(
         node_id=response.node_id,
@@ -199,7 +200,8 @@ def _identity(
         cluster_id=response.cluster_id,
         controller_address=response.controller_address,
         bootstrap_address=controller.address,
-        generic=generic,
+        generic=goods.counted,
+        named=goods.named,
     )
     return NodeIdentity(
         membership, KeyPair(response.certificate_pem, identity.key_to_pem(key), response.ca_pem)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from agent.decide import host_config
+from agent.decide.goods import goods_environment, with_own_devices
 from agent.decide.mounts import binds, mount_requests, tmpfs
 from agent.decide.networking import endpoints, network_mode
 from agent.decide.templates import expand
@@ -35,11 +36,11 @@ def create_config(identity: NodeRef, assignment: Assignment, spec: ContainerSpec
 
     Raises SpecError.
     """
-    spec = expand(spec, identity, assignment)
+    spec = with_own_devices(expand(spec, identity, assignment), assignment)
     labels = our_labels(identity, assignment)
     config: dict[str, Any] = {
         "Image": spec.image,
-        "Env": list(spec.environment),
+        "Env": [*spec.environment, *goods_environment(assignment)],
         "Labels": {**spec.labels, **labels},
         "ExposedPorts": {_port_key(port): {} for port in (*spec.ports, *spec.expose)},
         "Tty": spec.tty,

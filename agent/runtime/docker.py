@@ -18,6 +18,7 @@ from aiodocker import Docker
 
 from agent.commands import CreateContainer
 from agent.events import Container, FaultKind, NodeRef, Phase
+from agent.goods import Goods
 from agent.labels import LABEL_NODE, LABEL_TASK, container_name
 from agent.runtime.abilities import EngineVersion, lacking, request_for, shortfall, version_of
 from agent.runtime.base import EngineError, EngineEventSeen, LogQuery
@@ -36,12 +37,12 @@ from agent.runtime.calls import (
 from agent.runtime.execs import Execs
 from agent.runtime.faults import fault_of
 from agent.runtime.frames import frames, raw_frames
-from agent.runtime.goods import generic_goods
+from agent.runtime.goods import disk_bytes, generic_goods, pids
 from agent.runtime.images import Images
 from agent.runtime.networks import Networks
 from agent.runtime.views import container_view, inventory_view
 from agent.runtime.volumes import require_external
-from bayplan.model import ContainerSpec, Hook, Inventory, LogStream
+from bayplan.model import ContainerSpec, Hook, Inventory, LogStream, Resources
 
 #: The engine's events that matter; health probes' exec_* would flood.
 _WATCHED_EVENTS = ["create", "start", "die", "oom", "destroy", "health_status"]
@@ -56,10 +57,10 @@ class DockerEngine:
         socket_path: str,
         identity: NodeRef,
         agent_version: str,
-        generic: Mapping[str, int] | None = None,
+        declared: Goods | None = None,
     ) -> None:
         self._identity = identity
-        self._generic = dict(generic or {})
+        self._declared = declared or Goods()
         self._agent_version = agent_version
         self._ours = {"label": [f"{LABEL_NODE}={identity.node_id}"]}
         connector = aiohttp.UnixConnector(path=socket_path, limit=0)
@@ -97,8 +98,9 @@ class DockerEngine:
         """What the machine is and has."""
         async with deadline(QUERY_DEADLINE_S):
             info = await self._docker.system.info()
-            generic = await asyncio.to_thread(generic_goods, self._generic)
-            return inventory_view(info, self._agent_version, generic)
+            goods = await asyncio.to_thread(generic_goods, self._declared)
+            found = await asyncio.to_thread(_found, info.get("DockerRootDir", ""))
+            return inventory_view(info, self._agent_version, goods, found)
 
     async def list_ids(self) -> list[str]:
         """The ids of all containers of ours."""
@@ -284,3 +286,8 @@ def _event(event: dict[str, Any], attributes: dict[str, str]) -> EngineEventSeen
         time_ns=event["timeNano"],
         exit_code=None if exit_code is None else int(exit_code),
     )
+
+
+def _found(root: str) -> Resources:
+    """What the engine does not tell of its machine. Reads files."""
+    return Resources(disk_bytes=disk_bytes(root), pids=pids())

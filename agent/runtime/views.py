@@ -9,12 +9,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from agent.events import Container, Phase
+from agent.goods import Goods
 from agent.labels import LABEL_TASK
 from bayplan.model import BoundPort, Health, Inventory, Protocol, Resources
 
 #: The default of the engine for a container that was made without one.
 _STOP_TIMEOUT_S = 10
+#: Labels of an engine that are told.
+ENGINE_LABELS_MAX = 100
 #: Of so many failed health checks the outputs are told, each cut to this many characters.
 PROBES_MAX = 3
 PROBE_CHARS_MAX = 1_300
@@ -59,13 +64,15 @@ def bound_ports(ports: dict[str, list[dict[str, str]] | None]) -> tuple[BoundPor
     )
 
 
-def inventory_view(info: Mapping[str, Any], agent_version: str, generic: dict[str, int]) -> Inventory:
-    """What the machine is and has, from `GET /info` and the countable goods found beside it."""
-    capacity = Resources(cpu_millis=info["NCPU"] * 1000, memory_bytes=info["MemTotal"])
+def inventory_view(info: Mapping[str, Any], agent_version: str, goods: Goods, found: Resources) -> Inventory:
+    """What the machine is and has, from `GET /info` and what is found beside it: goods, disk, processes."""
+    labels = (label.partition("=") for label in info.get("Labels") or ())
     return Inventory(
         hostname=info.get("Name") or platform.node(),
-        capacity=capacity,
-        generic=generic,
+        capacity=replace(found, cpu_millis=info["NCPU"] * 1000, memory_bytes=info["MemTotal"]),
+        generic=goods.kinds,
+        named=goods.named,
+        engine_labels={key: value for key, _, value in itertools.islice(labels, ENGINE_LABELS_MAX)},
         engine_version=info.get("ServerVersion", ""),
         agent_version=agent_version,
         os=info.get("OSType", ""),

@@ -103,7 +103,11 @@ def _print_join_line(client: Client, ttl_ms: int, uses: int) -> None:
 )
 @click.option("--advertise-addr", metavar="ADDR", help="The address under which others reach this machine.")
 @click.option(
-    "--generic-resource", "goods", multiple=True, metavar="NAME=N", help="Countable goods of this machine."
+    "--generic-resource",
+    "goods",
+    multiple=True,
+    metavar="NAME=N|ID",
+    help="Countable goods of this machine: ssd=2, or gpu=ID for each one.",
 )
 @click.option("--docker-socket", metavar="PATH", help="The engine's socket.")
 @click.option("--data-dir", metavar="DIR", help="Where the agent keeps everything.")
