@@ -28,4 +28,5 @@ STACK_FILES_BYTES_MAX = 12 * 1024 * 1024
 STACK_NAME = re.compile(rf"[a-z0-9][a-z0-9_-]{{0,{NAME_CHARS_MAX - 1}}}")
 #: A service's full name, <stack>_<service>.
 FULL_NAME_CHARS_MAX = 2 * NAME_CHARS_MAX + 1
+FULL_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{FULL_NAME_CHARS_MAX - 1}}}")
 SERVICE_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{NAME_CHARS_MAX - 1}}}")

@@ -6,7 +6,7 @@ import re
 
 from bayplan import constraints
 from bayplan.compose.report import FormError, shown
-from bayplan.limits import FULL_NAME_CHARS_MAX, NAME_CHARS_MAX, SERVICE_NAME, STACK_NAME
+from bayplan.limits import FULL_NAME, NAME_CHARS_MAX, SERVICE_NAME, STACK_NAME
 
 #: Longest image reference without its digest, as in Docker.
 IMAGE_CHARS_MAX = 255
@@ -16,8 +16,6 @@ ALIAS_CHARS_MAX = 253
 
 _ALIAS = re.compile(rf"[A-Za-z0-9_*][A-Za-z0-9_.*-]{{0,{ALIAS_CHARS_MAX - 1}}}")
 _NAME_HINT = f"letters, digits, '-' and '_', a letter or digit first, at most {NAME_CHARS_MAX} in all"
-
-_REFERENCE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{FULL_NAME_CHARS_MAX - 1}}}")
 
 _HOST_PART = r"(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])"
 _DOMAIN = rf"(?:{_HOST_PART}(?:\.{_HOST_PART})*|\[[0-9A-Fa-f:]+\])(?::[0-9]{{1,5}})?"
@@ -52,7 +50,7 @@ def parse_alias(written: str) -> str:
 
 def parse_reference(written: str) -> str:
     """The name of a service of the file, or another one's full name. Raises FormError."""
-    if _REFERENCE.fullmatch(written) is None:
+    if FULL_NAME.fullmatch(written) is None:
         raise FormError(f"{shown(written)} is not a service's name", f"write {_NAME_HINT}")
     return written
 

@@ -7,7 +7,8 @@ The compose loader has checked its stacks before, with better words; the control
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -16,6 +17,12 @@ import msgspec
 from bayplan import constraints, cron
 from bayplan.errors import Problem, ProblemKind
 from bayplan.limits import (
+    AFFINITIES_MAX,
+    CONSTRAINTS_MAX,
+    FULL_NAME,
+    PIDS_MAX,
+    PREFERENCES_MAX,
+    PRIORITY_MAX,
     REPLICAS_MAX,
     SERVICE_NAME,
     SERVICES_MAX,
@@ -33,8 +40,11 @@ SPEC_BYTES_MAX = 1_000_000
 STACK_FILES_MAX = 1_000
 #: Faults that one answer names.
 PROBLEMS_MAX = 20
-#: Most memory of one task, in bytes (4 PiB): sums over a node stay far within 64 bits.
-MEMORY_BYTES_MAX = 2**52
+#: Most memory, or disk, of one task, in bytes (4 PiB): sums over a node stay far within 64 bits.
+BYTES_MAX = 2**52
+#: Longest name and value of a label of a service or container, in characters.
+LABEL_KEY_CHARS_MAX = 255
+LABEL_VALUE_CHARS_MAX = 16_384
 #: Most of one countable good of a node that a task may want.
 GENERIC_MAX = 1_000_000
 #: Longest part of a user's text that an error repeats, in characters.
@@ -126,22 +136,64 @@ def _unfit_wishes(spec: ServiceSpec) -> Iterator[tuple[str, str]]:
     if not 0 <= spec.replicas <= REPLICAS_MAX:
         yield "replicas", f" wants {spec.replicas} replicas; 0 to {REPLICAS_MAX}"
     for amount in (spec.reservations, spec.container.limits):
-        if amount.cpu_millis > CPU_MILLIS_MAX or amount.memory_bytes > MEMORY_BYTES_MAX:
-            yield "resources", " asks for more CPU or memory than any machine has"
+        if amount.cpu_millis > CPU_MILLIS_MAX or max(amount.memory_bytes, amount.disk_bytes) > BYTES_MAX:
+            yield "resources", " asks for more CPU, memory or disk than any machine has"
+    if spec.reservations.pids > PIDS_MAX:
+        yield "resources", f" sets {spec.reservations.pids} processes aside; at most {PIDS_MAX}"
+    if spec.container.limits.disk_bytes or spec.container.limits.pids:
+        yield "resources", " has a limit of disk or processes here: pids_limit is the field for the latter"
     for kind, count in spec.generic.items():
         if not kind or count > GENERIC_MAX:
             yield "resources", f" wants {count} of {quote(kind)}; at most {GENERIC_MAX}"
-    for text in spec.constraints:
-        try:
-            constraints.parse(text)
-        except ValueError as error:
-            yield "constraints", f": {error}"
+    yield from _unfit_labels(spec)
+    yield from _unfit_placement(spec)
     if spec.fence and spec.update.canaries:
         yield "update_config", " is fenced and wants canaries, but a fenced slot never has two tasks"
     for policy, field in ((spec.update, "update_config"), (spec.rollback, "rollback_config")):
         if not 0 <= policy.max_failure_ratio <= 1:
             yield field, f": max_failure_ratio {policy.max_failure_ratio} is not between 0 and 1"
     yield from _unfit_for_jobs(spec)
+
+
+def _unfit_labels(spec: ServiceSpec) -> Iterator[tuple[str, str]]:
+    """Labels that are no labels any more but a load on every node and on every list."""
+    for owner in (spec, spec.container):
+        for key, value in owner.labels.items():
+            if not key or len(key) > LABEL_KEY_CHARS_MAX:
+                yield "labels", f" has a label whose name has {len(key)} letters; 1 to {LABEL_KEY_CHARS_MAX}"
+            if len(value) > LABEL_VALUE_CHARS_MAX:
+                most = f"at most {LABEL_VALUE_CHARS_MAX}"
+                yield "labels", f": label {quote(key)} has a value of {len(value)} letters; {most}"
+
+
+def _unfit_placement(spec: ServiceSpec) -> Iterator[tuple[str, str]]:
+    """What is said about nodes and other services."""
+    for field, items, most in (
+        ("constraints", spec.constraints, CONSTRAINTS_MAX),
+        ("preferences", spec.preferences, PREFERENCES_MAX),
+        ("affinity", spec.affinities, AFFINITIES_MAX),
+    ):
+        if len(items) > most:
+            yield field, f" has {len(items)} items of {field}; at most {most}"
+            return
+    for text in spec.constraints:
+        yield from _unread("constraints", partial(constraints.parse, text))
+    for text in spec.preferences:
+        yield from _unread("preferences", partial(constraints.parse_attribute, text))
+    for each in spec.affinities:
+        if each.topology:
+            yield from _unread("affinity", partial(constraints.parse_attribute, each.topology))
+        if not FULL_NAME.fullmatch(each.service):
+            yield "affinity", f" has an affinity to {quote(each.service)}, which is no service's name"
+    if spec.priority > PRIORITY_MAX:
+        yield "priority", f" has the priority {spec.priority}; 0 to {PRIORITY_MAX}"
+
+
+def _unread(field: str, read: Callable[[], object]) -> Iterator[tuple[str, str]]:
+    try:
+        read()
+    except ValueError as error:
+        yield field, f": {error}"
 
 
 def _unfit_for_jobs(spec: ServiceSpec) -> Iterator[tuple[str, str]]:

@@ -70,6 +70,7 @@ _KEYS = {
     "drain_ms": "drain",
     "ttl_ms": "ttl",
     "files": "secrets",
+    "affinities": "affinity",
 }
 _VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 _SIGNAL = re.compile(r"[A-Za-z0-9+-]{1,20}")

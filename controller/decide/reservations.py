@@ -1,4 +1,5 @@
-"""What a task sets aside on its node: each amount as asked for, else its limit, else a default."""
+"""What a task sets aside on its node: CPU and memory as asked for, else their limit, else a default; disk and
+processes only as asked for."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ def reserve(spec: ServiceSpec, defaults: Resources) -> Reservation:
     cpu, cpu_origin = _first(asked.cpu_millis, limits.cpu_millis, defaults.cpu_millis)
     memory, memory_origin = _first(asked.memory_bytes, limits.memory_bytes, defaults.memory_bytes)
     return Reservation(
-        resources=Resources(cpu_millis=cpu, memory_bytes=memory),
+        resources=Resources(
+            cpu_millis=cpu, memory_bytes=memory, disk_bytes=asked.disk_bytes, pids=asked.pids
+        ),
         cpu_origin=cpu_origin,
         memory_origin=memory_origin,
     )

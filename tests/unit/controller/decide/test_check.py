@@ -9,6 +9,7 @@ import pytest
 
 from bayplan.limits import FILE_BYTES_MAX
 from bayplan.model import (
+    Affinity,
     BlockIo,
     Dependency,
     Device,
@@ -39,6 +40,14 @@ def container(**fields: Any) -> StackSpec:
     return stack(
         msgspec.structs.replace(wished, container=msgspec.structs.replace(wished.container, **fields))
     )
+
+
+def aside(**amounts: int) -> StackSpec:
+    return stack(msgspec.structs.replace(service(), reservations=Resources(**amounts)))
+
+
+def near(*affinities: Affinity) -> StackSpec:
+    return stack(msgspec.structs.replace(service(), affinities=affinities))
 
 
 def needs(name: str, *others: str, **fields: Any) -> ServiceSpec:
@@ -89,7 +98,28 @@ def mount(**fields: Any) -> Mount:
         (stack(service(ports=[70_000])), "out of range"),
         (stack(service(constraints=("node.labls.a == b",))), "did you mean node.labels"),
         (stack(msgspec.structs.replace(service(), reservations=Resources(cpu_millis=-1))), "cpu_millis -1"),
-        (stack(service(memory=2**60)), "more CPU or memory than any machine"),
+        (stack(service(memory=2**60)), "more CPU, memory or disk than any machine"),
+        (aside(disk_bytes=2**60), "more CPU, memory or disk than any machine"),
+        (aside(disk_bytes=-1), "disk_bytes -1 is out of range"),
+        (aside(pids=5_000_000), "5000000 processes aside; at most 4194304"),
+        (container(limits=Resources(pids=1)), "pids_limit is the field"),
+        (stack(service(constraints=("node.labels.a > x",))), "'x' is not a number"),
+        (stack(service(constraints=("node.labels.a =~ (((",))), "is no regular expression"),
+        (stack(service(constraints=("node.id == " + "x" * 600,))), "a constraint has 611 characters"),
+        (stack(service(constraints=("node.id != a",) * 51)), "has 51 items of constraints; at most 50"),
+        (stack(service(preferences=("node.zone",))), "is not an attribute of nodes"),
+        (stack(service(preferences=("node.id",) * 11)), "has 11 items of preferences; at most 10"),
+        (near(Affinity(service="a b")), "an affinity to 'a b', which is no service's name"),
+        (near(Affinity(service="")), "an affinity to '', which is no service's name"),
+        (near(Affinity(service="db", topology="zone")), "did you mean node.labels.zone?"),
+        (near(*[Affinity(service="db")] * 21), "has 21 items of affinity; at most 20"),
+        (stack(service(priority=101)), "has the priority 101; 0 to 100"),
+        (stack(service(priority=-1)), "priority -1 is out of range"),
+        (stack(service(labels={"": "x"})), "a label whose name has 0 letters"),
+        (container(labels={"k" * 256: "x"}), "a label whose name has 256 letters; 1 to 255"),
+        (container(labels={"k": "x" * 16_385}), "a value of 16385 letters; at most 16384"),
+        (container(labels={f"k{n}": "" for n in range(1_001)}), "labels has 1001 items"),
+        (stack(service(replicas=10**12)), "1000000000000 replicas; 0 to 10000"),
         (stack(service(generic={"gpu": -1})), "generic -1 is out of range"),
         (stack(service(max_replicas_per_node=-1)), "max_replicas_per_node -1"),
         (stack(service(update=UpdatePolicy(max_failure_ratio=1.5))), "not between 0 and 1"),
