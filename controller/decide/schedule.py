@@ -1,31 +1,165 @@
-"""Bin packing: which node takes each waiting task, or why none can.
+"""Which node takes each waiting task, or why none can: the scheduler's doors.
 
-One array per dimension over the nodes (a two-dimensional one is several times slower for so few
-columns). Order of preference: the branch with the fewest tasks of the service for each spread
-preference in turn (as Docker's, https://docs.docker.com/engine/swarm/services/#placement-preferences),
-then fewest tasks of the service, then the fullest node that still fits (best fit,
-https://en.wikipedia.org/wiki/Best-fit_bin_packing), then fewest tasks, then name. Before all that: nodes
-that came and went lately, and those on which this version kept failing, are a last choice.
+`place_groups` is the one for many tasks: groups of equal ones onto a fleet, the largest first. `place` and
+`rank` are the same for single needs and candidates, with the reasons in words. How a node is chosen is told
+in `filling`; what is said of refusals, in `refusal`. Same input, same plan: nothing hangs on ids or on luck.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from bayplan.model import Resources, ServiceSpec
-from bayplan.units import format_bytes, format_cpus
-from controller.decide.filters import Candidate, Cause, attribute, clash, eligible, parsed, port_keys
+from controller.decide.demand import Demand, demand
+from controller.decide.filling import Wish, bound_of, place_many, place_one, place_singles, ranked
+from controller.decide.filters import Candidate, Cause
+from controller.decide.fleet import CAUSES, Fleet
+from controller.decide.reasons import FAILED_HERE, SHAKY, Reasons, against
+from controller.decide.refusal import Refusal, refusal
 
-#: Why a node is a last choice.
-SHAKY = "it came and went lately"
-FAILED_HERE = "this version failed there again and again"
+__all__ = [
+    "FAILED_HERE",
+    "SHAKY",
+    "Group",
+    "Need",
+    "Placed",
+    "Plan",
+    "Rated",
+    "Refusal",
+    "place",
+    "place_groups",
+    "rank",
+]
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+_NOWHERE: Rows = np.empty(0, np.int64)
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Equal tasks of one service that wait for a node.
+
+    `wave` is when the service starts: an earlier one chooses first. `pinned`: the rows that get one task
+    each, `count` is not looked at then. `name` is the service's: of equal groups the first by name chooses first.
+    `replicas`: how many tasks the service shall have in all, where more than it has now with these.
+    `avoided`: ids of nodes that are a last choice. `level`: onto the emptiest node, not the fullest.
+    """
+
+    service_id: str
+    demand: Demand
+    count: int
+    wave: int = 0
+    pinned: Rows | None = None
+    name: str = ""
+    replicas: int = 0
+    avoided: frozenset[str] = frozenset()
+    level: bool = False
+
+
+class Placed(NamedTuple):
+    """The row of each task of a group that found a place, the first choice first; why the rest did not."""
+
+    rows: Rows
+    refusal: Refusal | None
+
+
+def place_groups(groups: Sequence[Group], fleet: Fleet) -> list[Placed]:
+    """Places all groups, by wave and largest first; what they take is taken off the fleet."""
+    sizes = {each.demand: each.demand.largest_first for each in groups}
+    keys = [(each.wave, sizes[each.demand], each.name or each.service_id) for each in groups]
+    order = sorted(range(len(groups)), key=keys.__getitem__)
+    placed: list[Placed] = [Placed(_NOWHERE, None)] * len(groups)
+    batch = _Batch(fleet)
+    for run in _runs(groups, order, fleet):
+        for index, found in zip(run, batch.place([groups[each] for each in run]), strict=True):
+            placed[index] = found
+    return placed
+
+
+def _runs(groups: Sequence[Group], order: list[int], fleet: Fleet) -> Iterator[list[int]]:
+    """The groups in order; neighbours that are single tasks of new services and ask alike come together: the
+    second goes where the first went as long as that fits."""
+    run: list[int] = []
+    for index in order:
+        group = groups[index]
+        if run and not (group.demand is groups[run[0]].demand and _is_single(group, fleet)):
+            yield run
+            run = []
+        run.append(index)
+        if not _is_single(group, fleet):
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+def _is_single(group: Group, fleet: Fleet) -> bool:
+    plain = group.count == 1 and group.pinned is None and not group.avoided and not group.level
+    return plain and group.demand.alone and not fleet.counts.anywhere(group.service_id)
+
+
+class _Batch:
+    """One pass over a fleet, on which there is less and less room: what was refused once is refused again."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._refused: dict[Demand, Refusal] = {}
+
+    def place(self, run: list[Group]) -> list[Placed]:
+        """A run of groups that ask alike: several only of single tasks."""
+        group, fleet = run[0], self._fleet
+        known = self._refused.get(group.demand)
+        if known is not None and group.pinned is None:
+            return [Placed(_NOWHERE, known)] * len(run)
+        if len(run) > 1:
+            rows = place_singles(fleet, group.demand, [each.service_id for each in run])
+            found = [Placed(rows[at : at + 1], None) for at in range(rows.size)]
+            return found + [Placed(_NOWHERE, self._refuse(group))] * (len(run) - rows.size)
+        if group.pinned is not None:
+            return [self._pinned(group, group.pinned)]
+        return [self._anywhere(group)]
+
+    def _anywhere(self, group: Group) -> Placed:
+        fleet, wish = self._fleet, _wish(self._fleet, group)
+        fits = fleet.fits(group.demand, group.service_id)
+        if group.count == 1:
+            row = place_one(fleet, wish, fits)
+            rows = _NOWHERE if row is None else np.array([row])
+        else:
+            rows = place_many(fleet, wish, np.flatnonzero(fits), group.count)
+        return Placed(rows, self._refuse(group) if rows.size < group.count else None)
+
+    def _pinned(self, group: Group, pinned: Rows) -> Placed:
+        fleet = self._fleet
+        fits = fleet.fits(group.demand, group.service_id)[pinned]
+        if (rows := pinned[fits]).size:
+            fleet.take(group.service_id, group.demand, rows, np.ones(rows.size, np.int64))
+        if fits.all():
+            return Placed(rows, None)
+        causes = fleet.causes(group.demand, group.service_id)
+        return Placed(rows, refusal(fleet, group.demand, causes, pinned[~fits]))
+
+    def _refuse(self, group: Group) -> Refusal:
+        causes = self._fleet.causes(group.demand, group.service_id)
+        found = refusal(self._fleet, group.demand, causes)
+        if group.demand.alone:
+            self._refused[group.demand] = found
+        return found
+
+
+def _wish(fleet: Fleet, group: Group) -> Wish:
+    total = max(group.replicas, fleet.counts.total(group.service_id) + group.count)
+    return Wish(group.service_id, group.demand, bound_of(total), group.avoided, group.level)
+
+
+def _order(group: Group) -> tuple[object, ...]:
+    """Earlier waves first, then the largest; what follows only makes it certain."""
+    return group.wave, group.demand.largest_first, group.name, group.service_id, sorted(group.avoided)
 
 
 class Need(NamedTuple):
@@ -48,13 +182,6 @@ class Need(NamedTuple):
     level: bool = False
 
 
-class Refusal(NamedTuple):
-    """Why no node can take a task: nodes by cause, and lines for people."""
-
-    causes: dict[Cause, int]
-    lines: tuple[str, ...]
-
-
 class Plan(NamedTuple):
     """Where each task goes (task id -> node id), why the others cannot, and why there of all nodes."""
 
@@ -75,242 +202,67 @@ class Rated(NamedTuple):
     rank: int
 
 
-def rank(need: Need, candidates: Sequence[Candidate]) -> list[Rated]:
-    """Every node, the best first: to that one `place` would give the task. Those that do not fit are last."""
-    table = _Table(sorted(candidates, key=lambda candidate: candidate.node.name))
-    causes = table.causes(need)
-    best = [int(row) for row in table.order(need, causes)]
-    rest = [row for row in range(len(causes)) if causes[row] is not None]
-    return [table.rated(need, row, causes, best) for row in (*best, *rest)]
-
-
 def place(needs: Sequence[Need], candidates: Sequence[Candidate]) -> Plan:
-    """Places tasks one after the other, largest first within the batch; same input, same plan."""
-    table = _Table(sorted(candidates, key=lambda candidate: candidate.node.name))
-    plan = Plan({}, {}, {})
-    for need in sorted(needs, key=_largest_first):
-        causes = table.causes(need)
-        best = table.order(need, causes)
-        if not best.size:
-            plan.refused[need.task_id] = table.explain(need, causes)
-        else:
-            chosen = int(best[0])
-            plan.reasons[need.task_id] = table.reasons(need, chosen, causes.count(None))
-            table.take(need, chosen)
-            plan.placed[need.task_id] = table.ids[chosen]
+    """Places tasks on nodes, with the reasons in words; equal tasks of a service by their slots."""
+    fleet, plan = Fleet.of(_by_name(candidates)), Plan({}, {}, {})
+    batch = _Batch(fleet)
+    for group, alike in sorted(_grouped(needs, fleet), key=lambda each: _order(each[0])):
+        reasons = Reasons(fleet, _wish(fleet, group), pinned=group.pinned is not None)
+        (placed,) = batch.place([group])
+        for need, row in zip(alike, placed.rows.tolist(), strict=False):
+            plan.placed[need.task_id] = fleet.ids[row]
+            plan.reasons[need.task_id] = reasons.next(row)
+        if placed.refusal is not None:
+            rest = alike[placed.rows.size :]
+            plan.refused.update({need.task_id: placed.refusal for need in rest})
     return plan
 
 
-def _largest_first(need: Need) -> tuple[int, int, int, int, str, int, str]:
-    """Within a wave."""
-    size, ports = need.reserved, len(port_keys(need.spec.container.ports))
-    largest = (need.wave, -size.memory_bytes, -size.cpu_millis, -ports)
-    return (*largest, need.spec.name, need.slot, need.task_id)
+def _by_name(candidates: Sequence[Candidate]) -> list[Candidate]:
+    return sorted(candidates, key=lambda candidate: candidate.node.name)
 
 
-class _Table:
-    """The nodes as columns; `take` keeps them true while a batch is placed."""
+def _grouped(needs: Sequence[Need], fleet: Fleet) -> list[tuple[Group, list[Need]]]:
+    """Needs that are alike as a group each, in the order of their slots."""
+    alike: dict[Group | tuple[Group, str], list[Need]] = {}
+    for need in sorted(needs, key=lambda need: (need.slot, need.task_id)):
+        group = _group(need, 0)
+        alike.setdefault((group, need.pinned) if need.pinned or need.level else group, []).append(need)
+    found = []
+    for mine in alike.values():
+        group = _group(mine[0], len(mine))
+        if mine[0].pinned:
+            pinned = fleet.rows.get(mine[0].pinned)
+            group = msgspec.structs.replace(group, pinned=_NOWHERE if pinned is None else np.array([pinned]))
+        found.append((group, mine))
+    return found
 
-    def __init__(self, candidates: Sequence[Candidate]) -> None:
-        self.candidates = candidates
-        self.ids = [candidate.node.id for candidate in candidates]
-        self.cpu = np.array([candidate.free.cpu_millis for candidate in candidates], np.int64)
-        self.memory = np.array([candidate.free.memory_bytes for candidate in candidates], np.int64)
-        capacity = [candidate.node.inventory.capacity for candidate in candidates]
-        self.cpu_all = np.array([max(1, each.cpu_millis) for each in capacity], np.int64)
-        self.memory_all = np.array([max(1, each.memory_bytes) for each in capacity], np.int64)
-        self.tasks = np.array([sum(candidate.counts.values()) for candidate in candidates], np.int64)
-        self.shaky = np.array([candidate.shaky for candidate in candidates], np.int64)
-        self.ports = [candidate.ports for candidate in candidates]
-        self.generic = [dict(candidate.generic) for candidate in candidates]
-        self._counts: dict[str, Ints] = {}
-        self._fixed: dict[tuple[str, str, tuple[str, ...]], list[Cause | None]] = {}
 
-    def counts(self, service_id: str) -> Ints:
-        """Tasks of a service on each node."""
-        if service_id not in self._counts:
-            column = [candidate.counts.get(service_id, 0) for candidate in self.candidates]
-            self._counts[service_id] = np.array(column, np.int64)
-        return self._counts[service_id]
+def _group(need: Need, count: int) -> Group:
+    asked = demand(need.spec, need.reserved)
+    name = need.spec.name
+    return Group(need.service_id, asked, count, need.wave, None, name, 0, need.avoided, need.level)
 
-    def causes(self, need: Need) -> list[Cause | None]:
-        """For each node the first cause against it, or None."""
-        causes = list(self._eligible(need.spec))
-        spec, counts = need.spec, self.counts(need.service_id)
-        wanted_ports = port_keys(spec.container.ports)
-        short_cpu = (self.cpu < need.reserved.cpu_millis) & (need.reserved.cpu_millis > 0)
-        short_memory = (self.memory < need.reserved.memory_bytes) & (need.reserved.memory_bytes > 0)
-        for index, cause in enumerate(causes):
-            if need.pinned not in ("", self.ids[index]):
-                causes[index] = Cause.ELSEWHERE
-            elif cause is not None:
-                continue
-            elif spec.max_replicas_per_node and counts[index] >= spec.max_replicas_per_node:
-                causes[index] = Cause.PER_NODE
-            elif wanted_ports and clash(wanted_ports, self.ports[index]):
-                causes[index] = Cause.PORT
-            elif any(self.generic[index].get(kind, 0) < count for kind, count in spec.generic.items()):
-                causes[index] = Cause.GENERIC
-            elif short_cpu[index]:
-                causes[index] = Cause.CPU
-            elif short_memory[index]:
-                causes[index] = Cause.MEMORY
-        return causes
 
-    def _eligible(self, spec: ServiceSpec) -> list[Cause | None]:
-        key = (spec.name, spec.container.platform, spec.constraints)
-        if key not in self._fixed:
-            wanted = parsed(spec)
-            self._fixed[key] = [eligible(candidate, spec, wanted) for candidate in self.candidates]
-        return self._fixed[key]
+def rank(need: Need, candidates: Sequence[Candidate]) -> list[Rated]:
+    """Every node, the best first: to that one `place` would give the task. Those that do not fit are last."""
+    fleet = Fleet.of(_by_name(candidates))
+    group = _group(need, 1)
+    causes, wish = fleet.causes(group.demand, group.service_id), _wish(fleet, group)
+    if need.pinned:
+        causes[np.array(fleet.ids) != need.pinned] = CAUSES.index(Cause.ELSEWHERE)
+    best = ranked(fleet, wish, np.flatnonzero(causes == 0))
+    counts = fleet.tasks_of(need.service_id)
 
-    def order(self, need: Need, causes: list[Cause | None]) -> npt.NDArray[np.intp]:
-        """The rows of the nodes that fit, the best first."""
-        fits = np.flatnonzero(np.array([cause is None for cause in causes], bool))
-        if not fits.size:
-            return fits
-        cpu_used, memory_used = self._used(need)
-        used = cpu_used + memory_used
-        fullness = (used if need.level else -used)[fits]
-        keys = [fits, self.tasks[fits], fullness, self.counts(need.service_id)[fits]]
-        keys += [branch[fits] for branch in reversed(self._branches(need))]
-        keys.append(self._doubts(need)[fits])
-        return fits[np.lexsort(keys)]
-
-    def _doubts(self, need: Need) -> Ints:
-        """How much speaks against each node that could take the task."""
-        failed = [int(node_id in need.avoided) for node_id in self.ids]
-        return np.array(failed, np.int64) + self.shaky
-
-    def _doubted(self, need: Need, row: int) -> tuple[str, ...]:
-        """The same in words."""
-        words = [SHAKY] if self.shaky[row] else []
-        words += [FAILED_HERE] if self.ids[row] in need.avoided else []
-        return (f"a last choice, since {' and '.join(words)}",) if words else ()
-
-    def _used(self, need: Need) -> tuple[Floats, Floats]:
-        """The share of CPU and of memory that would be reserved on each node."""
-        cpu = 1 - (self.cpu - need.reserved.cpu_millis) / self.cpu_all
-        return cpu, 1 - (self.memory - need.reserved.memory_bytes) / self.memory_all
-
-    def _branches(self, need: Need) -> list[Ints]:
-        """For each preference the tasks of the service on all nodes of the same branch: of the same
-        values of this attribute and those before it."""
-        counts, paths, found = self.counts(need.service_id), [""] * len(self.ids), []
-        for key in need.spec.preferences:
-            values = [attribute(candidate.node, key) for candidate in self.candidates]
-            paths = [f"{path}\0{value}" for path, value in zip(paths, values, strict=True)]
-            sums: dict[str, int] = {}
-            for path, count in zip(paths, counts, strict=True):
-                sums[path] = sums.get(path, 0) + int(count)
-            found.append(np.array([sums[path] for path in paths], np.int64))
-        return found
-
-    def reasons(self, need: Need, row: int, fit: int) -> tuple[str, ...]:
-        """Why this node of the `fit` ones that could take the task, before it takes it."""
-        if need.pinned:
-            return ("one task on each fit node",)
-        node, spread = self.candidates[row].node, []
-        for key, branch in zip(need.spec.preferences, self._branches(need), strict=True):
-            value = attribute(node, key) or "none"
-            spread.append(f"fewest tasks of the service in {key} {value} ({branch[row]})")
-        cpu_used, memory_used = self._used(need)
-        shares = f"CPU {_percent(cpu_used[row])}, memory {_percent(memory_used[row])} reserved"
-        doubts = self._doubted(need, row)
-        if fit == 1:
-            return (*doubts, f"the only node that fits: {shares}")
-        fewest = f"fewest tasks of the service ({self.counts(need.service_id)[row]})"
-        return (*doubts, *spread, f"{fewest}, {'emptiest' if need.level else 'fullest'} that fits: {shares}")
-
-    def rated(self, need: Need, row: int, causes: list[Cause | None], best: list[int]) -> Rated:
-        """A node's row for people; `best` are those that fit."""
-        cause = causes[row]
-        if cause is None:
-            reason = ", ".join(self.reasons(need, row, len(best)))
-        elif cause in (Cause.CPU, Cause.MEMORY):
-            reason = f"{cause.value}: {self._free(row, need.reserved)}"
-        else:
-            reason = cause.value
-        return Rated(
-            node_id=self.ids[row],
-            cause=cause,
-            reason=reason,
-            free=Resources(cpu_millis=max(0, int(self.cpu[row])), memory_bytes=max(0, int(self.memory[row]))),
-            tasks=int(self.counts(need.service_id)[row]),
-            rank=best.index(row) + 1 if cause is None else 0,
+    def rated(row: int, rank: int, cause: Cause | None, reason: str) -> Rated:
+        free = Resources(
+            cpu_millis=max(0, fleet.free["cpu_millis"].item(row)),
+            memory_bytes=max(0, fleet.free["memory_bytes"].item(row)),
         )
+        return Rated(fleet.ids[row], cause, reason, free, counts.item(row), rank)
 
-    def take(self, need: Need, row: int) -> None:
-        """Note that a node takes a task."""
-        self.cpu[row] -= need.reserved.cpu_millis
-        self.memory[row] -= need.reserved.memory_bytes
-        self.counts(need.service_id)[row] += 1
-        self.tasks[row] += 1
-        self.ports[row] |= port_keys(need.spec.container.ports)
-        for kind, count in need.spec.generic.items():
-            self.generic[row][kind] = self.generic[row].get(kind, 0) - count
-
-    def explain(self, need: Need, causes: list[Cause | None]) -> Refusal:
-        """Why no node can take it: what it needs, nodes by cause, and what is nearest."""
-        asked: list[Cause | None] = [cause for cause in causes if cause is not Cause.ELSEWHERE]
-        counted: dict[Cause, int] = {cause: asked.count(cause) for cause in Cause if cause in asked}
-        if not asked:
-            return Refusal({}, ("the cluster has no nodes; `bayplan join-token` prints how one joins",))
-        total = "1 node" if len(asked) == 1 else f"{len(asked)} nodes"
-        verdict = f"{total}: " + " · ".join(f"{count} {cause.value}" for cause, count in counted.items())
-        if need.pinned:
-            (cause,) = counted
-            verdict = f"{self.candidates[self.ids.index(need.pinned)].node.name}: {cause.value}"
-        lines = [*self._needs(need, counted), verdict, *self._nearest(need, causes)]
-        return Refusal(counted, tuple(lines))
-
-    @staticmethod
-    def _needs(need: Need, counted: dict[Cause, int]) -> list[str]:
-        lines, spec = [], need.spec
-        if need.reserved != Resources():
-            lines.append(f"needs {_amounts(need.reserved)}")
-        if Cause.PLATFORM in counted:
-            lines.append(f"needs platform {spec.container.platform}")
-        if Cause.CONSTRAINT in counted:
-            lines.append(f"needs {' and '.join(spec.constraints)}")
-        if Cause.GENERIC in counted:
-            goods = sorted(spec.generic.items())
-            lines.append("needs " + ", ".join(f"{count} {kind}" for kind, count in goods))
-        if Cause.PORT in counted:
-            ports = sorted(port_keys(spec.container.ports))
-            lines.append("needs " + ", ".join(f"port {number}/{protocol}" for number, protocol, _ in ports))
-        return lines
-
-    def _nearest(self, need: Need, causes: list[Cause | None]) -> list[str]:
-        """The node that is short by the smallest share of what is asked."""
-        short = [row for row, cause in enumerate(causes) if cause in (Cause.CPU, Cause.MEMORY)]
-        if not short:
-            return []
-        wanted = need.reserved
-
-        def shortage(row: int) -> float:
-            cpu = max(0, wanted.cpu_millis - int(self.cpu[row])) / max(1, wanted.cpu_millis)
-            memory = max(0, wanted.memory_bytes - int(self.memory[row])) / max(1, wanted.memory_bytes)
-            return cpu + memory
-
-        row = min(short, key=lambda row: (shortage(row), row))
-        return [f"nearest: {self.candidates[row].node.name} has {self._free(row, wanted)}"]
-
-    def _free(self, row: int, wanted: Resources) -> str:
-        cpu, memory = max(0, int(self.cpu[row])), max(0, int(self.memory[row]))
-        parts = [f"{format_cpus(cpu)} free", f"{format_bytes(memory)} free"]
-        if cpu < wanted.cpu_millis:
-            parts[0] += f" ({format_cpus(wanted.cpu_millis - cpu)} short)"
-        if memory < wanted.memory_bytes:
-            parts[1] += f" ({format_bytes(wanted.memory_bytes - memory)} short)"
-        return ", ".join(parts)
-
-
-def _amounts(wanted: Resources) -> str:
-    parts = [format_cpus(wanted.cpu_millis)] if wanted.cpu_millis else []
-    parts += [format_bytes(wanted.memory_bytes)] if wanted.memory_bytes else []
-    return ", ".join(parts)
-
-
-def _percent(share: float) -> str:
-    return f"{max(0, round(100 * share))} %"
+    reasons = Reasons(fleet, wish, pinned=bool(need.pinned))
+    found = [rated(row, at, None, ", ".join(reasons.next(row))) for at, row in enumerate(best.tolist(), 1)]
+    rest = [(row, CAUSES[causes[row]]) for row in np.flatnonzero(causes > 0).tolist()]
+    found += [rated(row, 0, cause, against(fleet, group.demand, row, cause)) for row, cause in rest if cause]
+    return found

@@ -1,0 +1,92 @@
+"""A scheduling class: all that the scheduler wants to know of a task, equal for all tasks of one version.
+
+Equal demands are one object, so that what is worked out for one (which nodes fit) serves all services that
+ask alike. A demand names no service and no task.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import msgspec
+
+from bayplan.model import Affinity, Resources, ServiceSpec, Strategy
+from controller.decide.filters import PortKey, port_keys
+
+#: Demands that are kept as one object each; what is beyond is merely worked out once more.
+DEMANDS_MAX = 100_000
+#: The dimensions that every node has, as they are called in `Resources`.
+DIMENSIONS = ("cpu_millis", "memory_bytes", "disk_bytes", "pids")
+#: Before the name of a kind of generic goods, which is a dimension of those nodes that have some.
+GENERIC = "generic."
+
+
+class Kind(msgspec.Struct, frozen=True, cache_hash=True):
+    """What a node must be, whatever runs on it: its platform, and the constraints' texts."""
+
+    platform: str = ""
+    constraints: tuple[str, ...] = ()
+
+
+class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
+    """What a task asks of its node.
+
+    `amounts`: each dimension of which it takes some, in the order in which shortages are told.
+    `preferences`: attributes over whose values the service spreads, the first one first.
+    `per_node_max`: of one service's tasks on a node; 0 is any number.
+    """
+
+    amounts: tuple[tuple[str, int], ...] = ()
+    kind: Kind = Kind()
+    ports: frozenset[PortKey] = frozenset()
+    per_node_max: int = 0
+    preferences: tuple[str, ...] = ()
+    strategy: Strategy = Strategy.PACK
+    affinities: tuple[Affinity, ...] = ()
+    priority: int = 0
+
+    def amount(self, dimension: str) -> int:
+        """How much of a dimension each task takes."""
+        return dict(self.amounts).get(dimension, 0)
+
+    @property
+    def packs(self) -> bool:
+        """Whether nodes are filled one after the other: what takes nothing would all go to one node."""
+        amounts = dict(self.amounts)
+        return self.strategy is Strategy.PACK and ("cpu_millis" in amounts or "memory_bytes" in amounts)
+
+    @property
+    def alone(self) -> bool:
+        """Whether tasks of different services with this demand see nothing of each other but the room that
+        is left."""
+        return self.packs and not self.ports and not self.affinities and not self.per_node_max
+
+    @property
+    def largest_first(self) -> tuple[int, int, int]:
+        """Sorts demands so that those that are hard to place come first."""
+        amounts = dict(self.amounts)
+        return (-amounts.get("memory_bytes", 0), -amounts.get("cpu_millis", 0), -len(self.ports))
+
+
+def demand(spec: ServiceSpec, reserved: Resources) -> Demand:
+    """The demand of a service's tasks, each of which sets `reserved` aside; equal ones are one object."""
+    goods = {GENERIC + kind: count for kind, count in sorted(spec.generic.items())}
+    amounts = goods | {each: getattr(reserved, each) for each in DIMENSIONS}
+    return interned(
+        Demand(
+            amounts=tuple((each, amount) for each, amount in amounts.items() if amount > 0),
+            kind=Kind(spec.container.platform, spec.constraints),
+            ports=port_keys(spec.container.ports),
+            per_node_max=spec.max_replicas_per_node,
+            preferences=spec.preferences,
+            strategy=spec.strategy,
+            affinities=spec.affinities,
+            priority=spec.priority,
+        )
+    )
+
+
+@functools.lru_cache(maxsize=DEMANDS_MAX)
+def interned(new: Demand) -> Demand:
+    """The one object that stands for all demands equal to this one."""
+    return new

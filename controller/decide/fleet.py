@@ -1,0 +1,427 @@
+"""The nodes as columns, one array per dimension, and what stands on them: what the scheduler looks at.
+
+It lives as long as its owner does: only nodes that have changed are written anew (`write`, `describe`), and
+tasks that come and go are taken off and given back in bulk (`take`, `release`). A row is a node's for as long
+as it is known. What is worked out from the columns (who is of a kind) is kept until a node changes.
+Knows no tasks by name, and decides nothing: it says who fits, and keeps the order of the nodes.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from bayplan import constraints
+from bayplan.model import NodeStatus
+from controller.decide.attributes import Attribute
+from controller.decide.demand import DIMENSIONS, GENERIC, Demand, Kind
+from controller.decide.filters import Candidate, Cause, attribute, barrier, platform_of, runs_on
+from controller.decide.occupancy import Counts, Ports
+from controller.records import Node
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.int8]
+
+#: The attribute over whose values a service spreads without being told to.
+ZONE = "node.labels.zone"
+#: Memory for the masks of fit nodes; the one that was longest not asked for goes first.
+MASKS_BYTES_MAX = 64 << 20
+#: Attributes of which a column is kept.
+ATTRIBUTES_MAX = 1_000
+#: The causes by the number that stands for each in a column of causes; 0 is none.
+CAUSES: tuple[Cause | None, ...] = (None, *Cause)
+#: In place of a cause, of a row that is no node's.
+VACANT = -1
+
+_CODE = {cause: code for code, cause in enumerate(CAUSES)}
+_SHORT = {"cpu_millis": Cause.CPU, "memory_bytes": Cause.MEMORY, "disk_bytes": Cause.DISK, "pids": Cause.PIDS}
+_PLATFORM = "platform"
+
+# The order of nodes is one number for each: how much room it has in steps of a millionth, then its tasks,
+# then its place among all nodes by size and name. So no two are equal, and comparing is exact.
+_STEPS = 1 << 20
+_ROOM_SHIFT, _TASKS_SHIFT = 40, 24
+_TASKS_MAX = (1 << (_ROOM_SHIFT - _TASKS_SHIFT)) - 1
+
+
+class Fleet:
+    """The nodes by row. Columns are to be read by everybody and written by nobody else.
+
+    `free` and `capacity`: by dimension, int64. `tasks`: how many each has. `barred`: why it takes no tasks at
+    all (0: it does). `shaky`: it came and went lately. `key`: the fullest node has the smallest.
+    """
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.nodes: list[Node] = []
+        self.rows: dict[str, int] = {}
+        self.free: dict[str, Ints] = {each: np.empty(0, np.int64) for each in DIMENSIONS}
+        self.capacity: dict[str, Ints] = {each: np.empty(0, np.int64) for each in DIMENSIONS}
+        self.tasks: Ints = np.empty(0, np.int64)
+        self.barred: Codes = np.empty(0, np.int8)
+        self.shaky: Codes = np.empty(0, np.int8)
+        self.key: Ints = np.empty(0, np.int64)
+        self.ports = Ports()
+        self.counts = Counts()
+        self._rank: Ints = np.empty(0, np.int64)
+        self._ranked: list[tuple[int, int, str, int]] = []
+        self._reordered = False
+        self._vacant: list[int] = []
+        self._attributes: dict[str, Attribute] = {}
+        self._masks: dict[Kind, Bools] = {}
+        self._branches: dict[tuple[str, ...], list[npt.NDArray[np.int32]]] = {}
+        self._shaky_any = False
+
+    @classmethod
+    def of(cls, candidates: Iterable[Candidate]) -> Fleet:
+        """A fleet of these nodes, in their order."""
+        fleet = cls()
+        fleet.write(candidates)
+        return fleet
+
+    @property
+    def size(self) -> int:
+        """Rows, vacant ones too."""
+        return len(self.ids)
+
+    def copy(self) -> Fleet:
+        """Another one with the same on it, for trials."""
+        other = Fleet()
+        other.ids, other.nodes, other.rows = list(self.ids), list(self.nodes), dict(self.rows)
+        other.free = {each: column.copy() for each, column in self.free.items()}
+        other.capacity = {each: column.copy() for each, column in self.capacity.items()}
+        other.tasks, other.barred, other.shaky = self.tasks.copy(), self.barred.copy(), self.shaky.copy()
+        other.key, other._rank = self.key.copy(), self._rank.copy()
+        other._ranked, other._vacant = list(self._ranked), list(self._vacant)
+        other.ports, other.counts = self.ports.copy(), self.counts.copy()
+        other._shaky_any = self._shaky_any
+        return other
+
+    # What nodes are.
+
+    def write(self, candidates: Iterable[Candidate]) -> None:
+        """Nodes that are new or have changed, each with all that it is and all that stands on it."""
+        written = list(candidates)
+        known = [self.rows[each.node.id] for each in written if each.node.id in self.rows]
+        if known:
+            self.counts.clear_rows(np.array(known, np.int64))
+        self._join([each.node for each in written if each.node.id not in self.rows])
+        by_service: dict[str, list[tuple[int, int]]] = {}
+        for each in written:
+            row = self.rows[each.node.id]
+            self._describe(row, each.node, each.status, silent=each.engine_silent, shaky=each.shaky)
+            self._load(row, each)
+            for service_id, number in each.counts.items():
+                if number:
+                    by_service.setdefault(service_id, []).append((row, number))
+        for service_id, pairs in by_service.items():
+            rows, numbers = np.array(pairs, np.int64).T
+            self.counts.add(service_id, rows, numbers)
+        self._facts_changed([self.rows[each.node.id] for each in written])
+
+    def describe(self, node: Node, status: NodeStatus, *, silent: bool = False, shaky: bool = False) -> None:
+        """What a node is; what stands on it stays as it was noted."""
+        if node.id not in self.rows:
+            self._join([node])
+        row = self.rows[node.id]
+        before = {each: int(self.capacity[each][row]) for each in self.capacity}
+        self._describe(row, node, status, silent=silent, shaky=shaky)
+        for each, column in self.capacity.items():
+            self.free[each][row] += int(column[row]) - before.get(each, 0)
+        self._facts_changed([row])
+
+    def drop(self, node_id: str) -> None:
+        """A node that is gone, with all that stood on it; its row may become another node's."""
+        row = self.rows.pop(node_id)
+        self.counts.clear_rows(np.array([row]))
+        self.ports.write(row, frozenset(), self.size)
+        for column in (*self.free.values(), *self.capacity.values(), self.tasks):
+            column[row] = 0
+        self.shaky[row], self.barred[row] = 0, VACANT
+        self.ids[row] = ""
+        self._ranked = [each for each in self._ranked if each[3] != row]
+        self._vacant.append(row)
+        self._reordered = True
+        self._facts_changed([row])
+
+    def _join(self, nodes: list[Node]) -> None:
+        """Rows for nodes that have none."""
+        more = max(0, len(nodes) - len(self._vacant))
+        if more:
+            self._grow(nodes[-more:])
+        for node in nodes:
+            row = self._vacant.pop()
+            self.ids[row], self.rows[node.id] = node.id, row
+            self._ranked.append(self._place_in_order(row, node))
+        self._ranked.sort()
+        self._reordered = self._reordered or bool(nodes)
+
+    def _grow(self, nodes: list[Node]) -> None:
+        """As many vacant rows more as there are nodes."""
+        more, wide = len(nodes), np.zeros(len(nodes), np.int64)
+        self.free = {each: np.concatenate([column, wide]) for each, column in self.free.items()}
+        self.capacity = {each: np.concatenate([column, wide]) for each, column in self.capacity.items()}
+        self.tasks, self.key = np.concatenate([self.tasks, wide]), np.concatenate([self.key, wide])
+        self._rank = np.concatenate([self._rank, wide])
+        self.barred = np.concatenate([self.barred, wide.astype(np.int8)])
+        self.shaky = np.concatenate([self.shaky, wide.astype(np.int8)])
+        self._vacant += reversed(range(self.size, self.size + more))
+        self.ids += [""] * more
+        self.nodes += nodes
+        self._attributes.clear()
+
+    @staticmethod
+    def _place_in_order(row: int, node: Node) -> tuple[int, int, str, int]:
+        capacity = node.inventory.capacity
+        return capacity.memory_bytes, capacity.cpu_millis, node.name, row
+
+    def _describe(self, row: int, node: Node, status: NodeStatus, *, silent: bool, shaky: bool) -> None:
+        place = self._place_in_order(row, node)
+        before = self.nodes[row]
+        self.nodes[row] = node
+        if (old := self._place_in_order(row, before)) != place and self._has_place(old):
+            del self._ranked[bisect.bisect_left(self._ranked, old)]
+            bisect.insort(self._ranked, place)
+            self._reordered = True
+        for each in DIMENSIONS:
+            self.capacity[each][row] = getattr(node.inventory.capacity, each)
+        for each in (each for each in self.capacity if each.startswith(GENERIC)):
+            self.capacity[each][row] = 0
+        for kind, number in node.inventory.generic.items():
+            self._column(GENERIC + kind)
+            self.capacity[GENERIC + kind][row] = number
+        cause = barrier(node, status, silent=silent)
+        self.barred[row], self.shaky[row] = _CODE[cause], shaky
+        for name, column in self._attributes.items():
+            column.write(row, _value(node, name))
+
+    def _has_place(self, place: tuple[int, int, str, int]) -> bool:
+        at = bisect.bisect_left(self._ranked, place)
+        return at < len(self._ranked) and self._ranked[at] == place
+
+    def _column(self, dimension: str) -> None:
+        """Makes a dimension known that no node had before."""
+        if dimension not in self.free:
+            self.free[dimension] = np.zeros(self.size, np.int64)
+            self.capacity[dimension] = np.zeros(self.size, np.int64)
+
+    def _load(self, row: int, candidate: Candidate) -> None:
+        for each in DIMENSIONS:
+            self.free[each][row] = getattr(candidate.free, each)
+        for each in (each for each in self.free if each.startswith(GENERIC)):
+            self.free[each][row] = 0
+        for kind, number in candidate.generic.items():
+            self._column(GENERIC + kind)
+            self.free[GENERIC + kind][row] = number
+        self.tasks[row] = sum(candidate.counts.values())
+        self.ports.write(row, candidate.ports, self.size)
+
+    def _facts_changed(self, rows: list[int]) -> None:
+        self._masks.clear()
+        self._branches.clear()
+        self._shaky_any = bool(self.shaky.any())
+        if self._reordered:
+            self._rank[[row for *_, row in self._ranked]] = np.arange(len(self._ranked))
+            self._reordered = False
+            self._renew_keys(np.arange(self.size))
+        else:
+            self._renew_keys(np.array(rows, np.int64))
+
+    # What stands on them.
+
+    def take(self, service_id: str, demand: Demand, rows: Ints, numbers: Ints) -> None:
+        """So many more tasks of a service on each of these rows, which are named once."""
+        self.move(demand, rows, numbers)
+        self.counts.add(service_id, rows, numbers)
+        for row in rows if demand.ports else ():
+            self.ports.write(int(row), self.ports.at(int(row)) | demand.ports, self.size)
+
+    def release(self, service_id: str, demand: Demand, rows: Ints, numbers: Ints) -> None:
+        """So many tasks fewer."""
+        self.move(demand, rows, -numbers)
+        self.counts.remove(service_id, rows, numbers)
+        for row in rows if demand.ports else ():
+            self.ports.write(int(row), self.ports.at(int(row)) - demand.ports, self.size)
+
+    def take_one(self, service_id: str, demand: Demand, row: int) -> None:
+        """One more task, as `take`."""
+        for dimension, amount in demand.amounts:
+            self.free[dimension][row] -= amount
+        self.tasks[row] += 1
+        self.key[row] = self._key_of(row)
+        self.counts.add_one(service_id, row)
+        if demand.ports:
+            self.ports.write(row, self.ports.at(row) | demand.ports, self.size)
+
+    def move(self, demand: Demand, rows: Ints, numbers: Ints) -> None:
+        """So much less room on each of these rows, which are named once, or (negative) more; whose tasks and
+        ports these are, the caller notes."""
+        for dimension, amount in demand.amounts:
+            self.free[dimension][rows] -= amount * numbers
+        self.tasks[rows] += numbers
+        self._renew_keys(rows)
+
+    def _renew_keys(self, rows: Ints) -> None:
+        share = np.zeros(rows.size)
+        for each in ("cpu_millis", "memory_bytes"):
+            whole = np.maximum(self.capacity[each][rows], 1)
+            share += (whole - self.free[each][rows]) / whole
+        room = ((2.0 - np.clip(share, 0.0, 2.0)) * _STEPS).astype(np.int64)
+        tasks = np.minimum(self.tasks[rows], _TASKS_MAX)
+        self.key[rows] = (room << _ROOM_SHIFT) | (tasks << _TASKS_SHIFT) | self._rank[rows]
+
+    def _key_of(self, row: int) -> int:
+        """The same for one row, several times faster."""
+        share = 0.0
+        for each in ("cpu_millis", "memory_bytes"):
+            whole = max(1, self.capacity[each].item(row))
+            share += (whole - self.free[each].item(row)) / whole
+        room = int((2.0 - min(2.0, max(0.0, share))) * _STEPS)
+        tasks = min(self.tasks.item(row), _TASKS_MAX)
+        return room << _ROOM_SHIFT | tasks << _TASKS_SHIFT | int(self._rank.item(row))
+
+    def emptiest_first(self, demand: Demand, rows: Ints) -> Ints:
+        """A key of rows for a task that evens out the load: the emptiest with it has the smallest."""
+        share = np.zeros(rows.size)
+        for each in ("cpu_millis", "memory_bytes"):
+            whole = np.maximum(self.capacity[each][rows], 1)
+            share += (whole - self.free[each][rows] + demand.amount(each)) / whole
+        full = (np.clip(share, 0.0, 2.0) * _STEPS).astype(np.int64)
+        tasks = np.minimum(self.tasks[rows], _TASKS_MAX)
+        return (full << _ROOM_SHIFT) | (tasks << _TASKS_SHIFT) | self._rank[rows]
+
+    @property
+    def name_order(self) -> Ints:
+        """A number of each row that tells equal nodes apart: by size, then by name."""
+        return self._rank
+
+    # Who fits.
+
+    def attribute(self, key: str) -> Attribute:
+        """A column of an attribute, `node.labels.zone` or another that constraints can ask about."""
+        found = self._attributes.get(key)
+        if found is None:
+            if len(self._attributes) >= ATTRIBUTES_MAX:
+                del self._attributes[next(iter(self._attributes))]
+            found = self._attributes[key] = Attribute(_value(node, key) for node in self.nodes)
+        return found
+
+    @property
+    def doubtless(self) -> bool:
+        """Whether no node came and went lately."""
+        return not self._shaky_any
+
+    @property
+    def zones(self) -> npt.NDArray[np.int32]:
+        """For each row a number of its zone."""
+        return self.branches((ZONE,))[0]
+
+    @property
+    def zoned(self) -> bool:
+        """Whether there are several zones."""
+        return bool(self.zones.max(initial=0))
+
+    def branches(self, preferences: tuple[str, ...]) -> list[npt.NDArray[np.int32]]:
+        """For each preference a number of each row's branch: equal values of this attribute and of those
+        before it. In the order of the values, which does not hang on when nodes came."""
+        if not preferences:
+            return []
+        found = self._branches.get(preferences)
+        if found is None:
+            found, path = [], np.zeros(self.size, np.int64)
+            for key in preferences:
+                column = self.attribute(key)
+                order = np.empty(len(column.values), np.int64)
+                order[sorted(range(order.size), key=column.values.__getitem__)] = np.arange(order.size)
+                path = np.unique(path * order.size + order[column.codes], return_inverse=True)[1]
+                found.append(path.astype(np.int32))
+            if len(self._branches) >= ATTRIBUTES_MAX:
+                self._branches.clear()
+            self._branches[preferences] = found
+        return found
+
+    def of_kind(self, kind: Kind) -> Bools:
+        """The rows of nodes that take tasks and are what a kind asks; not to be written to."""
+        mask = self._masks.pop(kind, None)
+        if mask is None:
+            mask = (self.barred == 0) & self._runs(kind)
+            for text in kind.constraints:
+                mask &= self._satisfies(text)
+            if (len(self._masks) + 1) * self.size > MASKS_BYTES_MAX:
+                del self._masks[next(iter(self._masks))]
+        self._masks[kind] = mask
+        return mask
+
+    def _runs(self, kind: Kind) -> Bools:
+        platform = kind.platform
+        return self.attribute(_PLATFORM).where(platform, lambda value: runs_on(value, platform))
+
+    def _satisfies(self, text: str) -> Bools:
+        constraint = constraints.parse(text)
+        return self.attribute(constraint.key).where(text, constraint.holds)
+
+    def fits(self, demand: Demand, service_id: str) -> Bools:
+        """The rows that can take one more task of a service now; the caller's to write to."""
+        fits = self.of_kind(demand.kind).copy()
+        for dimension, amount in demand.amounts:
+            column = self.free.get(dimension)
+            if column is None:
+                fits[:] = False
+            else:
+                fits &= column >= amount
+        if demand.ports:
+            self.ports.exclude(demand.ports, fits)
+        if demand.per_node_max:
+            rows, numbers = self.counts.of(service_id)
+            fits[rows[numbers >= demand.per_node_max]] = False
+        return fits
+
+    def fit_times(self, demand: Demand, service_id: str, rows: Ints, wanted: int) -> Ints:
+        """How many more tasks each of these rows can take, whose nodes are of the kind; at most `wanted`."""
+        times = np.full(rows.size, min(wanted, 1) if demand.ports else wanted, np.int64)
+        for dimension, amount in demand.amounts:
+            np.minimum(times, self.free[dimension][rows] // amount, out=times)
+        if demand.ports:
+            fits = np.ones(self.size, np.bool_)
+            self.ports.exclude(demand.ports, fits)
+            times[~fits[rows]] = 0
+        if demand.per_node_max:
+            np.minimum(times, demand.per_node_max - self.tasks_of(service_id)[rows], out=times)
+        return np.maximum(times, 0, out=times)
+
+    def tasks_of(self, service_id: str) -> Ints:
+        """How many tasks of a service each row has."""
+        found = np.zeros(self.size, np.int64)
+        rows, numbers = self.counts.of(service_id)
+        found[rows] = numbers
+        return found
+
+    def causes(self, demand: Demand, service_id: str) -> Codes:
+        """For each row the first cause against one more task, as its number in CAUSES (0: none)."""
+        causes = self.barred.copy()
+        _note(causes, self._runs(demand.kind), Cause.PLATFORM)
+        for text in demand.kind.constraints:
+            _note(causes, self._satisfies(text), Cause.CONSTRAINT)
+        if demand.per_node_max:
+            _note(causes, self.tasks_of(service_id) < demand.per_node_max, Cause.PER_NODE)
+        if demand.ports:
+            free = np.ones(self.size, np.bool_)
+            self.ports.exclude(demand.ports, free)
+            _note(causes, free, Cause.PORT)
+        for dimension, amount in demand.amounts:
+            column = self.free.get(dimension)
+            enough = np.zeros(self.size, np.bool_) if column is None else column >= amount
+            _note(causes, enough, _SHORT.get(dimension, Cause.GENERIC))
+        return causes
+
+
+def _note(causes: Codes, fine: Bools, cause: Cause) -> None:
+    causes[(causes == 0) & ~fine] = _CODE[cause]
+
+
+def _value(node: Node, key: str) -> str:
+    return platform_of(node) if key == _PLATFORM else attribute(node, key)

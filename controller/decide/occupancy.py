@@ -1,0 +1,170 @@
+"""What already stands where: fixed ports taken on nodes, and how many tasks of each service they have.
+
+Both are sparse: of most services, and of most ports, most nodes have none. Rows are the fleet's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from controller.decide.filters import PortKey
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+#: A port that more than one in so many nodes has taken is a column of flags, which is smaller then.
+DENSE_SHARE = 64
+_COUNT_BITS = 24
+_COUNT = (1 << _COUNT_BITS) - 1
+_NONE: Ints = np.empty(0, np.int64)
+
+
+class Ports:
+    """Which rows have which fixed port taken."""
+
+    def __init__(self) -> None:
+        self._by_row: dict[int, frozenset[PortKey]] = {}
+        self._rows: dict[PortKey, dict[int, None] | Bools] = {}
+        self._addresses: dict[tuple[int, str], dict[str, None]] = {}
+
+    def at(self, row: int) -> frozenset[PortKey]:
+        return self._by_row.get(row, frozenset())
+
+    def write(self, row: int, ports: frozenset[PortKey], size: int) -> None:
+        """All that is taken on a row, of a fleet of `size` rows."""
+        before = self.at(row)
+        for key in before - ports:
+            self._set(key, row, taken=False, size=size)
+        for key in ports - before:
+            self._set(key, row, taken=True, size=size)
+        if ports:
+            self._by_row[row] = ports
+        else:
+            self._by_row.pop(row, None)
+
+    def _set(self, key: PortKey, row: int, *, taken: bool, size: int) -> None:
+        number, protocol, address = key
+        self._addresses.setdefault((number, protocol), {})[address] = None
+        rows = self._rows.setdefault(key, {})
+        if isinstance(rows, dict):
+            if taken:
+                rows[row] = None
+            else:
+                del rows[row]
+            if len(rows) > max(1, size // DENSE_SHARE):
+                self._rows[key] = _flags(rows, size)
+            elif not rows:
+                self._forget(key)
+            return
+        if rows.size < size:
+            rows = self._rows[key] = np.concatenate([rows, np.zeros(size - rows.size, np.bool_)])
+        rows[row] = taken
+        if not taken and not rows.any():
+            self._forget(key)
+
+    def _forget(self, key: PortKey) -> None:
+        number, protocol, address = key
+        del self._rows[key]
+        addresses = self._addresses[number, protocol]
+        del addresses[address]
+        if not addresses:
+            del self._addresses[number, protocol]
+
+    def exclude(self, wanted: Iterable[PortKey], fits: Bools) -> None:
+        """Takes the rows out of `fits` on which one of these ports is taken, on addresses that overlap."""
+        for number, protocol, address in wanted:
+            for other in self._addresses.get((number, protocol), ()):
+                if not address or not other or address == other:
+                    rows = self._rows[number, protocol, other]
+                    if isinstance(rows, dict):
+                        fits[np.fromiter(rows, np.int64, len(rows))] = False
+                    else:
+                        fits[: rows.size] &= ~rows
+
+    def copy(self) -> Ports:
+        other = Ports()
+        other._by_row = dict(self._by_row)
+        other._rows = {key: rows.copy() for key, rows in self._rows.items()}
+        other._addresses = {key: dict(addresses) for key, addresses in self._addresses.items()}
+        return other
+
+
+def _flags(rows: Iterable[int], size: int) -> Bools:
+    flags = np.zeros(size, np.bool_)
+    flags[list(rows)] = True
+    return flags
+
+
+class Counts:
+    """How many tasks of each service stand on which rows: for each service one sorted array, the row in the
+    high bits of each element and the number in the low ones (8 bytes for each pair)."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[str, Ints] = {}
+
+    def of(self, service_id: str) -> tuple[Ints, Ints]:
+        """The rows that have tasks of a service, ascending, and how many."""
+        pairs = self._pairs.get(service_id, _NONE)
+        return pairs >> _COUNT_BITS, pairs & _COUNT
+
+    def total(self, service_id: str) -> int:
+        pairs = self._pairs.get(service_id)
+        return 0 if pairs is None else int((pairs & _COUNT).sum())
+
+    def at(self, service_id: str, row: int) -> int:
+        """How many tasks of a service a row has."""
+        pairs = self._pairs.get(service_id, _NONE)
+        at = int(pairs.searchsorted(row << _COUNT_BITS))
+        return int(pairs[at]) & _COUNT if at < pairs.size and int(pairs[at]) >> _COUNT_BITS == row else 0
+
+    def anywhere(self, service_id: str) -> bool:
+        return service_id in self._pairs
+
+    def add(self, service_id: str, rows: Ints, numbers: Ints) -> None:
+        """More tasks of a service on rows, each of which is named once."""
+        more, pairs = (rows << _COUNT_BITS) + numbers, self._pairs.get(service_id)
+        if pairs is None:
+            self._pairs[service_id] = np.sort(more)
+            return
+        at = pairs.searchsorted(rows << _COUNT_BITS)
+        there = pairs.take(at, mode="clip") >> _COUNT_BITS == rows
+        pairs = pairs.copy()  # copies of these counts share what has not changed since
+        pairs[at[there]] += numbers[there]
+        self._pairs[service_id] = np.sort(np.concatenate([pairs, more[~there]]))
+
+    def remove(self, service_id: str, rows: Ints, numbers: Ints) -> None:
+        """Fewer tasks of a service on rows, each of which is named once and has at least so many."""
+        pairs = self._pairs[service_id].copy()
+        at = pairs.searchsorted(rows << _COUNT_BITS)
+        assert bool((pairs[at] >> _COUNT_BITS == rows).all()), f"{service_id} has no tasks there"
+        assert bool((pairs[at] & _COUNT >= numbers).all()), f"{service_id} has fewer tasks there"
+        pairs[at] -= numbers
+        self._keep(service_id, pairs[(pairs & _COUNT) > 0])
+
+    def add_one(self, service_id: str, row: int) -> None:
+        """One more task of a service on a row."""
+        if service_id in self._pairs:
+            self.add(service_id, np.array([row]), np.array([1]))
+        else:
+            self._pairs[service_id] = np.array([row << _COUNT_BITS | 1])
+
+    def clear_rows(self, rows: Ints) -> None:
+        """Nothing stands on these rows."""
+        for service_id, pairs in list(self._pairs.items()):
+            gone = np.isin(pairs >> _COUNT_BITS, rows)
+            if gone.any():
+                self._keep(service_id, pairs[~gone])
+
+    def copy(self) -> Counts:
+        other = Counts()
+        other._pairs = dict(self._pairs)
+        return other
+
+    def _keep(self, service_id: str, pairs: Ints) -> None:
+        if pairs.size:
+            self._pairs[service_id] = pairs
+        else:
+            self._pairs.pop(service_id, None)
