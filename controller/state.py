@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+import numpy.typing as npt
+
 from bayplan.lifecycle import ENDED, ON_NODE, TaskState
-from bayplan.model import NodeStatus, Resources, ServiceSpec, TaskStatus
+from bayplan.model import Availability, NodeStatus, Resources, ServiceSpec, TaskStatus
 from bayplan.views import Event
 from controller.contents import Contents
 from controller.endpoints import Leaving, Watchers
@@ -62,6 +65,8 @@ class State:
         self.homes: dict[str, dict[str, Home]] = {}
         self.tasks = Tasks()
         self.lives: dict[str, Life] = {}
+        #: By number of a node in `tasks.table` whether it is within reach and keeps its tasks.
+        self.steady: npt.NDArray[np.bool_] = np.zeros(64, bool)
         #: When too many nodes were last silent together for any to be given up, monotonic ms.
         self.braked_ms: int | None = None
         #: When this process last went on after it had stood still, monotonic ms.
@@ -105,6 +110,7 @@ class State:
             case Node() as node:
                 self.nodes[node.id] = node
                 self.lives.setdefault(node.id, Life())
+                self.note_node(node.id)
             case JoinToken() as token:
                 self.tokens[token.id] = token
             case Service() as service:
@@ -183,6 +189,7 @@ class State:
                 self.tokens.pop(change.key, None)
             case "Node":
                 self.nodes.pop(change.key, None)
+                self.note_node(change.key)
                 self.tasks.table.forget_node(change.key)
                 self.lives.pop(change.key, None)
             case other:
@@ -268,6 +275,10 @@ class State:
             found = self._sorted[service_id] = self.tasks.of(self.tasks.table.of_service(service_id))
         return list(found)
 
+    def forget_sorted(self, service_id: str) -> None:
+        """A service's tasks were changed in `tasks` itself."""
+        self._sorted.pop(service_id, None)
+
     def tasks_by_slot(self, service_id: str) -> dict[int, list[Task]]:
         """A service's tasks by slot, oldest first: for whoever looks at several slots."""
         found: dict[int, list[Task]] = {}
@@ -310,6 +321,24 @@ class State:
     def holds_node(self, task: Task) -> bool:
         """Whether the task takes room on its node: it may be running there, or will."""
         return bool(task.node_id) and self.status_of(task).state in ON_NODE and not self.is_lost(task.node_id)
+
+    def note_node(self, node_id: str) -> None:
+        """A node's record, or the status of its life, has changed."""
+        number = self.tasks.table.nodes.number(node_id)
+        self._grow_steady()
+        node = self.nodes.get(node_id)
+        drained = node is None or node.availability is Availability.DRAIN
+        self.steady[number] = not drained and not self.is_down(node_id)
+
+    def steadies(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """Which of these nodes (numbers of `tasks.table`) are within reach and keep their tasks."""
+        self._grow_steady()
+        return self.steady[numbers]
+
+    def _grow_steady(self) -> None:
+        missing = len(self.tasks.table.nodes.names) - len(self.steady)
+        if missing > 0:
+            self.steady = np.concatenate((self.steady, np.zeros(missing + 64, bool)))
 
     def is_down(self, node_id: str) -> bool:
         """Whether a node's lease has ended: nobody shall be sent to what is on it."""

@@ -272,7 +272,9 @@ class Table:
         self.services.forget(service_id)
 
     def forget_node(self, node_id: str) -> None:
-        """A node is no more, and no task names it."""
+        """A node is no more; its number is kept while tasks name it (work that it did)."""
+        if len(self.on_node(node_id)):
+            return
         self._by_node.pop(self.nodes.known(node_id), None)
         self.nodes.forget(node_id)
 

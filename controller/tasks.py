@@ -171,6 +171,10 @@ class Tasks(Mapping[str, Task]):
             found.append(_kept(views, task_id, self._view(row)) if task is None else task)
         return found
 
+    def odd(self, row: int) -> Task:
+        """The task in a row that is marked as odd."""
+        return self._odd[row]
+
     def waiting_rows(self) -> Rows:
         """The rows of the tasks without a node, by service, slot and age."""
         table = self.table

@@ -154,6 +154,7 @@ def set_status(turn: Turn, node_id: str, status: NodeStatus) -> None:
     if life.status is status:
         return
     before, life.status = life.status, status
+    turn.state.note_node(node_id)
     if status is not NodeStatus.DOWN:
         life.held = ""
     if before is NodeStatus.DOWN:

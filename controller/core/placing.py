@@ -44,7 +44,7 @@ def slots(state: State, spec: ServiceSpec) -> dict[int, str]:
 def slots_of(state: State, spec: ServiceSpec, replicas: int) -> slotting.Slots:
     """The slots that a service shall have, and those that are left as they are."""
     if spec.mode not in GLOBAL_MODES:
-        return slotting.slots(spec, replicas, ())
+        return slotting.numbered(replicas)
     nodes = [(node, state.lives[node_id].status) for node_id, node in sorted(state.nodes.items())]
     return slotting.slots(spec, replicas, nodes)
 

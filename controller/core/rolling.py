@@ -6,41 +6,40 @@ from collections.abc import Collection
 
 import msgspec
 
-from bayplan.lifecycle import TaskState
-from bayplan.model import Availability, Health, Now, ServiceSpec, TaskStatus
+from bayplan.model import ServiceSpec
 from bayplan.views import RolloutState, RolloutView, TaskView
-from controller.core import dependencies, fencing, history, placing
+from controller.core import dependencies, history, placing, surveys
+from controller.core.surveys import Survey
 from controller.core.turn import Turn
-from controller.decide import failures, progress, reconcile, rollout
-from controller.records import Service, ServiceVersion, Task
+from controller.decide import failures, progress, rollout
+from controller.records import Service, ServiceVersion
 from controller.state import State
 
-#: Longest line of a health probe's output in a reason, in characters.
-PROBE_CHARS_MAX = 200
 #: Steps of a rollout in one turn: failed, gone back, there already.
 STEPS_MAX = 5
-#: For those to whom it is all the same when it is.
-BEGINNING = Now(0, 0)
 
 
-def advance(turn: Turn, service: Service, rows: list[reconcile.Row]) -> tuple[Service, int | None]:
-    """Let a rollout begin, halt, turn back or end. Returns the service as it is then, and when to ask
-    again (monotonic ms)."""
+def advance(turn: Turn, service: Service, seen: Survey) -> tuple[Service, int | None]:
+    """Let a rollout begin, halt, turn back or end; `seen` are its tasks, for the version that it has. Returns
+    the service as it is then, and when to ask again (monotonic ms)."""
+    state, now_ms = turn.state, turn.now.mono_ms
     before, found = service, progress.Progress(service)
-    headways = turn.state.headways
+    headways = state.headways
     for _ in range(STEPS_MAX):  # what has just been decided may be all that the next step waited for
         asked = found.service
-        spec = spec_in_force(turn.state, found.service, held=False)
-        slots = placing.slots_of(turn.state, spec, found.service.replicas).wanted
+        spec = spec_in_force(state, asked, held=False)
+        slots = placing.slots_of(state, spec, asked.replicas).wanted
+        if asked is not before and not seen.complete:
+            seen = surveys.survey(state, asked, spec, slots, turn.now)
         headway = headways.pop(service.id, None)
-        found = progress.advance(found.service, spec, rows, slots, turn.now.mono_ms, headway)
+        found = progress.advance(asked, spec, seen.rows, slots, now_ms, headway, seen.plain)
         if found.headway is not None:
             headways[service.id] = found.headway
         if found.service == asked:
             break
     if found.service != before:
         keep(turn, before, found.service, "rolled back by itself")
-    return turn.state.services[service.id], found.wake_ms
+    return state.services[service.id], found.wake_ms
 
 
 def keep(turn: Turn, before: Service, after: Service, cause: str) -> None:
@@ -63,43 +62,6 @@ def keep(turn: Turn, before: Service, after: Service, cause: str) -> None:
     turn.put(msgspec.structs.replace(after, replicas=replicas, updated_ms=turn.now.wall_ms))
     _tell(turn, before, after)
     history.record(turn, after.stack, f"{after.name.removeprefix(f'{after.stack}_')} {cause}")
-
-
-def row(state: State, task: Task, now: Now = BEGINNING) -> reconcile.Row:
-    """A task as the deciders see it; what was never seen to change has just begun."""
-    status, node = state.status_of(task), state.nodes.get(task.node_id)
-    drained = node is not None and node.availability is Availability.DRAIN
-    leave_ms = None
-    if node is not None and drained and node.drain_until_ms:
-        leave_ms = now.mono_ms + node.drain_until_ms - now.wall_ms
-    # One that was started again in place stays "running" and has to pass its check anew.
-    unchecked = status.state is TaskState.RUNNING and status.health is Health.STARTING
-    return reconcile.Row(
-        task=task,
-        state=TaskState.STARTING if unchecked else status.state,
-        node_down=fencing.gone(state, task, now.mono_ms),
-        silent=bool(task.node_id) and state.is_down(task.node_id),
-        since_ms=state.since_ms.get(task.id, now.mono_ms),
-        ran_ms=state.ran_ms.get(task.id, reconcile.NEVER_RAN),
-        why=_why(status) if task.node_id else _why_nowhere(state, task),
-        prepared=bool(status.container_id),
-        displaced=drained or task.displaced,
-        leave_ms=leave_ms,
-        alone=state.specs[task.service_id, task.version].fence,
-    )
-
-
-def _why(status: TaskStatus) -> str:
-    """What a task says of itself, with the last words of the health check that it does not pass."""
-    text = status.message or status.state.value
-    output = status.probe_output.strip() if status.health in (Health.UNHEALTHY, Health.STARTING) else ""
-    last = output.rpartition("\n")[2].strip()[:PROBE_CHARS_MAX]
-    return f"{text}: {last}" if last and last not in text else text
-
-
-def _why_nowhere(state: State, task: Task) -> str:
-    reasons = "; ".join(state.pending_reasons.get(task.id, ()))
-    return f"no node has room for it ({reasons})" if reasons else "no node has room for it"
 
 
 def spec_in_force(state: State, service: Service, *, held: bool) -> ServiceSpec:
@@ -177,7 +139,7 @@ def _deadline_left_ms(state: State, service: Service, now_ms: int) -> int:
 def standing(state: State, service: Service) -> tuple[ServiceSpec, dict[int, rollout.Seen], Collection[int]]:
     """The spec of a service, by slot its newest task, and the slots that it shall have."""
     spec = state.spec_of(service)
-    rows = [row(state, task) for task in state.tasks_of(service.id)]
+    rows = surveys.every(state, service).rows
     slots = placing.slots_of(state, spec, service.replicas).wanted
     return spec, rollout.newest_wanted(rows, slots), slots
 

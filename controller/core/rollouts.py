@@ -7,7 +7,7 @@ from typing import assert_never
 from bayplan.errors import ProblemError
 from bayplan.views import Deployed, RolloutAction, ServiceAction, ServiceChange
 from controller import names
-from controller.core import history, rolling
+from controller.core import history, rolling, surveys
 from controller.core.turn import Turn
 from controller.decide import steering
 from controller.events import RolloutAsked, ServiceRollbackAsked
@@ -40,7 +40,7 @@ def asked(turn: Turn, event: RolloutAsked | ServiceRollbackAsked) -> None:
 
 def _decided(turn: Turn, service: Service, action: RolloutAction) -> Service:
     """The service after it. Raises ProblemError."""
-    rows = [rolling.row(turn.state, task, turn.now) for task in turn.state.tasks_of(service.id)]
+    rows = surveys.every(turn.state, service, turn.now).rows
     match action:
         case RolloutAction.PAUSE:
             return steering.paused(service)

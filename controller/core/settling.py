@@ -9,11 +9,11 @@ from __future__ import annotations
 import msgspec
 
 from bayplan.lifecycle import TaskState
-from bayplan.model import Desired
-from controller.core import dependencies, draining, placing, rolling, statuses
+from bayplan.model import Desired, ServiceSpec
+from controller.core import dependencies, draining, placing, rolling, statuses, surveys
 from controller.core.turn import Turn
 from controller.decide import assign, reconcile, registry, restarts, schedule
-from controller.decide.slots import NO_SLOTS
+from controller.decide.slots import NO_SLOTS, Slots
 from controller.events import Send
 from controller.records import Service, ServiceVersion, Task
 from controller.state import State
@@ -57,20 +57,23 @@ class Settler:
 
     def _reconcile(self, turn: Turn, service: Service) -> None:
         state = turn.state
-        rows = [rolling.row(state, task, turn.now) for task in state.tasks_of(service.id)]
         held = bool(dependencies.hindrance(state, service))
         self._note_held(turn, service, held)
+        spec, slots = _wanted(state, service, held)
+        seen = surveys.survey(state, service, spec, slots.wanted, turn.now)
         wakes = []
         if not held and not service.removed:
-            service, wake_ms = rolling.advance(turn, service, rows)
+            before = service
+            service, wake_ms = rolling.advance(turn, service, seen)
             wakes.append(wake_ms)
-        spec, slots = rolling.spec_in_force(state, service, held=held), NO_SLOTS
-        if not service.removed:
-            slots = placing.slots_of(state, spec, service.replicas)
-        past = _past(state, service)
+            if service is not before:
+                spec, slots = _wanted(state, service, held)
+            if service is not before and not seen.complete:
+                seen = surveys.survey(state, service, spec, slots.wanted, turn.now)
+        past, now_ms = _past(state, service), turn.now.mono_ms
         fits = placing.Places(turn.settings, state, service).fits
         decision = reconcile.reconcile(
-            service, spec, slots, rows, past, turn.now.mono_ms, held=held, fits=fits
+            service, spec, slots, seen.rows, past, now_ms, held=held, fits=fits, plain=seen.plain
         )
         wakes.append(decision.wake_ms)
         self._wakes.pop(service.id, None)
@@ -112,6 +115,12 @@ class Settler:
             self._held.discard(service.id)
 
 
+def _wanted(state: State, service: Service, held: bool) -> tuple[ServiceSpec, Slots]:
+    """The spec by which a service is kept up, and the slots that it shall have by it."""
+    spec = rolling.spec_in_force(state, service, held=held)
+    return spec, NO_SLOTS if service.removed else placing.slots_of(state, spec, service.replicas)
+
+
 def _past(state: State, service: Service) -> dict[tuple[int, int], reconcile.SlotPast]:
     return {
         key: reconcile.SlotPast(tuple(history.ended_ms), history.not_before_ms)
@@ -132,7 +141,8 @@ def _carry_out(turn: Turn, service: Service, decision: reconcile.Decision) -> No
     # Age decides between an elder and its heir, and whether a task is the rollout's own: it must not go back
     # when the clock does, nor when the newest task is forgotten.
     begun_ms = service.rollout.after_ms if service.rollout else 0
-    newest_ms = max((task.created_ms for task in turn.state.tasks_of(service.id)), default=0)
+    table = turn.state.tasks.table
+    newest_ms = int(table.created_ms[table.of_service(service.id)].max(initial=0))
     created_ms = max(turn.now.wall_ms, newest_ms + 1, begun_ms + 1)
     for task_id in decision.run:
         _change(turn, msgspec.structs.replace(turn.state.tasks[task_id], desired=Desired.RUN))
@@ -140,6 +150,7 @@ def _carry_out(turn: Turn, service: Service, decision: reconcile.Decision) -> No
         made = Task(id=turn.new_task_id(), service_id=service.id, created_ms=created_ms, **new._asdict())
         turn.put(statuses.inherit(turn, made))
         turn.nodes.update({made.node_id} - {""})
+    turn.make(service, decision.fill, created_ms)
 
 
 def _change(turn: Turn, task: Task) -> None:

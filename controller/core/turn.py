@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+
+import numpy as np
 
 from bayplan import ids
 from bayplan.errors import Problem, ProblemError
@@ -14,7 +17,7 @@ from bayplan.views import Event
 from controller.decide.liveness import Timing
 from controller.decide.reservations import DEFAULT_RESERVATION
 from controller.events import Answer, Command, Publish, Reply, Send
-from controller.records import Change, Put, Record, drop
+from controller.records import Change, Put, Record, Service, drop
 from controller.state import State
 from controller.table import RANDOM_BITS
 
@@ -63,6 +66,20 @@ class Turn:
         change = drop(record)
         self.state.apply(change)
         self._changes.append(change)
+
+    def make(self, service: Service, slots: Sequence[int], created_ms: int) -> None:
+        """Make plain tasks of a service's version without a node, one for each slot."""
+        if not slots:
+            return
+        made = self.state.tasks.make(
+            service.id,
+            np.array(slots, np.int32),
+            service.version,
+            created_ms,
+            [self._rng.getrandbits(RANDOM_BITS) for _ in slots],
+        )
+        self.state.forget_sorted(service.id)
+        self._changes += [Put(record=task) for task in self.state.tasks.of(made)]
 
     def reply(self, ticket: str, value: Answer = None, *, problem: Problem | None = None) -> None:
         """Answer a caller once this turn is durable."""

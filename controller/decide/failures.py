@@ -14,6 +14,7 @@ from bayplan.units import format_duration_ms
 from bayplan.views import RolloutState
 from controller.decide import restarts
 from controller.decide.rollout import Seen, canaries, is_there, policy
+from controller.decide.rows import NO_PLAIN, Plain
 from controller.observations import Headway
 from controller.records import Service
 
@@ -27,9 +28,15 @@ FIRST_TRIES_MAX = 3
 _ONWARD = frozenset({RolloutState.ROLLING, RolloutState.ROLLING_BACK})
 
 
-def headway(before: Headway | None, service: Service, newest: Mapping[int, Seen], now_ms: int) -> Headway:
+def headway(
+    before: Headway | None,
+    service: Service,
+    newest: Mapping[int, Seen],
+    now_ms: int,
+    plain: Plain = NO_PLAIN,
+) -> Headway:
     """How far it is now. A slot that was lost and comes back is no progress."""
-    done = sum(is_there(row, service.version) for row in newest.values())
+    done = plain.ready + sum(is_there(row, service.version) for row in newest.values())
     if before is not None and before.version == service.version and done <= before.done:
         return before
     return Headway(service.version, done, now_ms)
@@ -86,6 +93,7 @@ def deadline_ms(
     newest: Mapping[int, Seen],
     slots: Collection[int],
     going: Headway,
+    plain: Plain = NO_PLAIN,
 ) -> int | None:
     """When a rollout that gets no further has failed (monotonic ms); None while nothing presses: it waits for
     a user, has no deadline, goes on whatever fails, or is only watched. The delay between slots is apart."""
@@ -94,17 +102,21 @@ def deadline_ms(
         return None
     if not rules.deadline_ms or rules.failure_action is FailureAction.CONTINUE:
         return None
-    if not behind(service, spec, newest, slots):
+    if not plain.unready and not behind(service, spec, newest, slots, plain):
         return None
     return going.since_ms + (rules.delay_ms if going.done else 0) + rules.deadline_ms
 
 
 def behind(
-    service: Service, spec: ServiceSpec, newest: Mapping[int, Seen], slots: Collection[int]
+    service: Service,
+    spec: ServiceSpec,
+    newest: Mapping[int, Seen],
+    slots: Collection[int],
+    plain: Plain = NO_PLAIN,
 ) -> list[int]:
     """The slots that are not where they shall be now: all of them, or until promotion the canaries'. Failures
-    that are put up with are left out."""
-    chosen = canaries(service, spec, slots) or slots
+    that are put up with are left out, and `plain` slots."""
+    chosen = canaries(service, spec, slots) or plain.others(slots)
     failed = service.rollout.failed if service.rollout else ()
     return [
         slot

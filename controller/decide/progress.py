@@ -25,6 +25,7 @@ from controller.decide.rollout import (
     policy,
     start_first,
 )
+from controller.decide.rows import NO_PLAIN, Plain
 from controller.observations import Headway
 from controller.records import JOB_MODES, Rollout, Service
 
@@ -47,41 +48,60 @@ def advance(
     slots: Collection[int],
     now_ms: int,
     before: Headway | None = None,
+    plain: Plain = NO_PLAIN,
 ) -> Progress:
     """Begin, count failures, halt, turn back, wait for promotion, or be done.
 
-    `rows` are all of the service's tasks, oldest first within a slot; `slots` those that shall be filled;
-    `before` is what was answered the last time. A change of the version in the answer is the way back, to be
-    asked about again.
+    `rows` are all of the service's tasks but those in `plain` slots, oldest first within a slot; `slots`
+    those that shall be filled; `before` is what was answered the last time. A change of the version in the
+    answer is the way back, to be asked about again. Nothing is `plain` where `needs_all`.
     """
-    rests = service.rollout is None or service.rollout.state is RolloutState.ROLLED_BACK
-    if rests and service.settled == service.version:
+    if _rests(service):
         return Progress(service)
     if spec.mode in JOB_MODES:
         return Progress(_settled(service))
     newest = newest_wanted(rows, slots)
-    service = _begun(service, rows, newest, slots)
+    service = _begun(service, rows, newest, slots, plain)
     assert service.rollout is not None
     if service.rollout.state in HALTED:
-        return _recovered(service, spec, newest, slots, now_ms)
-    going = failures.headway(before, service, newest, now_ms)
+        return _recovered(service, spec, newest, slots, now_ms, plain)
+    going = failures.headway(before, service, newest, now_ms, plain)
     counted = _counted(service, spec, rows, slots, now_ms)
-    service = _acted(counted, spec, rows, len(canaries(service, spec, slots) or slots))
-    due_ms = failures.deadline_ms(counted, spec, newest, slots, going)
+    service = _acted(counted, spec, rows, len(canaries(service, spec, slots) or slots), plain)
+    due_ms = failures.deadline_ms(counted, spec, newest, slots, going, plain)
     if service is counted and due_ms is not None and now_ms >= due_ms:
-        service = _failed(counted, spec, rows, failures.stall(counted, spec, rows, newest, slots))
+        assert not plain.total, "who a rollout waits for is seen only where all are looked at"
+        service = _failed(counted, spec, rows, failures.stall(counted, spec, rows, newest, slots), plain)
     if service is not counted:
         return Progress(service)
-    arrived = _arrived(service, spec, newest, slots, now_ms)
+    arrived = _arrived(service, spec, newest, slots, now_ms, plain)
     if arrived.service.rollout is None or arrived.service.rollout.state is RolloutState.ROLLED_BACK:
         return arrived
-    wakes = [arrived.wake_ms, due_ms, *_room_wakes(service, spec, rows)]
+    wakes = [arrived.wake_ms, due_ms, *_room_wakes(service, spec, rows, plain)]
     wake_ms = min((at for at in wakes if at is not None and at > now_ms), default=None)
     return Progress(arrived.service, wake_ms, going)
 
 
+def _rests(service: Service) -> bool:
+    over = service.rollout is None or service.rollout.state is RolloutState.ROLLED_BACK
+    return over and service.settled == service.version
+
+
+def needs_all(service: Service, spec: ServiceSpec, now_ms: int, before: Headway | None, plain: Plain) -> bool:
+    """Whether each task must be looked at, also in `plain` slots: some may be canaries, one has waited for a
+    node for so long that it counts as failed, or the rollout's time is up."""
+    if _rests(service):
+        return False
+    if spec.update.canaries:
+        return True
+    if plain.waiting_since_ms is not None and now_ms >= plain.waiting_since_ms + failures.PLACE_MS_MAX:
+        return True
+    limits_ms = [each.deadline_ms for each in (spec.update, spec.rollback) if each.deadline_ms]
+    return before is not None and any(now_ms >= before.since_ms + each for each in limits_ms)
+
+
 def _begun(
-    service: Service, rows: Sequence[Seen], newest: Mapping[int, Seen], slots: Collection[int]
+    service: Service, rows: Sequence[Seen], newest: Mapping[int, Seen], slots: Collection[int], plain: Plain
 ) -> Service:
     """A rollout for a version that has none yet. One that ran in all slots when it was superseded counts
     as settled: it need not have been watched to its end."""
@@ -90,16 +110,19 @@ def _begun(
         return service
     if before is None or before.state is RolloutState.ROLLING:
         came = {row.task.version for row in newest.values() if row.ready}
-        whole = len(came) == 1 and len(newest) == len(slots) and all(row.ready for row in newest.values())
+        came |= {service.version} if plain.ready else set()
+        all_ready = not plain.unready and all(row.ready for row in newest.values())
+        whole = len(came) == 1 and len(newest) + plain.total == len(slots) and all_ready
         if whole and service.version not in came and not (before and before.failed):
             service = _with_settled(service, came.pop())
-    rollout = Rollout(version=service.version, from_version=service.settled, after_ms=newest_ms(rows))
+    after_ms = newest_ms(rows, plain)
+    rollout = Rollout(version=service.version, from_version=service.settled, after_ms=after_ms)
     return msgspec.structs.replace(service, rollout=rollout)
 
 
-def newest_ms(rows: Sequence[Seen]) -> int:
+def newest_ms(rows: Sequence[Seen], plain: Plain = NO_PLAIN) -> int:
     """When the newest task was made (`created_ms`): only later ones count for what begins now."""
-    return max((row.task.created_ms for row in rows), default=0)
+    return max((plain.newest_ms, *(row.task.created_ms for row in rows)))
 
 
 def _counted(
@@ -109,6 +132,8 @@ def _counted(
     rollout = service.rollout
     assert rollout is not None
     found = failures.failed_slots(service, spec, rows, slots, now_ms)
+    if not found and not rollout.failed:
+        return service
     failed = tuple(sorted({*rollout.failed, *found} & set(slots)))
     if failed == rollout.failed:
         return service
@@ -117,16 +142,18 @@ def _counted(
     return msgspec.structs.replace(service, rollout=rollout)
 
 
-def _acted(service: Service, spec: ServiceSpec, rows: Sequence[Seen], total: int) -> Service:
+def _acted(
+    service: Service, spec: ServiceSpec, rows: Sequence[Seen], total: int, plain: Plain = NO_PLAIN
+) -> Service:
     """What the failures come to, if they are too many of the `total`."""
     rollout, rules = service.rollout, policy(service, spec)
     assert rollout is not None
     if len(rollout.failed) <= rules.max_failure_ratio * total:
         return service
-    return _failed(service, spec, rows, f"{len(rollout.failed)} of {total} failed: {rollout.reason}")
+    return _failed(service, spec, rows, f"{len(rollout.failed)} of {total} failed: {rollout.reason}", plain)
 
 
-def _failed(service: Service, spec: ServiceSpec, rows: Sequence[Seen], reason: str) -> Service:
+def _failed(service: Service, spec: ServiceSpec, rows: Sequence[Seen], reason: str, plain: Plain) -> Service:
     """The rollout failed: nothing comes of it, a halt, or the way back. A way back has none of its own."""
     rollout, action = service.rollout, policy(service, spec).failure_action
     assert rollout is not None
@@ -135,7 +162,7 @@ def _failed(service: Service, spec: ServiceSpec, rows: Sequence[Seen], reason: s
     if rollout.state in BACK:
         rollout = msgspec.structs.replace(rollout, state=RolloutState.ROLLBACK_PAUSED, reason=reason)
     elif action is FailureAction.ROLLBACK and rollout.from_version:
-        return gone_back(service, rollout.from_version, reason, newest_ms(rows))
+        return gone_back(service, rollout.from_version, reason, newest_ms(rows, plain))
     else:
         reason = reason if rollout.from_version else f"{reason}; {NO_WAY_BACK}"
         rollout = msgspec.structs.replace(rollout, state=RolloutState.PAUSED, reason=reason)
@@ -155,26 +182,41 @@ def gone_back(service: Service, version: int, reason: str, after_ms: int) -> Ser
 
 
 def _recovered(
-    service: Service, spec: ServiceSpec, newest: Mapping[int, Seen], slots: Collection[int], now_ms: int
+    service: Service,
+    spec: ServiceSpec,
+    newest: Mapping[int, Seen],
+    slots: Collection[int],
+    now_ms: int,
+    plain: Plain,
 ) -> Progress:
     """What halts waits for its user; but a version with none before it may come up after all."""
     assert service.rollout is not None
     if service.rollout.from_version:
         return Progress(service)
     forgiven = msgspec.structs.replace(service.rollout, failed=())
-    arrived = _arrived(msgspec.structs.replace(service, rollout=forgiven), spec, newest, slots, now_ms)
+    hopeful = msgspec.structs.replace(service, rollout=forgiven)
+    arrived = _arrived(hopeful, spec, newest, slots, now_ms, plain)
     return arrived if arrived.service.rollout is None else Progress(service, arrived.wake_ms)
 
 
 def _arrived(
-    service: Service, spec: ServiceSpec, newest: Mapping[int, Seen], slots: Collection[int], now_ms: int
+    service: Service,
+    spec: ServiceSpec,
+    newest: Mapping[int, Seen],
+    slots: Collection[int],
+    now_ms: int,
+    plain: Plain,
 ) -> Progress:
     """Once each slot has run the version for the monitor time, or is a failure that is put up with: done.
     Of canaries none is put up with; they are promoted then, or wait for it."""
     rollout, first = service.rollout, canaries(service, spec, slots)
     assert rollout is not None
     monitor_ms, due_ms = policy(service, spec).monitor_ms, now_ms
-    for slot in first or slots:
+    if plain.unready:
+        return Progress(service)
+    if plain.ready:
+        due_ms = max(due_ms, plain.ready_since_ms + monitor_ms)
+    for slot in first or plain.others(slots):
         row = newest.get(slot)
         if not is_there(row, service.version):
             if slot in rollout.failed and not first and _is_put_up_with(row, service.version):
@@ -219,8 +261,11 @@ def _with_settled(service: Service, version: int) -> Service:
     return msgspec.structs.replace(service, settled=version, previous=service.settled or service.previous)
 
 
-def _room_wakes(service: Service, spec: ServiceSpec, rows: Sequence[Seen]) -> list[int]:
+def _room_wakes(service: Service, spec: ServiceSpec, rows: Sequence[Seen], plain: Plain) -> list[int]:
     """When those without a node have waited long enough: for room beside their elder, and for any."""
     waiting = [row for row in rows if row.task.wanted and not row.task.node_id]
     patience = [row.since_ms + ROOM_MS_MAX for row in waiting] if start_first(service, spec) else []
+    if plain.waiting_since_ms is not None:
+        patience += [plain.waiting_since_ms + ROOM_MS_MAX] if start_first(service, spec) else []
+        patience.append(plain.waiting_since_ms + failures.PLACE_MS_MAX)
     return [*patience, *failures.place_until(rows).values()]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from bayplan.model import Desired, ServiceSpec
 from controller.decide import restarts, rollout, succession
 from controller.decide.renewal import Renewal, slots_to_renew
-from controller.decide.rows import NEVER_RAN, Decision, New, Row, SlotPast, away
+from controller.decide.rows import NEVER_RAN, NO_PLAIN, Decision, New, Plain, Row, SlotPast, away
 from controller.decide.slots import NO_SLOTS, Slots
 from controller.records import JOB_MODES, Service, Task
 
@@ -32,9 +32,10 @@ def reconcile(
     *,
     held: bool = False,
     fits: Callable[[Task], bool] = lambda task: False,
+    plain: Plain = NO_PLAIN,
 ) -> Decision:
-    """What to do about a service. `rows` are all of its tasks, oldest first within a slot; `past` is by slot
-    and version.
+    """What to do about a service. `rows` are all of its tasks but those in `plain` slots, oldest first within
+    a slot; `past` is by slot and version.
 
     `held`: its version must wait for services that come first; what runs goes on and heals as it is.
     `fits`: whether a task of this spec fits on the node of a task, in its place.
@@ -43,30 +44,33 @@ def reconcile(
     for row in rows:
         by_slot.setdefault(row.task.slot, []).append(row)
     if spec.schedule is not None and not service.run:
-        slots = NO_SLOTS  # its first run is not due yet
+        slots, plain = NO_SLOTS, NO_PLAIN  # its first run is not due yet
     renewal = Renewal()
     if not held and spec.schedule is None:
         newest = rollout.newest_wanted(_without_prepared(rows), slots.wanted)
-        renewal = slots_to_renew(service, spec, newest, slots.wanted, now_ms)
-    decision = Decision(wake_ms=_next_ms(rows, renewal, now_ms))
+        renewal = slots_to_renew(service, spec, newest, slots.wanted, now_ms, plain)
+    decisions, fill = [Decision(wake_ms=_next_ms(rows, renewal, now_ms))], []
     canaries = rollout.canaries(service, spec, slots.wanted)
-    for number in sorted(by_slot.keys() | slots.wanted.keys()):
+    for number in sorted(by_slot.keys() | set(plain.others(slots.wanted))):
         mine = by_slot.get(number, [])
         if number in slots.idle:
-            decision |= away([row for row in mine if row.task.wanted and row.overdue(now_ms)])
+            decisions.append(away([row for row in mine if row.task.wanted and row.overdue(now_ms)]))
             continue
         if number not in slots.wanted:
-            decision |= _surplus(mine)
+            decisions.append(_surplus(mine))
             continue
         stays = held or rollout.stays(service, canaries, number)
         version = _version(service, mine) if stays else service.version
+        if not mine and version == service.version and not service.run and (number, version) not in past:
+            fill.append(number)
+            continue
         due = Due(number in renewal.slots, number in renewal.ahead, number in canaries)
         slot = _Slot(
             number, service, spec, version, mine, past.get((number, version), SlotPast()), due, now_ms, fits
         )
         if not slot.at_rest:
-            decision |= slot.decide()
-    return decision
+            decisions.append(slot.decide())
+    return Decision.of(decisions)._replace(fill=tuple(fill))
 
 
 def _without_prepared(rows: list[Row]) -> list[Row]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from bayplan.model import ServiceSpec
 from controller.decide.rollout import HALTED, Seen, canaries, policy
+from controller.decide.rows import NO_PLAIN, Plain
 from controller.records import JOB_MODES, Service
 
 
@@ -24,9 +25,15 @@ class Renewal(NamedTuple):
 
 
 def slots_to_renew(
-    service: Service, spec: ServiceSpec, newest: Mapping[int, Seen], slots: Collection[int], now_ms: int
+    service: Service,
+    spec: ServiceSpec,
+    newest: Mapping[int, Seen],
+    slots: Collection[int],
+    now_ms: int,
+    plain: Plain = NO_PLAIN,
 ) -> Renewal:
-    """The slots to renew. `newest` is by slot the newest task that shall run, `slots` those to be filled.
+    """The slots to renew. `newest` is by slot the newest task that shall run, but for `plain` slots; `slots`
+    those to be filled.
 
     Canaries take nothing away, so they come all at once; until they are promoted no other slot is outdated.
     The tasks of a job do not depend on each other: all at once, too; one that is displaced may finish.
@@ -42,7 +49,8 @@ def slots_to_renew(
         giving_way += [row for row in outdated if not row.displaced]
     if not giving_way:
         return Renewal(beside)
-    gated = _gated(service, spec, newest, set(slots) - first, giving_way, now_ms)
+    others = set(plain.others(slots)) - first
+    gated = _gated(service, spec, newest, others, giving_way, now_ms, plain)
     return gated._replace(slots=beside | gated.slots)
 
 
@@ -53,8 +61,9 @@ def _gated(
     slots: Collection[int],
     giving_way: list[Seen],
     now_ms: int,
+    plain: Plain,
 ) -> Renewal:
-    """The lowest slots first, those that failed already last.
+    """The lowest slots first, those that failed already last. `slots` are without the `plain` ones.
 
     Tasks that are not ready cost nothing and go first; ready ones follow as long as fewer than
     `parallelism` (0 is all) slots are not ready, failures that are put up with apart, and the delay since
@@ -62,15 +71,16 @@ def _gated(
     """
     rules, failed = policy(service, spec), service.rollout.failed if service.rollout else ()
     giving_way.sort(key=lambda row: (row.task.slot in failed, row.task.slot))
-    parallelism = rules.parallelism or len(newest)
+    parallelism = rules.parallelism or len(newest) + plain.total
     broken = [row.task.slot for row in giving_way if not row.ready][:parallelism]
     ready = [row for row in newest.values() if row.ready]
     fresh = [row.since_ms for row in ready if row.task.version == service.version and not row.displaced]
+    fresh += [plain.ready_since_ms] if plain.ready else []
     due_ms = max(fresh) + rules.delay_ms if fresh and rules.delay_ms else 0
     serving = [row.task.slot for row in giving_way if row.ready]
     if now_ms < due_ms:
         return Renewal(frozenset(broken), due_ms, frozenset(serving[:parallelism]))
-    away = len(set(slots) - set(failed) - {row.task.slot for row in ready})
+    away = plain.unready + len(set(slots) - set(failed) - {row.task.slot for row in ready})
     free = max(0, parallelism - away)
     ahead = frozenset(serving[free : free + parallelism])
     return Renewal(frozenset(broken + serving[:free]), ahead=ahead)

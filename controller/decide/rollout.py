@@ -71,7 +71,13 @@ def canaries(service: Service, spec: ServiceSpec, slots: Collection[int]) -> fro
     rollout = service.rollout
     if rollout is None or rollout.version != service.version or not rollout.from_version:
         return frozenset()
-    if rollout.promoted or rollout.state in BACK or spec.mode in JOB_MODES or spec.fence:
+    if (
+        not spec.update.canaries
+        or rollout.promoted
+        or rollout.state in BACK
+        or spec.mode in JOB_MODES
+        or spec.fence
+    ):
         return frozenset()
     return frozenset(sorted(slots)[: spec.update.canaries])
 

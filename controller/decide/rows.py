@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from bayplan.lifecycle import ALIVE, ENDED, TaskState
@@ -59,6 +60,36 @@ class Row(NamedTuple):
         return self.leave_ms is not None and now_ms >= self.leave_ms and not self.ended
 
 
+class Plain(NamedTuple):
+    """Slots that hold one task each, in which nothing is to be decided: counted, not looked at one by one.
+
+    Such a task is of the service's version and run, shall run, has not ended and is not to leave its node,
+    which is within reach. `total`: how many; `ready` of them, the last of them since `ready_since_ms`.
+    `waiting_since_ms`: since when one has been without a node (the longest; None: none is), monotonic.
+    `newest_ms`: when the newest was made (`created_ms`). `rest`: the other slots that shall be filled,
+    ascending, of those without any task the first ones; None: nothing is counted here.
+    """
+
+    total: int = 0
+    ready: int = 0
+    ready_since_ms: int = 0
+    waiting_since_ms: int | None = None
+    newest_ms: int = 0
+    rest: tuple[int, ...] | None = None
+
+    @property
+    def unready(self) -> int:
+        return self.total - self.ready
+
+    def others(self, slots: Collection[int]) -> Iterable[int]:
+        """Those of the slots that shall be filled which are not counted here, ascending."""
+        return sorted(slots) if self.rest is None else self.rest
+
+
+#: Every slot is looked at by itself.
+NO_PLAIN = Plain()
+
+
 class SlotPast(NamedTuple):
     """A slot's ends so far (monotonic ms), and the earliest time for a successor."""
 
@@ -79,7 +110,8 @@ class New(NamedTuple):
 class Decision(NamedTuple):
     """Tasks to make, to let run, to stop, to remove with all traces, to drop from the records.
 
-    `wake_ms` is when to ask again though nothing has happened.
+    `fill` are slots that get a plain new task of the service's version, on any node or that which they are
+    bound to. `wake_ms` is when to ask again though nothing has happened.
     """
 
     create: tuple[New, ...] = ()
@@ -87,16 +119,23 @@ class Decision(NamedTuple):
     stop: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
+    fill: tuple[int, ...] = ()
     wake_ms: int | None = None
 
     def __or__(self, other: Decision) -> Decision:
-        wakes = [each for each in (self.wake_ms, other.wake_ms) if each is not None]
+        return Decision.of((self, other))
+
+    @staticmethod
+    def of(parts: Sequence[Decision]) -> Decision:
+        """Several as one."""
+        wakes = [each.wake_ms for each in parts if each.wake_ms is not None]
         return Decision(
-            self.create + other.create,
-            self.run + other.run,
-            self.stop + other.stop,
-            self.remove + other.remove,
-            self.drop + other.drop,
+            tuple(new for each in parts for new in each.create),
+            tuple(task_id for each in parts for task_id in each.run),
+            tuple(task_id for each in parts for task_id in each.stop),
+            tuple(task_id for each in parts for task_id in each.remove),
+            tuple(task_id for each in parts for task_id in each.drop),
+            tuple(slot for each in parts for slot in each.fill),
             min(wakes, default=None),
         )
 

@@ -5,6 +5,7 @@ A global service's slot is the durable ordinal of its node, so that a node's tas
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -21,15 +22,24 @@ class Slots(NamedTuple):
     idle: frozenset[int] = frozenset()
 
 
+#: Numbers of replicas whose slots are kept for the next who asks.
+NUMBERED_MAX = 100
+
 #: Those of a service that is removed.
 NO_SLOTS = Slots({})
+
+
+@functools.lru_cache(maxsize=NUMBERED_MAX)
+def numbered(replicas: int) -> Slots:
+    """Slots 1 to `replicas`, on any node. Nobody changes them: all who ask share them."""
+    return Slots(dict.fromkeys(range(1, replicas + 1), ""))
 
 
 def slots(spec: ServiceSpec, replicas: int, nodes: Iterable[tuple[Node, NodeStatus]]) -> Slots:
     """A service's slots. A node that is drained or not fit has none; only work that a job has begun there
     is left as it is."""
     if spec.mode not in GLOBAL_MODES:
-        return Slots(dict.fromkeys(range(1, replicas + 1), ""))
+        return numbered(replicas)
     wanted, idle = {}, set()
     conditions = parsed(spec)
     for node, status in nodes:

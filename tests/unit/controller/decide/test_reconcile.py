@@ -53,7 +53,7 @@ def decided(
     return reconcile(wanted, spec, slots, rows, {}, now_ms, held=held, fits=lambda elder: fits)
 
 
-def carried_out(rows: list[Row], decision: Decision) -> list[Row]:
+def carried_out(rows: list[Row], decision: Decision, version: int = 1) -> list[Row]:
     """The world once all tasks have a node, and agents have done as told."""
     gone = {*decision.drop, *decision.remove}
     after = [
@@ -62,7 +62,8 @@ def carried_out(rows: list[Row], decision: Decision) -> list[Row]:
         if each.task.id not in gone and (not each.task.removing or each.node_down)
     ]
     newest = max((int(each.task.id[1:]) for each in rows), default=0)
-    for number, new in enumerate(decision.create, newest + 1):
+    fills = [New(slot, version) for slot in decision.fill]
+    for number, new in enumerate([*decision.create, *fills], newest + 1):
         node_id = new.node_id or "m"
         task = Task(id=f"t{number:02}", service_id="s", **{**new._asdict(), "node_id": node_id})
         after.append(_seen(Row(task, TaskState.ASSIGNED)))
@@ -92,7 +93,7 @@ def _seen(each: Row) -> Row:
 
 def test_missing_slots_are_filled_and_surplus_ones_emptied() -> None:
     rows = [row(1, 2, TaskState.RUNNING), row(2, 3, TaskState.RUNNING)]
-    assert decided(rows, replicas=2) == Decision(create=(New(1, 1),), remove=("t02",))
+    assert decided(rows, replicas=2) == Decision(fill=(1,), remove=("t02",))
 
 
 def test_a_stopping_task_keeps_its_slot_until_it_has_left_the_node() -> None:
@@ -228,7 +229,7 @@ def test_it_comes_to_rest_with_one_running_task_in_each_slot(
         decision = decided(rows, replicas, version, removed, spec, fits=fits)
         if spec is FENCED:
             _never_two(rows, decision)
-        before, rows = rows, carried_out(rows, decision)
+        before, rows = rows, carried_out(rows, decision, version)
         if decision == Decision() and rows == before:
             break
     else:
