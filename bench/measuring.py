@@ -38,11 +38,13 @@ T = TypeVar("T")
 
 
 class Options(NamedTuple):
-    """`quick`: a smaller run, of seconds. `seed`: of all that is drawn. `json`: a file for the line."""
+    """`quick`: a smaller run, of seconds. `seed`: of all that is drawn. `json`: a file for the line.
+    `given`: all flags, those of `more` too."""
 
     quick: bool
     seed: int
     json: Path | None
+    given: argparse.Namespace = argparse.Namespace()
 
 
 def options(description: str, more: Callable[[argparse.ArgumentParser], object] | None = None) -> Options:
@@ -54,7 +56,7 @@ def options(description: str, more: Callable[[argparse.ArgumentParser], object] 
     if more is not None:
         more(parser)
     given = parser.parse_args()
-    return Options(given.quick, given.seed, given.json)
+    return Options(given.quick, given.seed, given.json, given)
 
 
 class Timed(NamedTuple, Generic[T]):

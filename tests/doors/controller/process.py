@@ -29,16 +29,15 @@ from bayplan.model import (
     TaskStatus,
 )
 from bayplan.session import Heartbeat, Hello, Preflight, PreflightResult, Pulse, Report, Welcome
+from bayplan.session_wire import SESSION_METHOD, Listener, say
 from bayplan.tls import open_channel
 from bayplan.v1 import (
-    agent_pb2,
-    agent_pb2_grpc,
     cluster_pb2,
     cluster_pb2_grpc,
     stack_pb2,
     stack_pb2_grpc,
 )
-from bayplan.wire import to_pb, unwrap, wrap
+from bayplan.wire import to_pb
 
 START_S_MAX = 30
 STEP_S_MAX = 20
@@ -82,6 +81,11 @@ class ControllerProcess:
             assert self._process.poll() is None, self.log.read_text()
             assert time.monotonic() < end, self.log.read_text()
             time.sleep(0.05)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def _answers(self) -> bool:
         with socket.socket() as http:
@@ -138,7 +142,7 @@ class Node:
     async def connect(self) -> Welcome:
         membership, keys = self.identity.membership, self.identity.keys
         self.channel = open_channel(membership.controller_address, keys.ca_pem, keys)
-        self.call = agent_pb2_grpc.AgentServiceStub(self.channel).Session()
+        self.call, self._listener = self.channel.stream_stream(SESSION_METHOD)(), Listener()
         capacity = Resources(cpu_millis=4000, memory_bytes=8 * 1024**3)
         statuses = tuple(self.statuses.values())
         inventory = Inventory(hostname=membership.name, capacity=capacity)
@@ -148,10 +152,10 @@ class Node:
         return welcome
 
     async def say(self, message: Any) -> None:
-        await self.call.write(wrap(agent_pb2.SessionRequest, message))
+        await self.call.write(say(message))
 
     async def hear(self) -> Any:
-        message = unwrap(await self.call.read())
+        message = self._listener.hear(await self.call.read())
         self.heard.append(message)
         if isinstance(message, Pulse) and self.answers:
             with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # the session may be over
