@@ -66,43 +66,46 @@ def pack(
     dealt = _best(Fleet.of(free, capacity, zones), shapes).dealt
     rows = _told_apart(wants, shapes, dealt)
     within = [_within(want, mine) for want, mine in zip(wants, rows, strict=True)]
-    kept = [mine[keep] for mine, keep in zip(rows, within, strict=True)]
-    crowded = [index for index, keep in enumerate(within) if not keep.all()]
-    return _moved_apart(free, capacity, wants, kept, crowded) if crowded else kept
+    if all(keep.all() for keep in within):
+        return rows
+    return _second_pass(free, capacity, wants, [mine[keep] for mine, keep in zip(rows, within, strict=True)])
 
 
-def _moved_apart(
-    free: Sequence[Ints],
-    capacity: Sequence[Ints],
-    wants: Sequence[Want],
-    rows: list[Rows],
-    crowded: list[int],
+def _second_pass(
+    free: Sequence[Ints], capacity: Sequence[Ints], wants: Sequence[Want], rows: list[Rows]
 ) -> list[Rows]:
-    """Place what is left of these wants, each for itself, beside all that has its place."""
+    """Place what is left of the wants, each for itself, beside all that has its place."""
     nodes = capacity[0].size
     there = [np.bincount(mine, minlength=nodes) for mine in rows]
     left = [
         column - sum(want.size[dimension] * held for want, held in zip(wants, there, strict=True))
         for dimension, column in enumerate(free)
     ]
-    again = [
-        wants[index]._replace(tasks=wants[index].tasks - rows[index].size, held=there[index])
-        for index in crowded
-    ]
-    for index, more in zip(crowded, pack(left, capacity, again), strict=True):
+    waiting = [index for index, want in enumerate(wants) if rows[index].size < want.tasks]
+    again = [_rest(wants[index], there[index]) for index in waiting]
+    for index, more in zip(waiting, pack(left, capacity, again), strict=True):
         rows[index] = np.concatenate([rows[index], more])
     return rows
+
+
+def _rest(want: Want, there: Ints) -> Want:
+    """What is left of a want when so many of it have their place on each node."""
+    held = there if want.held is None else there + want.held
+    return want._replace(tasks=want.tasks - int(there.sum()), held=held)
 
 
 def _shapes(wants: Sequence[Want]) -> list[Shape]:
     """Wants of one size for the same nodes are one to the planner. Where several have a limit per node each,
     it is seen to when they are told apart."""
+    seen: dict[int, int] = {id(None): 0}
     masks: dict[bytes, int] = {}
     grouped: dict[tuple[tuple[int, ...], int, int], list[int]] = {}
     for index, want in enumerate(wants):
-        mask = 0
-        if want.fits is not None and not want.fits.all():
-            mask = masks.setdefault(want.fits.tobytes(), len(masks) + 1)
+        if want.fits is not None and id(want.fits) not in seen:
+            everywhere = bool(want.fits.all())
+            number = 0 if everywhere else masks.setdefault(want.fits.tobytes(), len(masks) + 1)
+            seen[id(want.fits)] = number
+        mask = seen[id(want.fits)]
         grouped.setdefault((want.size, mask, -1 if want.held is None else index), []).append(index)
     return [_shape([wants[index] for index in indices], indices, key[1]) for key, indices in grouped.items()]
 
