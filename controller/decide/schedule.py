@@ -45,7 +45,7 @@ class Group(msgspec.Struct, frozen=True):
     """Equal tasks of one service that wait for a node.
 
     `wave` is when the service starts: an earlier one chooses first. `pinned`: the rows that get one task
-    each, `count` is not looked at then. `name` is the service's: of equal groups the first by name chooses first.
+    each, `count` is not looked at then. `name` is the service's: of equal groups the first by name goes first.
     `replicas`: how many tasks the service shall have in all, where more than it has now with these.
     `avoided`: ids of nodes that are a last choice. `level`: onto the emptiest node, not the fullest.
     """
@@ -62,19 +62,26 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Placed(NamedTuple):
-    """The row of each task of a group that found a place, the first choice first; why the rest did not."""
+    """The row of each task of a group that found a place, the first choice first; why the rest did not; why
+    the first ones went where they did, as far as that was asked for."""
 
     rows: Rows
     refusal: Refusal | None
+    reasons: tuple[tuple[str, ...], ...] = ()
 
 
-def place_groups(groups: Sequence[Group], fleet: Fleet) -> list[Placed]:
-    """Places all groups, by wave and largest first; what they take is taken off the fleet."""
+def place_groups(groups: Sequence[Group], fleet: Fleet, told_max: int = 0) -> list[Placed]:
+    """Places all groups, by wave and largest first; what they take is taken off the fleet. Of each group the
+    first `told_max` tasks come with their reasons."""
     sizes = {each.demand: each.demand.largest_first for each in groups}
     keys = [(each.wave, sizes[each.demand], each.name or each.service_id) for each in groups]
     order = sorted(range(len(groups)), key=keys.__getitem__)
     placed: list[Placed] = [Placed(_NOWHERE, None)] * len(groups)
     batch = _Batch(fleet)
+    if told_max:
+        for index in order:
+            placed[index] = batch.place_told(groups[index], told_max)
+        return placed
     for run in _runs(groups, order, fleet):
         for index, found in zip(run, batch.place([groups[each] for each in run]), strict=True):
             placed[index] = found
@@ -123,6 +130,13 @@ class _Batch:
         if group.pinned is not None:
             return [self._pinned(group, group.pinned)]
         return [self._anywhere(group)]
+
+    def place_told(self, group: Group, told_max: int) -> Placed:
+        """One group, with the reasons of its first tasks."""
+        reasons = Reasons(self._fleet, _wish(self._fleet, group), pinned=group.pinned is not None)
+        (placed,) = self.place([group])
+        told = placed.rows[:told_max].tolist()
+        return placed._replace(reasons=tuple(reasons.next(row) for row in told))
 
     def _anywhere(self, group: Group) -> Placed:
         fleet, wish = self._fleet, _wish(self._fleet, group)

@@ -20,6 +20,8 @@ from controller.decide.fleet import CAUSES, VACANT, Codes, Fleet
 NO_NODES = "the cluster has no nodes; `bayplan join-token` prints how one joins"
 #: Causes that are a lack of something that other tasks hold.
 SHORT = frozenset({Cause.GENERIC, Cause.CPU, Cause.MEMORY, Cause.DISK, Cause.PIDS})
+#: Nodes that are equally near and whose names are compared.
+EQUALS_MAX = 100
 
 _SHORT_CODES = [code for code, cause in enumerate(CAUSES) if cause in SHORT]
 
@@ -95,7 +97,8 @@ def nearest_of(fleet: Fleet, demand: Demand, rows: npt.NDArray[np.intp]) -> str:
     if not rows.size:
         return ""
     short = shortage(fleet, demand, rows)
-    best = min(rows[short == short.min()].tolist(), key=lambda row: fleet.nodes[row].name)
+    nearest = rows[short == short.min()][:EQUALS_MAX].tolist()
+    best = min(nearest, key=lambda row: fleet.nodes[row].name)
     return f"{fleet.nodes[best].name} has {free_text(fleet, demand, best)}"
 
 

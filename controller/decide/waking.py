@@ -8,7 +8,7 @@ are columns, so that most of them are passed over in one stroke.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,9 @@ from controller.decide.demand import Demand, Kind
 from controller.decide.fleet import Fleet
 
 Rows = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+#: A service's id, and what its tasks ask.
+_Key = tuple[str, Demand]
 
 
 class Asker(NamedTuple):
@@ -75,7 +78,7 @@ class _Alike:
     """Sleepers of one kind: for each service and demand the ids of the nodes that it is bound to."""
 
     def __init__(self) -> None:
-        self._pins: dict[tuple[str, Demand], set[str]] = {}
+        self._pins: dict[_Key, set[str]] = {}
         self._columns: _Columns | None = None
 
     def __len__(self) -> int:
@@ -89,23 +92,23 @@ class _Alike:
             yield from (Asker(service_id, demand, pin) for pin in sorted(pins))
 
     def put(self, asker: Asker) -> None:
-        key = asker.service_id, asker.demand
-        if key not in self._pins:
-            self._columns = None
-        self._pins.setdefault(key, set()).add(asker.pinned)
+        self._pins.setdefault((asker.service_id, asker.demand), set()).add(asker.pinned)
+        self._columns = None
 
     def discard(self, asker: Asker) -> None:
-        key = asker.service_id, asker.demand
-        self._pins[key].discard(asker.pinned)
-        if not self._pins[key]:
-            del self._pins[key]
-            self._columns = None
+        pins = self._pins[asker.service_id, asker.demand]
+        pins.discard(asker.pinned)
+        if not pins:
+            del self._pins[asker.service_id, asker.demand]
+        self._columns = None
 
-    def woken(self, changed: Rows, rows: Rows, could: npt.NDArray[np.bool_], fleet: Fleet) -> Iterator[Asker]:
+    def woken(self, changed: Rows, rows: Rows, could: Bools, fleet: Fleet) -> Iterator[Asker]:
         """`rows` are those of the changed ones that are of the kind."""
         if self._columns is None:
-            self._columns = _Columns.of(list(self._pins))
-        for service_id, demand in self._columns.within(rows, fleet):
+            self._columns = _Columns.of(self._pins)
+        for service_id, demand in self._columns.fitting(rows, fleet):
+            yield Asker(service_id, demand)
+        for service_id, demand in self._columns.others:
             near = np.flatnonzero(could & _near(demand, changed, fleet)) if demand.affinities else rows
             fitting = near[_fits(fleet, demand, service_id, near)]
             pins = self._pins[service_id, demand]
@@ -117,35 +120,62 @@ class _Alike:
 
 
 class _Columns(NamedTuple):
-    """What sleepers ask for, by dimension; those with affinities apart: where their fellows stand counts as
-    well, on nodes that have not changed."""
+    """What sleepers of one kind ask for: `plain` ones nothing but amounts, which are columns by dimension;
+    the `others` are looked at one by one."""
 
-    plain: list[tuple[str, Demand]]
-    amounts: dict[str, npt.NDArray[np.int64]]
-    others: list[tuple[str, Demand]]
+    plain: list[_Key]
+    amounts: dict[str, Rows]
+    others: list[_Key]
 
     @classmethod
-    def of(cls, asking: Collection[tuple[str, Demand]]) -> _Columns:
-        plain = [each for each in asking if not each[1].affinities]
-        dimensions = {dimension for _, demand in plain for dimension, _ in demand.amounts}
-        amounts = {
-            dimension: np.array([demand.amount(dimension) for _, demand in plain], np.int64)
-            for dimension in sorted(dimensions)
-        }
-        return cls(plain, amounts, [each for each in asking if each[1].affinities])
+    def of(cls, asking: Mapping[_Key, Collection[str]]) -> _Columns:
+        plain = [key for key, pins in asking.items() if pins == {""} and _is_plain(key[1])]
+        columns: dict[str, Rows] = {}
+        for index, (_, demand) in enumerate(plain):
+            for dimension, amount in demand.amounts:
+                columns.setdefault(dimension, np.zeros(len(plain), np.int64))[index] = amount
+        known = frozenset(plain)
+        return cls(plain, columns, [key for key in asking if key not in known])
 
-    def within(self, rows: Rows, fleet: Fleet) -> Iterator[tuple[str, Demand]]:
-        """Those that ask for no more of any dimension than some of these rows have free."""
-        if rows.size and self.plain:
-            possible = np.ones(len(self.plain), np.bool_)
-            for dimension, wanted in self.amounts.items():
-                free = fleet.free.get(dimension)
-                possible &= (wanted == 0) | (wanted <= (0 if free is None else int(free[rows].max())))
-            yield from (self.plain[index] for index in np.flatnonzero(possible).tolist())
-        yield from self.others
+    def fitting(self, rows: Rows, fleet: Fleet) -> list[_Key]:
+        """The plain ones that one of these rows can take."""
+        if not rows.size or not self.plain:
+            return []
+        free = {each: fleet.free[each][rows] if each in fleet.free else rows * 0 for each in self.amounts}
+        possible = np.ones(len(self.plain), np.bool_)
+        for dimension, wanted in self.amounts.items():
+            possible &= wanted <= max(0, int(free[dimension].max()))
+        left = np.flatnonzero(possible)
+        if left.size > rows.size:
+            return [self.plain[index] for index in left[self._by_row(left, free)].tolist()]
+        return [self.plain[index] for index in left.tolist() if self._fits_one(index, free)]
+
+    def _by_row(self, left: Rows, free: Mapping[str, Rows]) -> Bools:
+        """Which of these fit somewhere, looking at one row after the other."""
+        found = np.zeros(left.size, np.bool_)
+        wanted = {dimension: amounts[left] for dimension, amounts in self.amounts.items()}
+        for row in range(next(iter(free.values())).size if free else 0):
+            fits = np.ones(left.size, np.bool_)
+            for dimension, amounts in wanted.items():
+                fits &= (amounts <= free[dimension][row]) | (amounts == 0)
+            found |= fits
+        return found if free else ~found
+
+    def _fits_one(self, index: int, free: Mapping[str, Rows]) -> bool:
+        """The same of one that asks, looking at all rows at once."""
+        fits = np.ones(1, np.bool_)
+        for dimension, amounts in self.amounts.items():
+            if amounts[index]:
+                fits = fits & (free[dimension] >= amounts[index])
+        return bool(fits.any())
 
 
-def _near(demand: Demand, changed: Rows, fleet: Fleet) -> npt.NDArray[np.bool_]:
+def _is_plain(demand: Demand) -> bool:
+    """Whether nothing counts but its kind and amounts."""
+    return not (demand.affinities or demand.ports or demand.per_node_max)
+
+
+def _near(demand: Demand, changed: Rows, fleet: Fleet) -> Bools:
     """The changed rows, and those that an affinity puts together with one of them."""
     near = np.zeros(fleet.size, np.bool_)
     near[changed] = True
@@ -156,9 +186,9 @@ def _near(demand: Demand, changed: Rows, fleet: Fleet) -> npt.NDArray[np.bool_]:
     return near
 
 
-def _fits(fleet: Fleet, demand: Demand, service_id: str, rows: Rows) -> npt.NDArray[np.bool_]:
+def _fits(fleet: Fleet, demand: Demand, service_id: str, rows: Rows) -> Bools:
     """Which of these rows, all of its kind, can take one more task."""
     if any(dimension not in fleet.free for dimension, _ in demand.amounts):
         return np.zeros(rows.size, np.bool_)
-    found: npt.NDArray[np.bool_] = fleet.fit_times(demand, service_id, rows, 1) > 0
+    found: Bools = fleet.fit_times(demand, service_id, rows, 1) > 0
     return found
