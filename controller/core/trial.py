@@ -12,6 +12,7 @@ from controller.core import dependencies, placing
 from controller.core.turn import Turn
 from controller.decide import deploy, order, schedule, succession
 from controller.decide.filters import Cause
+from controller.decide.verdicts import Verdicts
 from controller.records import Service, Task
 
 _KEEPING = (ServiceAction.SAME, ServiceAction.SCALE)
@@ -162,7 +163,7 @@ def _trial_task(plan: schedule.Plan, service: str, need: schedule.Need) -> Trial
     return TrialTask(need.task_id, service, need.spec, node_id, reasons, _key(refusal))
 
 
-def _key(refusal: schedule.Refusal | None) -> str:
+def _key(refusal: Verdicts | None) -> str:
     causes = refusal.causes if refusal else {}
     worst = max(causes, key=lambda cause: causes[cause], default=None)
     return _KEY_OF.get(worst, "service") if worst else "service"

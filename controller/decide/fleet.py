@@ -101,6 +101,11 @@ class Fleet:
         other._shaky_any = self._shaky_any
         return other
 
+    @property
+    def in_order(self) -> Ints:
+        """The rows of all nodes by size and name, which does not hang on when they came."""
+        return np.array([row for *_, row in self._ranked], np.int64)
+
     # What nodes are.
 
     def write(self, candidates: Iterable[Candidate]) -> None:
@@ -293,11 +298,6 @@ class Fleet:
         full = (np.clip(share, 0.0, 2.0) * _STEPS).astype(np.int64)
         tasks = np.minimum(self.tasks[rows], _TASKS_MAX)
         return (full << _ROOM_SHIFT) | (tasks << _TASKS_SHIFT) | self._rank[rows]
-
-    @property
-    def name_order(self) -> Ints:
-        """A number of each row that tells equal nodes apart: by size, then by name."""
-        return self._rank
 
     # Who fits.
 

@@ -6,13 +6,11 @@ from controller.decide.demand import Demand
 from controller.decide.filling import Wish
 from controller.decide.filters import Cause
 from controller.decide.fleet import ZONE, Fleet
-from controller.decide.refusal import free_text
+from controller.decide.verdicts import SHORT, free_text
 
 #: Why a node is a last choice.
 SHAKY = "it came and went lately"
 FAILED_HERE = "this version failed there again and again"
-
-_SHORT = (Cause.CPU, Cause.MEMORY, Cause.DISK, Cause.PIDS)
 
 
 class Reasons:
@@ -81,4 +79,4 @@ class Reasons:
 
 def against(fleet: Fleet, demand: Demand, row: int, cause: Cause) -> str:
     """What a node that does not fit says."""
-    return f"{cause.value}: {free_text(fleet, demand, row)}" if cause in _SHORT else cause.value
+    return f"{cause.value}: {free_text(fleet, demand, row)}" if cause in SHORT else cause.value

@@ -2,7 +2,7 @@
 
 `place_groups` is the one for many tasks: groups of equal ones onto a fleet, the largest first. `place` and
 `rank` are the same for single needs and candidates, with the reasons in words. How a node is chosen is told
-in `filling`; what is said of refusals, in `refusal`. Same input, same plan: nothing hangs on ids or on luck.
+in `filling`; what the others say, in `verdicts`. Same input, same plan: nothing hangs on ids or on luck.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bayplan.model import Resources, ServiceSpec
+from controller.decide import joint
 from controller.decide.demand import Demand, demand
 from controller.decide.filling import Wish, bound_of, place_many, place_one, place_singles, ranked
 from controller.decide.filters import Candidate, Cause
 from controller.decide.fleet import CAUSES, Fleet
 from controller.decide.reasons import FAILED_HERE, SHAKY, Reasons, against
-from controller.decide.refusal import Refusal, refusal
+from controller.decide.verdicts import Verdicts, judge
 
 __all__ = [
     "FAILED_HERE",
@@ -66,26 +67,53 @@ class Placed(NamedTuple):
     the first ones went where they did, as far as that was asked for."""
 
     rows: Rows
-    refusal: Refusal | None
+    refusal: Verdicts | None
     reasons: tuple[tuple[str, ...], ...] = ()
 
 
-def place_groups(groups: Sequence[Group], fleet: Fleet, told_max: int = 0) -> list[Placed]:
-    """Places all groups, by wave and largest first; what they take is taken off the fleet. Of each group the
-    first `told_max` tasks come with their reasons."""
-    sizes = {each.demand: each.demand.largest_first for each in groups}
-    keys = [(each.wave, sizes[each.demand], each.name or each.service_id) for each in groups]
-    order = sorted(range(len(groups)), key=keys.__getitem__)
+def place_groups(groups: Sequence[Group], fleet: Fleet) -> list[Placed]:
+    """Places all groups, by wave; what they take is taken off the fleet. In a wave those come first that are
+    placed one by one, the largest first, then those that are planned together."""
     placed: list[Placed] = [Placed(_NOWHERE, None)] * len(groups)
     batch = _Batch(fleet)
-    if told_max:
-        for index in order:
-            placed[index] = batch.place_told(groups[index], told_max)
-        return placed
-    for run in _runs(groups, order, fleet):
-        for index, found in zip(run, batch.place([groups[each] for each in run]), strict=True):
-            placed[index] = found
+    for members in _waves(groups):
+        apart, together = _parted(groups, members)
+        for run in _runs(groups, apart, fleet):
+            for index, found in zip(run, batch.place([groups[each] for each in run]), strict=True):
+                placed[index] = found
+        for index, rows in zip(together, batch.together([groups[each] for each in together]), strict=True):
+            placed[index] = _completed(batch, groups[index], rows)
     return placed
+
+
+def _waves(groups: Sequence[Group]) -> list[list[int]]:
+    """The positions of the groups of each wave, the earliest first."""
+    waves: dict[int, list[int]] = {}
+    for index, group in enumerate(groups):
+        waves.setdefault(group.wave, []).append(index)
+    return [waves[wave] for wave in sorted(waves)]
+
+
+def _parted(groups: Sequence[Group], members: list[int]) -> tuple[list[int], list[int]]:
+    """Those of a wave that are placed one by one, and those that are planned together, the largest first."""
+    sizes = {groups[each].demand: groups[each].demand.largest_first for each in members}
+
+    def key(index: int) -> tuple[tuple[int, int, int], str]:
+        return sizes[groups[index].demand], groups[index].name or groups[index].service_id
+
+    members = sorted(members, key=key)
+    together = [members[at] for at in joint.chosen([groups[each] for each in members])]
+    apart = set(members) - set(together)
+    return [each for each in members if each in apart], together
+
+
+def _completed(batch: _Batch, group: Group, rows: Rows) -> Placed:
+    """A group of which so much was planned: the rest is placed by itself."""
+    if rows.size == group.count:
+        return Placed(rows, None)
+    rest = msgspec.structs.replace(group, count=group.count - rows.size)
+    (more,) = batch.place([rest])
+    return Placed(np.concatenate([rows, more.rows]), more.refusal)
 
 
 def _runs(groups: Sequence[Group], order: list[int], fleet: Fleet) -> Iterator[list[int]]:
@@ -115,7 +143,7 @@ class _Batch:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._refused: dict[Demand, Refusal] = {}
+        self._refused: dict[Demand, Verdicts] = {}
 
     def place(self, run: list[Group]) -> list[Placed]:
         """A run of groups that ask alike: several only of single tasks."""
@@ -126,7 +154,8 @@ class _Batch:
         if len(run) > 1:
             rows = place_singles(fleet, group.demand, [each.service_id for each in run])
             found = [Placed(rows[at : at + 1], None) for at in range(rows.size)]
-            return found + [Placed(_NOWHERE, self._refuse(group))] * (len(run) - rows.size)
+            missing = len(run) - rows.size
+            return found + ([Placed(_NOWHERE, self._refuse(group))] * missing if missing else [])
         if group.pinned is not None:
             return [self._pinned(group, group.pinned)]
         return [self._anywhere(group)]
@@ -137,6 +166,25 @@ class _Batch:
         (placed,) = self.place([group])
         told = placed.rows[:told_max].tolist()
         return placed._replace(reasons=tuple(reasons.next(row) for row in told))
+
+    def together(self, groups: list[Group]) -> list[Rows]:
+        """The rows of groups that are planned as one, as far as there is room for them so."""
+        if not groups:
+            return []
+        fleet = self._fleet
+        found = joint.planned(groups, [_wish(fleet, each).bound for each in groups], fleet)
+        singles: dict[Demand, list[int]] = {}
+        for index, (group, rows) in enumerate(zip(groups, found, strict=True)):
+            if group.count > 1:
+                fleet.take(group.service_id, group.demand, *np.unique(rows, return_counts=True))
+            elif rows.size:
+                singles.setdefault(group.demand, []).append(index)
+        for demand_, indices in singles.items():
+            rows = np.concatenate([found[each] for each in indices])
+            fleet.move(demand_, *np.unique(rows, return_counts=True))
+            for each, row in zip(indices, rows.tolist(), strict=True):
+                fleet.counts.add_one(groups[each].service_id, row)
+        return found
 
     def _anywhere(self, group: Group) -> Placed:
         fleet, wish = self._fleet, _wish(self._fleet, group)
@@ -155,12 +203,11 @@ class _Batch:
             fleet.take(group.service_id, group.demand, rows, np.ones(rows.size, np.int64))
         if fits.all():
             return Placed(rows, None)
-        causes = fleet.causes(group.demand, group.service_id)
-        return Placed(rows, refusal(fleet, group.demand, causes, pinned[~fits]))
+        refusing = fleet.ids[pinned[~fits][0]]
+        return Placed(rows, judge(fleet, group.demand, group.service_id, refusing))
 
-    def _refuse(self, group: Group) -> Refusal:
-        causes = self._fleet.causes(group.demand, group.service_id)
-        found = refusal(self._fleet, group.demand, causes)
+    def _refuse(self, group: Group) -> Verdicts:
+        found = judge(self._fleet, group.demand, group.service_id)
         if group.demand.alone:
             self._refused[group.demand] = found
         return found
@@ -200,7 +247,7 @@ class Plan(NamedTuple):
     """Where each task goes (task id -> node id), why the others cannot, and why there of all nodes."""
 
     placed: dict[str, str]
-    refused: dict[str, Refusal]
+    refused: dict[str, Verdicts]
     reasons: dict[str, tuple[str, ...]]
 
 
@@ -219,17 +266,32 @@ class Rated(NamedTuple):
 def place(needs: Sequence[Need], candidates: Sequence[Candidate]) -> Plan:
     """Places tasks on nodes, with the reasons in words; equal tasks of a service by their slots."""
     fleet, plan = Fleet.of(_by_name(candidates)), Plan({}, {}, {})
-    batch = _Batch(fleet)
-    for group, alike in sorted(_grouped(needs, fleet), key=lambda each: _order(each[0])):
-        reasons = Reasons(fleet, _wish(fleet, group), pinned=group.pinned is not None)
-        (placed,) = batch.place([group])
-        for need, row in zip(alike, placed.rows.tolist(), strict=False):
-            plan.placed[need.task_id] = fleet.ids[row]
-            plan.reasons[need.task_id] = reasons.next(row)
-        if placed.refusal is not None:
-            rest = alike[placed.rows.size :]
-            plan.refused.update({need.task_id: placed.refusal for need in rest})
+    batch, alike = _Batch(fleet), sorted(_grouped(needs, fleet), key=lambda each: _order(each[0]))
+    groups = [group for group, _ in alike]
+    for members in _waves(groups):
+        apart, together = _parted(groups, members)
+        for index in apart:
+            _place(plan, fleet, batch, *alike[index])
+        planned = batch.together([groups[each] for each in together])
+        total = sum(rows.size for rows in planned)
+        for index, rows in zip(together, planned, strict=True):
+            group, mine = alike[index]
+            for need, row in zip(mine, rows.tolist(), strict=False):
+                plan.placed[need.task_id] = fleet.ids[row]
+                plan.reasons[need.task_id] = (f"planned together with {total - 1} others onto few nodes",)
+            if rest := mine[rows.size :]:
+                _place(plan, fleet, batch, msgspec.structs.replace(group, count=len(rest)), rest)
     return plan
+
+
+def _place(plan: Plan, fleet: Fleet, batch: _Batch, group: Group, alike: list[Need]) -> None:
+    reasons = Reasons(fleet, _wish(fleet, group), pinned=group.pinned is not None)
+    (placed,) = batch.place([group])
+    for need, row in zip(alike, placed.rows.tolist(), strict=False):
+        plan.placed[need.task_id] = fleet.ids[row]
+        plan.reasons[need.task_id] = reasons.next(row)
+    if placed.refusal is not None:
+        plan.refused.update({need.task_id: placed.refusal for need in alike[placed.rows.size :]})
 
 
 def _by_name(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -241,7 +303,8 @@ def _grouped(needs: Sequence[Need], fleet: Fleet) -> list[tuple[Group, list[Need
     alike: dict[Group | tuple[Group, str], list[Need]] = {}
     for need in sorted(needs, key=lambda need: (need.slot, need.task_id)):
         group = _group(need, 0)
-        alike.setdefault((group, need.pinned) if need.pinned or need.level else group, []).append(need)
+        by_itself = need.pinned or need.level
+        alike.setdefault((group, need.task_id) if by_itself else group, []).append(need)
     found = []
     for mine in alike.values():
         group = _group(mine[0], len(mine))
