@@ -27,8 +27,8 @@ Bools = npt.NDArray[np.bool_]
 UNLIMITED = 2**40
 #: Nodes x shapes x dimensions that the attempts at one batch may look at together: about a second.
 WORK_MAX = 30_000_000
-#: A plan that costs no more than this above the bound is not tried to be bettered.
-WASTE_GOOD = 0.001
+#: A plan that costs no more than this above the bound, and one mean node, is not tried to be bettered.
+WASTE_GOOD = 0.002
 #: By how much more than the bound is opened from the start, in turn, until a plan is good.
 SLACKS = (0.0, 0.005, 0.01, 0.02)
 #: How often an attempt opens more nodes, twice as much each time.
@@ -142,7 +142,7 @@ def _best(fleet: Fleet, shapes: list[Shape]) -> _Plan:
             work += plan.work
             if best is None or (plan.unplaced, plan.price) < (best.unplaced, best.price):
                 best = plan
-            if best.price <= bound * (1 + WASTE_GOOD) or work + plan.work > WORK_MAX:
+            if best.price <= bound * (1 + WASTE_GOOD) + 1 or work + plan.work > WORK_MAX:
                 return best
     assert best is not None
     return best
