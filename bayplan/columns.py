@@ -28,7 +28,7 @@ _CONTAINER = f"V{CONTAINER_BYTES}"
 _NO_CONTAINER = bytes(CONTAINER_BYTES)
 _WORD_MAX = 2**32 - 1
 _LONG_MIN, _LONG_MAX = -(2**63), 2**63 - 1
-#: What assignments of a kind have in common; goods are a task's own.
+#: What assignments of a kind have in common, beside their goods.
 _alike = attrgetter(*(f.name for f in fields(Assignment) if f.name not in ("task_id", "slot", "goods")))
 
 MessageT = TypeVar("MessageT")
@@ -272,16 +272,16 @@ def address_text(number: int) -> str:
 
 
 def pack_assignments(tasks: Iterable[Assignment]) -> tuple[AssignmentColumns, tuple[Assignment, ...]]:
-    """Assignments as columns, and those that have something of their own."""
+    """Assignments as columns, and those whose id has no number."""
     odd: list[Assignment] = []
     kinds: dict[Any, tuple[int, Assignment]] = {}
     rows: list[tuple[int, int, int]] = []
     for task in tasks:
         number = ids.to_number(task.task_id)
-        if number < 0 or task.goods or not 0 <= task.slot <= _WORD_MAX:
+        if number < 0 or not 0 <= task.slot <= _WORD_MAX:
             odd.append(task)
             continue
-        key = _alike(task)
+        key = _alike(task), *sorted(task.goods.items())
         if key not in kinds:
             kinds[key] = len(kinds), replace(task, task_id="", slot=0)
         rows.append((number, task.slot, kinds[key][0]))

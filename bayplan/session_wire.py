@@ -19,6 +19,8 @@ from bayplan.session import AgentSays, ControllerSays, Hello, Report
 from bayplan.v1 import agent_pb2
 from bayplan.wire import WireError, to_pb, unwrap, wrap
 
+#: The session's call: its messages are bytes to gRPC.
+SESSION_METHOD = "/bayplan.v1.AgentService/Session"
 #: Serialised specs, and as many kinds of assignments, that a controller keeps to say again.
 KEPT_PARTS_MAX = 20_000
 

@@ -36,7 +36,7 @@ from controller.doors.sessions import AgentDoor
 from controller.doors.stacks import ServiceDoor, StackDoor
 from controller.doors.tasks import TaskDoor
 from controller.doors.witness import WitnessDoor
-from controller.events import Command, Event, Publish, Reply, Send
+from controller.events import Assign, Command, Event, Publish, Reply, Send
 from controller.records import Put
 from controller.state import State
 from controller.store.base import Store
@@ -87,7 +87,7 @@ async def run(config: Config, data_dir: Path) -> None:
         pump: Pump[Event] = Pump(core, store, performer.perform)
         gate = Gate(state, pump)
         witnesses = WitnessDoor(gate)
-        doors = _doors(gate, authority, config, witnesses)
+        doors = _doors(gate, authority, config, witnesses, core)
         performer.gate, performer.agents = gate, doors.agents
         certificate = OwnCertificate(authority, config)
         await _serve_witnesses(stack, witnesses, config)
@@ -96,7 +96,7 @@ async def run(config: Config, data_dir: Path) -> None:
         log.info(
             "controller is up", cluster=state.cluster.id, epoch=state.cluster.epoch, join=config.join_address
         )
-        await _until_signalled(pump, certificate)
+        await _until_signalled(pump, doors.agents, certificate)
         systemd.notify("STOPPING=1")
         doors.agents.close()
 
@@ -112,6 +112,8 @@ class Performer:
         match command:
             case Send():
                 self.agents.send(command)
+            case Assign():
+                self.agents.assign(command)
             case Reply():
                 self.gate.reply(command)
             case Publish():
@@ -140,9 +142,11 @@ async def _begin_epoch(store: Store, state: State) -> None:
     await store.append([change])
 
 
-def _doors(gate: Gate, authority: Authority, config: Config, witnesses: WitnessDoor) -> servers.Doors:
+def _doors(
+    gate: Gate, authority: Authority, config: Config, witnesses: WitnessDoor, core: ControllerCore
+) -> servers.Doors:
     logs = LogExchange()
-    agents = AgentDoor(gate, logs, witnesses)
+    agents = AgentDoor(gate, logs, witnesses, core.assignments)
     return servers.Doors(
         stacks=StackDoor(gate),
         services=ServiceDoor(gate),
@@ -203,7 +207,7 @@ async def _serve_http(stack: AsyncExitStack, gate: Gate, host: str, port: int) -
         ) from error
 
 
-async def _until_signalled(pump: Pump[Event], certificate: OwnCertificate) -> None:
+async def _until_signalled(pump: Pump[Event], agents: AgentDoor, certificate: OwnCertificate) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -211,6 +215,7 @@ async def _until_signalled(pump: Pump[Event], certificate: OwnCertificate) -> No
     async with asyncio.TaskGroup() as group:
         work = [
             group.create_task(pump.run()),
+            group.create_task(agents.run()),
             group.create_task(certificate.keep_fresh()),
             group.create_task(systemd.watchdog(lambda: _turns(pump))),
         ]

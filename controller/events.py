@@ -6,7 +6,7 @@ A ticket names a caller that waits for a Reply; doors make them, the core only h
 from __future__ import annotations
 
 from bayplan.errors import Problem
-from bayplan.model import Assignments, Availability, FileKind, Model, ServiceSpec, StackSpec
+from bayplan.model import Availability, FileKind, Model, ServiceSpec, StackSpec
 from bayplan.session import AgentSays, Dismissal, Files, Hello, Preflight, Pulse, Welcome
 from bayplan.views import Deployed, FileView, Move, Plan, RolloutAction, RolloutView
 from controller.records import Node
@@ -289,12 +289,23 @@ Event = AgentEvent | TriedRequest | PlainRequest | WatcherEvent | CallerLeft
 # --- commands ---------------------------------------------------------------------------------------
 
 
-class Send(Model, frozen=True, kw_only=True, tag=True):
-    """Say this in the session, if it still is the node's. A newer Assignments replaces one not yet sent."""
+class Assign(Model, frozen=True, kw_only=True, tag=True):
+    """What a node shall have has changed: make the newest set of it when its session can take one.
+
+    `bulk`: large work changed it, and it waits for what small work changes.
+    """
 
     node_id: str
     session_id: str
-    message: Welcome | Pulse | Assignments | Preflight | Files | Dismissal
+    bulk: bool = False
+
+
+class Send(Model, frozen=True, kw_only=True, tag=True):
+    """Say this in the session, if it still is the node's."""
+
+    node_id: str
+    session_id: str
+    message: Welcome | Pulse | Preflight | Files | Dismissal
 
 
 class Reply(Model, frozen=True, kw_only=True, tag=True):
@@ -341,4 +352,4 @@ class Publish(Model, frozen=True, kw_only=True, tag=True):
     stacks: tuple[str, ...]
 
 
-Command = Send | Reply | Publish
+Command = Assign | Send | Reply | Publish

@@ -19,9 +19,10 @@ from agent.identity import NodeIdentity
 from bayplan.model import LogLine
 from bayplan.rpc_errors import problem_of
 from bayplan.session import AgentSays, ControllerSays
+from bayplan.session_wire import SESSION_METHOD, Listener, say
 from bayplan.tls import open_channel
 from bayplan.v1 import agent_pb2, agent_pb2_grpc
-from bayplan.wire import WireError, to_pb, unwrap, wrap
+from bayplan.wire import WireError, to_pb
 
 #: After a Goodbye the controller gets this long to end the stream from its side.
 CLOSE_GRACE_S = 0.5
@@ -41,15 +42,16 @@ class GrpcLink:
     async def send(self, message: AgentSays) -> None:
         """Hand over one message. Raises ConnectionError when the session is over."""
         try:
-            await self._call.write(wrap(agent_pb2.SessionRequest, message))
+            await self._call.write(say(message))
         except _GRPC_ERRORS as error:
             raise ConnectionError(_cause(error, self._address)) from error
 
     async def __aiter__(self) -> AsyncIterator[ControllerSays]:
         """The controller's messages, in order."""
+        listener = Listener()
         try:
             async for response in self._call:
-                yield unwrap(response)
+                yield listener.hear(response)
         except WireError as error:
             _log.error("the controller sent what is no message", cause=str(error))
         except _GRPC_ERRORS as error:
@@ -78,7 +80,7 @@ class GrpcController:
         address = identity.membership.controller_address
         channel = open_channel(address, identity.keys.ca_pem, identity.keys)
         try:
-            call = agent_pb2_grpc.AgentServiceStub(channel).Session()
+            call: Any = channel.stream_stream(SESSION_METHOD)()
             await call.wait_for_connection()
         except _GRPC_ERRORS as error:
             await channel.close()

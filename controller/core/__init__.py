@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import assert_never
 
-from bayplan.model import Now
+from bayplan.model import Assignments, Now
 from bayplan.session import PreflightResult
 from bayplan.step import Step
 from controller.core import (
@@ -24,6 +24,7 @@ from controller.core import (
     stacks,
     statuses,
 )
+from controller.core.assigning import Assigner
 from controller.core.requests import Requests
 from controller.core.schedules import Schedules
 from controller.core.settling import Settler
@@ -80,6 +81,7 @@ class ControllerCore:
         self._requests = Requests()
         self._settler = Settler()
         self._schedules = Schedules()
+        self._assigner = Assigner(state)
         self._last_ms = now.mono_ms
         self._nodes_due_ms: int | None = now.mono_ms
         self._requests_due_ms: int | None = None
@@ -107,6 +109,10 @@ class ControllerCore:
         if self._requests_due_ms is not None and now.mono_ms >= self._requests_due_ms:
             self._requests_due_ms = self._requests.wake(turn)
         return self._done(turn)
+
+    def assignments(self, node_id: str) -> Assignments | None:
+        """All that a node shall have by what has been decided so far; None for one that is no more."""
+        return self._assigner.assignments(node_id)
 
     def wake_at(self) -> int | None:
         """When a lease, a delay or a deadline ends next."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from bayplan import columns
 from bayplan.model import NodeStatus
 from bayplan.session import Dismissal, FilesWanted, Goodbye, Heartbeat, Report, Welcome
 from controller.core import files, lives, statuses
@@ -36,8 +37,9 @@ def session_opened(turn: Turn, event: SessionOpened) -> None:
         turn.note("node", node.name, "a second machine with the same identity was refused")
         return
     _begin_session(turn, node, life, event)
-    told = {status.task_id for status in event.hello.tasks}
-    statuses.take_statuses(turn, node.id, event.hello.tasks)
+    tasks = columns.unpacked(event.hello).tasks
+    told = {status.task_id for status in tasks}
+    statuses.take_statuses(turn, node.id, tasks)
     untold = [task for task in turn.state.tasks_on(node.id) if task.id not in told]
     statuses.take_gone(turn, node.id, tuple(task.id for task in untold if statuses.was_there(turn, task)))
     turn.touch_node(node.id)
@@ -79,9 +81,10 @@ def agent_said(turn: Turn, event: AgentSaid) -> None:
     if isinstance(event.message, Heartbeat):
         lives.answered(turn, event.node_id, life, event.message)
     elif isinstance(event.message, Report):
-        statuses.take_statuses(turn, event.node_id, event.message.tasks)
-        statuses.take_gone(turn, event.node_id, event.message.gone)
-        if event.message.revision == life.revision:
+        report = columns.unpacked(event.message)
+        statuses.take_statuses(turn, event.node_id, report.tasks)
+        statuses.take_gone(turn, event.node_id, report.gone)
+        if report.revision == life.revision:
             statuses.take_gone(turn, event.node_id, statuses.never_there(turn, event.node_id))
     elif isinstance(event.message, FilesWanted):
         files.wanted(turn, event.node_id, event.message.digests)

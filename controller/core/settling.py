@@ -12,9 +12,9 @@ from bayplan.lifecycle import TaskState
 from bayplan.model import Desired, ServiceSpec
 from controller.core import dependencies, draining, placing, rolling, statuses, surveys
 from controller.core.turn import Turn
-from controller.decide import assign, reconcile, registry, restarts, schedule
+from controller.decide import reconcile, registry, restarts, schedule
 from controller.decide.slots import NO_SLOTS, Slots
-from controller.events import Send
+from controller.events import Assign
 from controller.records import Service, ServiceVersion, Task
 from controller.state import State
 
@@ -208,22 +208,11 @@ def _need(turn: Turn, task: Task, in_slot: list[Task], avoided: frozenset[str]) 
 
 
 def _assign(turn: Turn, node_id: str) -> None:
-    """Tell a node all that it shall have, if it listens."""
+    """Let a node be told all that it shall have, if it listens."""
     life = turn.state.lives.get(node_id)
-    if life is None or not life.connected:
-        return
-    life.revision += 1
-    tasks = turn.state.tasks_on(node_id)
-    state = turn.state
-    message = assign.assignments(
-        life.revision,
-        tasks,
-        state.services,
-        state.specs,
-        restart=lambda service, spec: dependencies.restart_policy(state, service, spec),
-        leaving=state.leaving.keys(),
-    )
-    turn.command(Send(node_id=node_id, session_id=life.session_id, message=message))
+    if life is not None and life.connected:
+        life.revision += 1
+        turn.command(Assign(node_id=node_id, session_id=life.session_id))
 
 
 def _expose(turn: Turn, service: Service) -> None:

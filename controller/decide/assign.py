@@ -1,58 +1,36 @@
-"""The whole desired set of a node, from the controller's records."""
+"""A task as its node is told of it, from the controller's records."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from msgspec.structs import replace
 
-from bayplan.model import Assignment, Assignments, Desired, RestartPolicy, ServiceSpec
+from bayplan.model import Assignment, Desired, RestartCondition, ServiceSpec
 from controller.records import Service, Task
 
 
-def assignments(
-    revision: int,
-    tasks: Iterable[Task],
-    services: Mapping[str, Service],
-    specs: Mapping[tuple[str, int], ServiceSpec],
-    restart: Callable[[Service, ServiceSpec], RestartPolicy],
-    leaving: Collection[str] = (),
-) -> Assignments:
-    """What the node shall have; a task that is to be removed is simply not in it.
-
-    `restart` is the policy of a service's tasks of a spec as it is obeyed without a controller, too.
-    `leaving` are ids of tasks that serve on for now, whatever shall become of them.
-    """
-    kept = [task for task in tasks if not task.removing or task.id in leaving]
-    versions = sorted({(task.service_id, task.version) for task in kept})
-    return Assignments(
-        revision=revision,
-        tasks=tuple(
-            _assignment(task, services[task.service_id], specs, restart, task.id in leaving) for task in kept
-        ),
-        specs={_spec_id(*version): specs[version].container for version in versions},
-    )
-
-
-def _assignment(
-    task: Task,
-    service: Service,
-    specs: Mapping[tuple[str, int], ServiceSpec],
-    restart: Callable[[Service, ServiceSpec], RestartPolicy],
-    leaving: bool,
+def kind(
+    service: Service, version: int, spec: ServiceSpec, desired: Desired, restart: RestartCondition
 ) -> Assignment:
-    desired = Desired.STOP if task.completed else task.desired
-    spec = specs[task.service_id, task.version]
+    """What a version's tasks of which the same is desired have in common: an assignment of no task.
+
+    `restart` is the condition as it is obeyed without a controller, too.
+    """
     return Assignment(
-        task_id=task.id,
+        task_id="",
         service=service.name,
         stack=service.stack,
-        slot=task.slot,
-        version=task.version,
-        desired=Desired.RUN if leaving else desired,
-        spec_id=_spec_id(task.service_id, task.version),
-        restart=restart(service, spec).condition,
+        slot=0,
+        version=version,
+        desired=desired,
+        spec_id=f"{service.id}/{version}",
+        restart=restart,
         fence=spec.fence,
     )
 
 
-def _spec_id(service_id: str, version: int) -> str:
-    return f"{service_id}/{version}"
+def with_goods(kind: Assignment, task: Task) -> Assignment:
+    """The kind of a task that has goods of its own."""
+    goods: dict[str, list[str]] = {}
+    for good in task.goods:
+        goods.setdefault(good.kind, []).append(good.name)
+    return replace(kind, goods={each: ",".join(names) for each, names in goods.items()})

@@ -70,9 +70,13 @@ class Gate:
             raise ProblemError(*reply.problems)
         return reply.value
 
+    async def settled(self) -> None:
+        """Wait until all that the core has decided is durable; true until the next await."""
+        await self._pump.settled()
+
     async def read(self) -> State:
         """The state, once all of it is durable; to be read before the next await."""
-        await self._pump.settled()
+        await self.settled()
         return self._state
 
     async def changes(self, stack: str = "", window_ms: int = WATCH_WINDOW_MS) -> AsyncIterator[State]:

@@ -14,7 +14,6 @@ from grpc_reflection.v1alpha import reflection
 from bayplan import tls
 from bayplan.errors import ProblemKind, refuse
 from bayplan.v1 import (
-    agent_pb2_grpc,
     cluster_pb2_grpc,
     event_pb2_grpc,
     explain_pb2_grpc,
@@ -88,7 +87,7 @@ class Doors:
             REGISTRY: (registry_pb2_grpc.add_RegistryServiceServicer_to_server, registry),
             CLUSTER: (cluster_pb2_grpc.add_ClusterServiceServicer_to_server, cluster),
             EVENT: (event_pb2_grpc.add_EventServiceServicer_to_server, events),
-            AGENT: (agent_pb2_grpc.add_AgentServiceServicer_to_server, agents),
+            AGENT: (AgentDoor.add_to, agents),
         }
 
     def add_all(self, server: grpc.aio.Server) -> None:

@@ -1,35 +1,34 @@
 """The agents' sessions: one bidirectional stream each, from the stream to events and back.
 
-Of the desired set only the newest matters, and one is in flight at a time: the next leaves when the
-agent has acknowledged (Report.revision) the one before. Identity comes from the certificate.
+What waits for an agent is its outbox's. Identity comes from the certificate.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import grpc.aio
 import structlog
 from msgspec.structs import replace
 
 from bayplan import tls
 from bayplan.errors import ProblemKind, refuse
-from bayplan.model import Assignments
 from bayplan.pump import InboxFullError
-from bayplan.session import ControllerSays, Dismissal, Hello, Report, Welcome
-from bayplan.v1 import agent_pb2, agent_pb2_grpc
-from bayplan.wire import WireError, unwrap, wrap
+from bayplan.session import ControllerSays, Dismissal, Hello, Pulse, Report, Welcome
+from bayplan.session_wire import Shelf, hear
+from bayplan.v1 import agent_pb2
+from bayplan.wire import WireError
 from controller.doors.gate import Context, Gate, answers
+from controller.doors.load import Load
 from controller.doors.logs import LogExchange
+from controller.doors.outbox import Outbox, SetMaker, SetOf
 from controller.doors.witness import WitnessDoor
-from controller.events import AgentSaid, Send, SessionLost, SessionOpened
+from controller.events import AgentSaid, Assign, Send, SessionLost, SessionOpened
 
-#: Messages other than assignments that may wait for one agent; more end the session.
-OUTBOX_MESSAGES_MAX = 1_000
 #: An agent that does not say Hello by then is hung up on.
 HELLO_TIMEOUT_MS = 10_000
 #: A stream older than this is ended, so that a certificate cannot outlive its term in it.
@@ -38,67 +37,47 @@ SESSION_AGE_MS_MAX = 24 * 3_600_000
 REMOVED_GRACE_S = 0.5
 #: Pause before an event is offered again to a full inbox.
 FULL_PAUSE_MS = 20
+#: The service's name on the wire.
+SERVICE = agent_pb2.DESCRIPTOR.services_by_name["AgentService"].full_name
 
 log = structlog.get_logger()
 
 
-class Outbox:
-    """What waits for one agent."""
+class AgentDoor:
+    """AgentService. Messages of a session are taken and given as bytes: most are never built as protobuf's
+    objects. `set_of` gives what a node shall have."""
 
-    def __init__(self, node_id: str) -> None:
-        self.node_id = node_id
-        self._others: deque[ControllerSays] = deque()
-        self._newest: Assignments | None = None
-        self._in_flight = 0
-        self._ready = asyncio.Event()
-        self._closed = False
-
-    def put(self, message: ControllerSays) -> None:
-        """Queue a message; newer assignments replace older ones. An agent that does not read is dropped."""
-        if isinstance(message, Assignments):
-            self._newest = message
-        elif len(self._others) >= OUTBOX_MESSAGES_MAX:
-            self._closed = True
-        else:
-            self._others.append(message)
-        self._ready.set()
-
-    def acknowledged(self, revision: int) -> None:
-        """The agent has taken over assignments up to here."""
-        if revision >= self._in_flight:
-            self._in_flight = 0
-            self._ready.set()
-
-    def close(self) -> None:
-        """End the stream after what is queued already."""
-        self._closed = True
-        self._ready.set()
-
-    async def messages(self) -> AsyncIterator[ControllerSays]:
-        """What to send, in order, until closed."""
-        while True:
-            self._ready.clear()
-            while self._others:
-                yield self._others.popleft()
-            if self._closed:
-                return
-            if self._newest is not None and not self._in_flight:
-                message, self._newest = self._newest, None
-                self._in_flight = message.revision
-                yield message
-                continue
-            await self._ready.wait()
-
-
-class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
-    """AgentService."""
-
-    def __init__(self, gate: Gate, logs: LogExchange, witnesses: WitnessDoor) -> None:
+    def __init__(self, gate: Gate, logs: LogExchange, witnesses: WitnessDoor, set_of: SetOf) -> None:
         self._gate = gate
         self._logs = logs
         self._witnesses = witnesses
+        self._shelf = Shelf()
+        self._maker = SetMaker(gate.settled, set_of)
+        self._load = Load()
         self._sessions: dict[str, Outbox] = {}
         self._handlers: dict[str, asyncio.Task[Any] | None] = {}
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serve AgentService."""
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "Session": grpc.stream_stream_rpc_method_handler(self.Session),
+            "PushLogs": grpc.stream_unary_rpc_method_handler(
+                self.PushLogs,
+                request_deserializer=agent_pb2.PushLogsRequest.FromString,
+                response_serializer=agent_pb2.PushLogsResponse.SerializeToString,
+            ),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+
+    async def run(self) -> None:
+        """Make what agents are to be told, until cancelled."""
+        await self._maker.run()
+
+    def assign(self, command: Assign) -> None:
+        """Perform an Assign; a session that has ended is no error."""
+        outbox = self._sessions.get(command.session_id)
+        if outbox is not None:
+            outbox.changed(bulk=command.bulk)
 
     def send(self, command: Send) -> None:
         """Perform a Send; a session that has ended is no error: SessionLost is on its way."""
@@ -106,6 +85,8 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         if outbox is None:
             return
         message = command.message
+        if isinstance(message, Welcome | Pulse):
+            message = replace(message, window_ms=self._load.window_ms(len(self._sessions)))
         if isinstance(message, Welcome) and self._witnesses.port:
             ticket = self._witnesses.ticket(command.node_id)
             message = replace(message, witness_port=self._witnesses.port, witness_ticket=ticket)
@@ -135,21 +116,19 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
             outbox.close()
 
     @answers
-    async def Session(
-        self, requests: AsyncIterator[agent_pb2.SessionRequest], context: Context
-    ) -> AsyncIterator[agent_pb2.SessionResponse]:
+    async def Session(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         """One agent's session, to its end."""
         node_id = _node_of(context)
         hello = await _hello(requests)
         session_id = secrets.token_hex(8)
-        outbox = self._sessions[session_id] = Outbox(node_id)
+        outbox = self._sessions[session_id] = Outbox(node_id, self._shelf, self._maker.want)
         self._handlers[session_id] = asyncio.current_task()
         reader = asyncio.create_task(self._read(requests, session_id, outbox))
         try:
             await self._post(SessionOpened(node_id=node_id, session_id=session_id, hello=hello))
             async with asyncio.timeout(SESSION_AGE_MS_MAX / 1000):
                 async for message in outbox.messages():
-                    yield wrap(agent_pb2.SessionResponse, message)
+                    yield message
         except TimeoutError:
             log.info("session renewed by age", node=node_id)
         finally:
@@ -157,13 +136,11 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
             del self._sessions[session_id], self._handlers[session_id]
             await self._post(SessionLost(node_id=node_id, session_id=session_id))
 
-    async def _read(
-        self, requests: AsyncIterator[agent_pb2.SessionRequest], session_id: str, outbox: Outbox
-    ) -> None:
+    async def _read(self, requests: AsyncIterator[bytes], session_id: str, outbox: Outbox) -> None:
         """Turn what the agent says into events. Its end, orderly or not, ends the session."""
         try:
             async for request in requests:
-                message = unwrap(request)
+                message = hear(request)
                 if isinstance(message, Report):
                     outbox.acknowledged(message.revision)
                 await self._post(AgentSaid(node_id=outbox.node_id, session_id=session_id, message=message))
@@ -203,10 +180,10 @@ def _node_of(context: Context) -> str:
     return peer.id
 
 
-async def _hello(requests: AsyncIterator[agent_pb2.SessionRequest]) -> Hello:
+async def _hello(requests: AsyncIterator[bytes]) -> Hello:
     try:
         async with asyncio.timeout(HELLO_TIMEOUT_MS / 1000):
-            first = unwrap(await anext(aiter(requests)))
+            first = hear(await anext(aiter(requests)))
     except (TimeoutError, StopAsyncIteration) as error:
         raise refuse(ProblemKind.INVALID, "a session begins with Hello") from error
     if not isinstance(first, Hello):

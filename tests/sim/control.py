@@ -1,7 +1,7 @@
 """The controller's machine: its durable records, the real core, its session door, its callers.
 
-Of the doors only what decides about order is here: an outbox per session (one assignments message in
-flight, newer ones replace those that wait) and replies to tickets.
+Of the doors only what decides about order is here: an outbox per session (one desired set in flight, the
+next is made when that is acknowledged and all is durable) and replies to tickets. Messages travel as bytes.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import msgspec
 
 from bayplan.model import Assignments, ServiceSpec
 from bayplan.session import ControllerSays, Dismissal, Hello, Report, Welcome
+from bayplan.session_wire import Shelf, Speaker, hear
 from controller.core import ControllerCore
 from controller.core.turn import Settings
-from controller.doors.sessions import OUTBOX_MESSAGES_MAX
-from controller.events import AgentSaid, Publish, Reply, Send, SessionLost, SessionOpened
+from controller.doors.outbox import OUTBOX_MESSAGES_MAX
+from controller.events import AgentSaid, Assign, Publish, Reply, Send, SessionLost, SessionOpened
 from controller.records import Cluster, Drop, Node, Put, Record, Service, ServiceVersion, Task
 from controller.state import State
 from tests.sim.clock import CLOCK_AHEAD_MS_MAX, Clock
@@ -40,11 +41,13 @@ class AgentSession:
         self.session_id = ""
         self.connection: Connection | None = None
         self.others: deque[ControllerSays] = deque()
-        self.newest: Assignments | None = None
+        self.changed = False
         self.in_flight = 0
+        self._speaker = Speaker(control.shelf)
 
-    def received(self, message: Any) -> None:
+    def received(self, data: bytes) -> None:
         """The agent said something; the first thing is its Hello."""
+        message = hear(data)
         if not self.session_id:
             assert isinstance(message, Hello), "a session begins with Hello"
             self.control.open_session(self, message)
@@ -60,11 +63,8 @@ class AgentSession:
 
     def put(self, message: ControllerSays) -> None:
         """Queue a message; a Dismissal is the last."""
-        if isinstance(message, Assignments):
-            self.newest = message
-        else:
-            assert len(self.others) < OUTBOX_MESSAGES_MAX, f"the outbox of {self.node_id} is full"
-            self.others.append(message)
+        assert len(self.others) < OUTBOX_MESSAGES_MAX, f"the outbox of {self.node_id} is full"
+        self.others.append(message)
         self.flush()
         if isinstance(message, Dismissal) and self.connection is not None:
             self.connection.close(1)
@@ -75,11 +75,13 @@ class AgentSession:
         connection = self.connection
         assert connection is not None
         while self.others:
-            connection.send(1, self.others.popleft())
-        if self.newest is not None and not self.in_flight:
-            message, self.newest = self.newest, None
-            self.in_flight = message.revision
-            connection.send(1, message)
+            connection.send(1, self._speaker.say(self.others.popleft()))
+        if self.changed and not self.in_flight and self.control.settled:
+            self.changed = False
+            message = self.control.set_of(self.node_id)
+            if message is not None:
+                self.in_flight = message.revision
+                connection.send(1, self._speaker.say(message))
 
 
 class Control:
@@ -101,6 +103,7 @@ class Control:
         self.core: ControllerCore | None = None
         self.up_since_ms = 0
         self.on_crash: Callable[[], None] = lambda: None
+        self.shelf = Shelf()
         self._clock, self._replied, self._turned, self._news = clock, replied, turned, news
         #: Each task that ever became durable, as it was last.
         self.tasks_ever: dict[str, Task] = {}
@@ -157,7 +160,7 @@ class Control:
     def _run(self, state: State) -> None:
         self.runs += 1
         ahead_ms = self.clock_ahead_ms
-        daemon = Daemon(self._clock, self._rng, self._keep, self._perform, self._turned, ahead_ms)
+        daemon = Daemon(self._clock, self._rng, self._keep, self._perform, self._after_turn, ahead_ms)
         daemon.on_death = self.crash
         daemon.wall_ahead_ms = self.wall_ahead_ms
         self.daemon = daemon
@@ -250,6 +253,21 @@ class Control:
         if self.sessions.pop(session.session_id, None) is not None:
             self.post(SessionLost(node_id=session.node_id, session_id=session.session_id))
 
+    @property
+    def settled(self) -> bool:
+        """Whether all that the core has decided is durable."""
+        return self.daemon is not None and self.daemon.settled
+
+    def set_of(self, node_id: str) -> Assignments | None:
+        """What a node shall have now."""
+        assert self.core is not None
+        return self.core.assignments(node_id)
+
+    def _after_turn(self) -> None:
+        for session in list(self.sessions.values()):
+            session.flush()
+        self._turned()
+
     # --- the pump's hands ---
 
     def _keep(self, changes: Sequence[Any]) -> None:
@@ -274,6 +292,9 @@ class Control:
 
     def _perform(self, command: Any) -> None:
         match command:
+            case Assign(session_id=session_id):
+                if session_id in self.sessions:
+                    self.sessions[session_id].changed = True
             case Send(session_id=session_id, message=message):
                 session = self.sessions.get(session_id)
                 if isinstance(message, Welcome):

@@ -71,6 +71,11 @@ class Daemon:
         """Whether the process is stopped (SIGSTOP, a frozen machine)."""
         return self._clock.now_ms < self._paused_until_ms
 
+    @property
+    def settled(self) -> bool:
+        """Whether all that was decided is durable."""
+        return not self._busy
+
     def pause(self, for_ms: int) -> None:
         """Stand still for a while; what arrives waits."""
         self._paused_until_ms = max(self._paused_until_ms, self._clock.now_ms + for_ms)

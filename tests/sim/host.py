@@ -23,6 +23,7 @@ from agent.runtime.journal import RETRY_S
 from agent.runtime.watch import PING_PERIOD_S
 from bayplan.model import Assignments, FileKind, Resources
 from bayplan.session import Dismissal, Hello, Report, Welcome
+from bayplan.session_wire import Listener, say
 from tests.sim.clock import CLOCK_AHEAD_MS_MAX, Clock
 from tests.sim.daemon import Daemon
 from tests.sim.engine import Box, Engine
@@ -52,12 +53,13 @@ class Session:
         self.number = number
         self.host = host
         self.connection: Connection | None = None
+        self.listener = Listener()
         self.welcomed = False
         self.over = False
 
-    def received(self, message: Any) -> None:
+    def received(self, data: bytes) -> None:
         """The controller said something."""
-        self.host.heard(self, message)
+        self.host.heard(self, self.listener.hear(data))
 
     def ended(self) -> None:
         """The connection is over."""
@@ -420,7 +422,7 @@ class Host:
         message = command.message
         if isinstance(message, Report):
             message = self.journal.honest(message)
-        session.connection.send(0, message)
+        session.connection.send(0, say(message))
         if isinstance(message, Hello):
             self._news.tell(f"{self.name} says hello with {len(message.tasks)} tasks")
         if isinstance(message, Report):

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from bayplan.columns import unpacked
 from bayplan.lifecycle import ENDED, TaskState
 from bayplan.model import (
     Assignments,
@@ -41,6 +42,7 @@ from controller.core import ControllerCore
 from controller.core.turn import Settings
 from controller.events import (
     AgentSaid,
+    Assign,
     DeployAsked,
     Event,
     FileCreateAsked,
@@ -268,6 +270,11 @@ class World:
         for command in step.commands:
             if isinstance(command, Reply):
                 self.replies[command.ticket] = command
+            elif isinstance(command, Assign):
+                node = self.nodes.get(command.node_id)
+                wanted = self.core.assignments(command.node_id)
+                if node is not None and wanted is not None and command.session_id == node.session:
+                    node.hears(unpacked(wanted))
             elif isinstance(command, Send):
                 node = self.nodes.get(command.node_id)
                 if node is not None and command.session_id == node.session:
