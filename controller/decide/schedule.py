@@ -31,7 +31,6 @@ __all__ = [
     "Placed",
     "Plan",
     "Rated",
-    "Refusal",
     "place",
     "place_groups",
     "rank",
@@ -46,7 +45,7 @@ class Group(msgspec.Struct, frozen=True):
     """Equal tasks of one service that wait for a node.
 
     `wave` is when the service starts: an earlier one chooses first. `pinned`: the rows that get one task
-    each, `count` is not looked at then. `name` is the service's: of equal groups the first by name goes first.
+    each, `count` is not looked at then. `name` is the service's: of equals the first by name goes first.
     `replicas`: how many tasks the service shall have in all, where more than it has now with these.
     `avoided`: ids of nodes that are a last choice. `level`: onto the emptiest node, not the fullest.
     """
@@ -71,18 +70,22 @@ class Placed(NamedTuple):
     reasons: tuple[tuple[str, ...], ...] = ()
 
 
-def place_groups(groups: Sequence[Group], fleet: Fleet) -> list[Placed]:
+def place_groups(groups: Sequence[Group], fleet: Fleet, told_max: int = 0) -> list[Placed]:
     """Places all groups, by wave; what they take is taken off the fleet. In a wave those come first that are
-    placed one by one, the largest first, then those that are planned together."""
+    placed one by one, the largest first, then those that are planned together. Of each group the first
+    `told_max` tasks come with their reasons."""
     placed: list[Placed] = [Placed(_NOWHERE, None)] * len(groups)
-    batch = _Batch(fleet)
+    batch = _Batch(fleet, told_max)
     for members in _waves(groups):
         apart, together = _parted(groups, members)
-        for run in _runs(groups, apart, fleet):
+        for run in ([each] for each in apart) if told_max else _runs(groups, apart, fleet):
             for index, found in zip(run, batch.place([groups[each] for each in run]), strict=True):
                 placed[index] = found
-        for index, rows in zip(together, batch.together([groups[each] for each in together]), strict=True):
-            placed[index] = _completed(batch, groups[index], rows)
+        planned = batch.together([groups[each] for each in together])
+        reason = f"planned together with {sum(rows.size for rows in planned) - 1} others onto few nodes"
+        for index, rows in zip(together, planned, strict=True):
+            told = ((reason,),) * min(told_max, rows.size)
+            placed[index] = _completed(batch, groups[index], Placed(rows, None, told))
     return placed
 
 
@@ -107,13 +110,14 @@ def _parted(groups: Sequence[Group], members: list[int]) -> tuple[list[int], lis
     return [each for each in members if each in apart], together
 
 
-def _completed(batch: _Batch, group: Group, rows: Rows) -> Placed:
+def _completed(batch: _Batch, group: Group, planned: Placed) -> Placed:
     """A group of which so much was planned: the rest is placed by itself."""
-    if rows.size == group.count:
-        return Placed(rows, None)
-    rest = msgspec.structs.replace(group, count=group.count - rows.size)
+    if planned.rows.size == group.count:
+        return planned
+    rest = msgspec.structs.replace(group, count=group.count - planned.rows.size)
     (more,) = batch.place([rest])
-    return Placed(np.concatenate([rows, more.rows]), more.refusal)
+    rows = np.concatenate([planned.rows, more.rows])
+    return Placed(rows, more.refusal, (*planned.reasons, *more.reasons))
 
 
 def _runs(groups: Sequence[Group], order: list[int], fleet: Fleet) -> Iterator[list[int]]:
@@ -141,8 +145,8 @@ def _is_single(group: Group, fleet: Fleet) -> bool:
 class _Batch:
     """One pass over a fleet, on which there is less and less room: what was refused once is refused again."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self, fleet: Fleet, told_max: int) -> None:
+        self._fleet, self._told_max = fleet, told_max
         self._refused: dict[Demand, Verdicts] = {}
 
     def place(self, run: list[Group]) -> list[Placed]:
@@ -156,16 +160,15 @@ class _Batch:
             found = [Placed(rows[at : at + 1], None) for at in range(rows.size)]
             missing = len(run) - rows.size
             return found + ([Placed(_NOWHERE, self._refuse(group))] * missing if missing else [])
-        if group.pinned is not None:
-            return [self._pinned(group, group.pinned)]
-        return [self._anywhere(group)]
+        if not self._told_max:
+            return [self._one(group)]
+        reasons = Reasons(fleet, _wish(fleet, group), pinned=group.pinned is not None)
+        placed = self._one(group)
+        told = placed.rows[: self._told_max].tolist()
+        return [placed._replace(reasons=tuple(reasons.next(row) for row in told))]
 
-    def place_told(self, group: Group, told_max: int) -> Placed:
-        """One group, with the reasons of its first tasks."""
-        reasons = Reasons(self._fleet, _wish(self._fleet, group), pinned=group.pinned is not None)
-        (placed,) = self.place([group])
-        told = placed.rows[:told_max].tolist()
-        return placed._replace(reasons=tuple(reasons.next(row) for row in told))
+    def _one(self, group: Group) -> Placed:
+        return self._anywhere(group) if group.pinned is None else self._pinned(group, group.pinned)
 
     def together(self, groups: list[Group]) -> list[Rows]:
         """The rows of groups that are planned as one, as far as there is room for them so."""
@@ -266,32 +269,15 @@ class Rated(NamedTuple):
 def place(needs: Sequence[Need], candidates: Sequence[Candidate]) -> Plan:
     """Places tasks on nodes, with the reasons in words; equal tasks of a service by their slots."""
     fleet, plan = Fleet.of(_by_name(candidates)), Plan({}, {}, {})
-    batch, alike = _Batch(fleet), sorted(_grouped(needs, fleet), key=lambda each: _order(each[0]))
-    groups = [group for group, _ in alike]
-    for members in _waves(groups):
-        apart, together = _parted(groups, members)
-        for index in apart:
-            _place(plan, fleet, batch, *alike[index])
-        planned = batch.together([groups[each] for each in together])
-        total = sum(rows.size for rows in planned)
-        for index, rows in zip(together, planned, strict=True):
-            group, mine = alike[index]
-            for need, row in zip(mine, rows.tolist(), strict=False):
-                plan.placed[need.task_id] = fleet.ids[row]
-                plan.reasons[need.task_id] = (f"planned together with {total - 1} others onto few nodes",)
-            if rest := mine[rows.size :]:
-                _place(plan, fleet, batch, msgspec.structs.replace(group, count=len(rest)), rest)
+    alike = sorted(_grouped(needs, fleet), key=lambda each: _order(each[0]))
+    found = place_groups([group for group, _ in alike], fleet, told_max=len(needs))
+    for (_, mine), placed in zip(alike, found, strict=True):
+        for need, row, reasons in zip(mine, placed.rows.tolist(), placed.reasons, strict=False):
+            plan.placed[need.task_id] = fleet.ids[row]
+            plan.reasons[need.task_id] = reasons
+        if placed.refusal is not None:
+            plan.refused.update({need.task_id: placed.refusal for need in mine[placed.rows.size :]})
     return plan
-
-
-def _place(plan: Plan, fleet: Fleet, batch: _Batch, group: Group, alike: list[Need]) -> None:
-    reasons = Reasons(fleet, _wish(fleet, group), pinned=group.pinned is not None)
-    (placed,) = batch.place([group])
-    for need, row in zip(alike, placed.rows.tolist(), strict=False):
-        plan.placed[need.task_id] = fleet.ids[row]
-        plan.reasons[need.task_id] = reasons.next(row)
-    if placed.refusal is not None:
-        plan.refused.update({need.task_id: placed.refusal for need in alike[placed.rows.size :]})
 
 
 def _by_name(candidates: Sequence[Candidate]) -> list[Candidate]:
