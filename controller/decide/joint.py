@@ -22,6 +22,8 @@ Bools = npt.NDArray[np.bool_]
 
 #: Tasks and demands from which on planning together is worth it: with fewer, largest first does as well.
 TASKS_MIN, DEMANDS_MIN = 50, 2
+#: With more demands than this it takes too long: each is dealt out over all nodes, in some 100 us.
+DEMANDS_MAX = 4_000
 
 
 class Grouped(Protocol):
@@ -45,8 +47,8 @@ def chosen(groups: Sequence[Grouped]) -> list[int]:
     """The positions of the groups that are planned together; empty where it is not worth it."""
     found = [index for index, each in enumerate(groups) if _joins(each)]
     worth = sum(groups[index].count for index in found) >= TASKS_MIN
-    several = len({groups[index].demand for index in found}) >= DEMANDS_MIN
-    return found if worth and several else []
+    demands = len({groups[index].demand for index in found})
+    return found if worth and DEMANDS_MIN <= demands <= DEMANDS_MAX else []
 
 
 def _joins(group: Grouped) -> bool:

@@ -25,8 +25,9 @@ Bools = npt.NDArray[np.bool_]
 
 #: Without a limit per node.
 UNLIMITED = 2**40
-#: Nodes x shapes x dimensions that the attempts at one batch may look at together: about a second.
-WORK_MAX = 30_000_000
+#: What attempts at a batch may cost, in nodes that are looked at (some 30 ns each), besides the first: so much,
+#: and so much more for each task.
+WORK_MIN, WORK_PER_TASK = 3_000_000, 5
 #: A plan that costs no more than this above the bound, and one mean node, is not tried to be bettered.
 WASTE_GOOD = 0.002
 #: By how much more than the bound is opened from the start, in turn, until a plan is good.
@@ -136,13 +137,14 @@ class _Plan(NamedTuple):
 def _best(fleet: Fleet, shapes: list[Shape]) -> _Plan:
     """The best of some plans: of as many as the batch's size allows, and no more than are of use."""
     best, work = None, 0
+    work_max = WORK_MIN + WORK_PER_TASK * sum(shape.tasks for shape in shapes)
     for slack in SLACKS:
         for rule in Rule:
             plan, bound = _planned(fleet, shapes, rule, slack)
             work += plan.work
             if best is None or (plan.unplaced, plan.price) < (best.unplaced, best.price):
                 best = plan
-            if best.price <= bound * (1 + WASTE_GOOD) + 1 or work + plan.work > WORK_MAX:
+            if best.price <= bound * (1 + WASTE_GOOD) + 1 or work + plan.work > work_max:
                 return best
     assert best is not None
     return best
