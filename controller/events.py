@@ -6,9 +6,9 @@ A ticket names a caller that waits for a Reply; doors make them, the core only h
 from __future__ import annotations
 
 from bayplan.errors import Problem
-from bayplan.model import Availability, FileKind, Model, ServiceSpec, StackSpec
+from bayplan.model import Availability, FileKind, Model, Resources, ServiceSpec, StackSpec
 from bayplan.session import AgentSays, Dismissal, Files, Hello, Preflight, Pulse, Welcome
-from bayplan.views import Deployed, FileView, Move, Plan, RolloutAction, RolloutView
+from bayplan.views import Deployed, FileView, Move, Plan, QuotaView, RolloutAction, RolloutView
 from controller.records import Node
 
 # --- events -----------------------------------------------------------------------------------------
@@ -152,6 +152,22 @@ class RebalanceAsked(Model, frozen=True, kw_only=True, tag=True):
     moves_max: int = 0
 
 
+class QuotaSetAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user limits what a stack may set aside; an amount of 0 is no limit."""
+
+    ticket: str
+    stack: str
+    limit: Resources = Resources()
+    tasks: int = 0
+
+
+class QuotaRemoveAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user takes a stack's quota away."""
+
+    ticket: str
+    stack: str
+
+
 class SimulateAsked(Model, frozen=True, kw_only=True, tag=True):
     """A user wants to know what would become of the tasks of nodes that were lost."""
 
@@ -277,6 +293,8 @@ PlainRequest = (
     | NodeRemoveAsked
     | RebalanceAsked
     | SimulateAsked
+    | QuotaSetAsked
+    | QuotaRemoveAsked
     | FileCreateAsked
     | FileUpdateAsked
     | FileRemoveAsked
@@ -343,7 +361,18 @@ class Foreseen(Model, frozen=True, kw_only=True):
     ended: tuple[str, ...] = ()
 
 
-Answer = Deployed | Plan | tuple[str, ...] | Scaled | FileChanged | Foreseen | RolloutView | Node | None
+Answer = (
+    Deployed
+    | Plan
+    | tuple[str, ...]
+    | Scaled
+    | FileChanged
+    | Foreseen
+    | RolloutView
+    | QuotaView
+    | Node
+    | None
+)
 
 
 class Publish(Model, frozen=True, kw_only=True, tag=True):

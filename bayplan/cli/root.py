@@ -29,6 +29,7 @@ stack = LazyGroup(
         "history": Lazy(f"{_C}.history:history", "List the revisions of a stack"),
         "diff": Lazy(f"{_C}.history:diff", "Show in which fields revisions or files differ"),
         "rollback": Lazy(f"{_C}.history:rollback", "Deploy an older revision again, and wait until it runs"),
+        "quota": Lazy(f"{_C}.quota:quota", "Limit what a stack may set aside"),
     },
 )
 

@@ -23,6 +23,7 @@ from bayplan.render.reservation import reserved
 from bayplan.views import (
     FileView,
     NodeView,
+    QuotaView,
     RegistryEntry,
     RevisionView,
     ServiceView,
@@ -50,6 +51,14 @@ REVISIONS = (
     Column("CAUSE", "Cause"),
     Column("SERVICES", "Services"),
     Column("CURRENT", "Current"),
+)
+QUOTAS = (
+    Column("STACK", "Stack"),
+    Column("CPU", "CPU"),
+    Column("MEMORY", "Memory"),
+    Column("DISK", "Disk"),
+    Column("PROCESSES", "Pids"),
+    Column("TASKS", "Tasks"),
 )
 CONFIGS = (
     Column("ID", "ID"),
@@ -109,6 +118,23 @@ INSTANCES = (
     Column("HEALTH", "Health", state=True),
 )
 EVERY_INSTANCE = (*INSTANCES, Column("REASON", "Reason"))
+
+
+def quota_row(quota: QuotaView) -> Row:
+    """What is used of what is allowed; what has no limit alone."""
+    used, limit = quota.used, quota.limit
+    return {
+        "Stack": quota.stack,
+        "CPU": _of(cpus(used.cpu_millis), limit.cpu_millis and cpus(limit.cpu_millis)),
+        "Memory": _of(size(used.memory_bytes), limit.memory_bytes and size(limit.memory_bytes)),
+        "Disk": _of(size(used.disk_bytes), limit.disk_bytes and size(limit.disk_bytes)),
+        "Pids": _of(str(used.pids), limit.pids and str(limit.pids)),
+        "Tasks": _of(str(quota.used_tasks), quota.tasks and str(quota.tasks)),
+    }
+
+
+def _of(used: str, limit: str | int) -> str:
+    return f"{used} of {limit}" if limit else used
 
 
 def stack_row(stack: StackView) -> Row:

@@ -9,10 +9,10 @@ import grpc
 
 from bayplan.client.answers import StackNow
 from bayplan.client.calls import DEPLOY_S, READ_S, WRITE_S, Calls, call, problem, value, values, watch
-from bayplan.model import StackSpec
+from bayplan.model import Resources, StackSpec
 from bayplan.v1 import stack_pb2
 from bayplan.v1.stack_pb2_grpc import StackServiceStub
-from bayplan.views import Deployed, Plan, RevisionView, StackView
+from bayplan.views import Deployed, Plan, QuotaView, RevisionView, StackView
 from bayplan.wire import to_pb
 
 
@@ -59,6 +59,21 @@ class StackCalls(Calls):
     def stacks(self) -> tuple[StackView, ...]:
         request = stack_pb2.ListStacksRequest()
         return values(call(self._stub(StackServiceStub).ListStacks, request, READ_S).stacks)
+
+    def set_quota(self, stack: str, limit: Resources, tasks: int) -> QuotaView:
+        """Limits what a stack may set aside; 0 is no limit. The whole quota, as it is afterwards."""
+        request = stack_pb2.SetQuotaRequest(stack=stack, limit=to_pb(limit), tasks=tasks)
+        quota: QuotaView = value(call(self._stub(StackServiceStub).SetQuota, request, WRITE_S).quota)
+        return quota
+
+    def quotas(self) -> tuple[QuotaView, ...]:
+        """All quotas, by stack."""
+        request = stack_pb2.ListQuotasRequest()
+        return values(call(self._stub(StackServiceStub).ListQuotas, request, READ_S).quotas)
+
+    def remove_quota(self, stack: str) -> None:
+        """Takes a stack's quota away."""
+        call(self._stub(StackServiceStub).RemoveQuota, stack_pb2.RemoveQuotaRequest(stack=stack), WRITE_S)
 
     def watch_stack(self, stack: str, notice: Callable[[str], None] | None = None) -> Iterator[StackNow]:
         """The stack now and after each change, without end. `notice` hears of a controller that is away."""

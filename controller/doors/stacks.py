@@ -11,10 +11,18 @@ from bayplan.compose.pipeline import Loaded
 from bayplan.v1 import service_pb2, service_pb2_grpc, stack_pb2, stack_pb2_grpc
 from bayplan.wire import from_pb, to_pb
 from controller import views
-from controller.core import history
+from controller.core import history, quotas
 from controller.doors.gate import Context, Gate, answers
 from controller.doors.loading import ComposeLoader
-from controller.events import DeployAsked, PlanAsked, RemoveAsked, RollbackAsked, ScaleAsked
+from controller.events import (
+    DeployAsked,
+    PlanAsked,
+    QuotaRemoveAsked,
+    QuotaSetAsked,
+    RemoveAsked,
+    RollbackAsked,
+    ScaleAsked,
+)
 from controller.names import find_service
 
 #: Changes of a stack within this time are shown together: a view is whole, and its readers are people.
@@ -91,6 +99,27 @@ class StackDoor(stack_pb2_grpc.StackServiceServicer):
         """All stacks."""
         rows = views.stack_views(await self._gate.read())
         return stack_pb2.ListStacksResponse(stacks=[to_pb(row) for row in rows])
+
+    @answers
+    async def SetQuota(self, request: stack_pb2.SetQuotaRequest, context: Context) -> Any:
+        """Limits a stack; what runs already stays."""
+        limit = from_pb(request.limit)
+        quota = await self._gate.ask(
+            lambda ticket: QuotaSetAsked(ticket=ticket, stack=request.stack, limit=limit, tasks=request.tasks)
+        )
+        return stack_pb2.SetQuotaResponse(quota=to_pb(quota))
+
+    @answers
+    async def ListQuotas(self, request: stack_pb2.ListQuotasRequest, context: Context) -> Any:
+        """All quotas and what is used of them."""
+        rows = quotas.views(await self._gate.read())
+        return stack_pb2.ListQuotasResponse(quotas=[to_pb(row) for row in rows])
+
+    @answers
+    async def RemoveQuota(self, request: stack_pb2.RemoveQuotaRequest, context: Context) -> Any:
+        """Takes a quota away."""
+        (stack,) = await self._gate.ask(lambda ticket: QuotaRemoveAsked(ticket=ticket, stack=request.stack))
+        return stack_pb2.RemoveQuotaResponse(stack=stack)
 
     @answers
     async def WatchStack(
