@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from bayplan.errors import ProblemError, ProblemKind, refuse
@@ -9,14 +11,17 @@ from bayplan.lifecycle import TaskState
 from bayplan.model import MountKind, ServiceSpec
 from bayplan.views import Move
 from controller import names
-from controller.core import dependencies, placing, trial
+from controller.core import dependencies, paper, placing, trial
 from controller.core.turn import Turn
 from controller.decide import schedule
+from controller.decide.fleet import Fleet
 from controller.decide.rebalance import Movable, rebalance
 from controller.events import Foreseen, RebalanceAsked, SimulateAsked
 from controller.records import GLOBAL_MODES, JOB_MODES, Service, Task
 from controller.state import State
 
+#: Of so many tasks of one service it is told why they would go where they would.
+REASONS_TOLD_MAX = 100
 #: Moves of a rebalance where the user gives no number.
 MOVES_USUAL = 10
 #: Most moves of one rebalance: with thousands of tasks each takes some 50 ms to be found.
@@ -48,11 +53,39 @@ def _simulated(turn: Turn, lose: tuple[str, ...]) -> Foreseen:
         if _would_go_on(state, task, slots[task.service_id][task.slot], lost)
     }
     bound = {name for name, task in tasks.items() if _spec(state, task).mode in GLOBAL_MODES}
-    left = [each for each in placing.candidates(state) if each.node.id not in lost]
-    needs = [_need(turn, name, task, wave=1) for name, task in tasks.items() if name not in bound]
-    plan = schedule.place([*trial.owed(turn), *needs], left)
-    moves = [_move(state, plan, need.task_id, tasks[need.task_id], bool(left)) for need in needs]
-    return Foreseen(moves=tuple(moves), ended=tuple(sorted(bound)))
+    moving = {name: task for name, task in tasks.items() if name not in bound}
+    fleet = paper.fleet(state, without=paper.NO_ROWS)
+    for node_id in lost:
+        fleet.drop(node_id)
+    trial.put(trial.owed(turn, fleet), fleet)
+    found: dict[str, Move] = {}
+    for lot in trial.put(_asked(turn, moving, fleet), fleet, REASONS_TOLD_MAX):
+        found |= {move.task: move for move in _moves(state, lot, moving, fleet)}
+    return Foreseen(moves=tuple(found[name] for name in moving), ended=tuple(sorted(bound)))
+
+
+def _asked(turn: Turn, moving: dict[str, Task], fleet: Fleet) -> list[trial.Asked]:
+    """Tasks of one version of a service together."""
+    alike: dict[tuple[str, int], dict[int, str]] = {}
+    for task in moving.values():
+        alike.setdefault((task.service_id, task.version), {})[task.slot] = ""
+    return [
+        trial.asked_of(turn, fleet, key[0], turn.state.services[key[0]].name, turn.state.specs[key], slots, 1)
+        for key, slots in alike.items()
+    ]
+
+
+def _moves(state: State, lot: trial.Lot, moving: dict[str, Task], fleet: Fleet) -> Iterator[Move]:
+    """Where the tasks of a lot would go; the reasons of the first ones are told."""
+    why = lot.refusal.lines if lot.refusal and lot.refusal.nodes else ("no node would be left",)
+    reasons = iter(lot.reasons)
+    for slot, row in zip(lot.slots.tolist(), lot.nodes.tolist(), strict=True):
+        name = f"{lot.name}.{slot}"
+        before = state.nodes[moving[name].node_id].name
+        if row == trial.NOWHERE:
+            yield Move(task=name, before=before, reasons=why)
+        else:
+            yield Move(task=name, before=before, after=fleet.nodes[row].name, reasons=next(reasons, ()))
 
 
 def _would_go_on(state: State, task: Task, in_slot: list[Task], lost: set[str]) -> bool:
@@ -61,14 +94,6 @@ def _would_go_on(state: State, task: Task, in_slot: list[Task], lost: set[str]) 
     if not task.wanted or service.removed or dependencies.is_over(state, service, task):
         return False
     return all(each.id == task.id or each.node_id in lost for each in in_slot if each.wanted)
-
-
-def _move(state: State, plan: schedule.Plan, name: str, task: Task, any_left: bool) -> Move:
-    before, after = state.nodes[task.node_id].name, plan.placed.get(name)
-    if after is not None:
-        return Move(task=name, before=before, after=state.nodes[after].name, reasons=plan.reasons[name])
-    reasons = plan.refused[name].lines if any_left else ("no node would be left",)
-    return Move(task=name, before=before, reasons=reasons)
 
 
 def _rebalanced(turn: Turn, event: RebalanceAsked) -> Foreseen:

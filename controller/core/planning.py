@@ -4,45 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from bayplan import diff
 from bayplan.errors import Problem
 from bayplan.model import ServiceSpec
 from bayplan.units import format_duration_ms
-from bayplan.views import FieldChange, Plan, PlannedTask, Reservation, ServiceAction, ServicePlan
+from bayplan.views import (
+    FieldChange,
+    NodeShare,
+    Placement,
+    Plan,
+    PlannedTask,
+    Reservation,
+    ServiceAction,
+    ServicePlan,
+)
 from controller.core import history, trial
 from controller.core.proposals import Proposal
-from controller.core.trial import TrialTask
+from controller.core.trial import NOWHERE, Lot, Trial
 from controller.core.turn import Turn
 from controller.decide import deploy, succession
+from controller.decide.fleet import Fleet
 from controller.decide.reservations import reserve
 from controller.state import State
 
 #: Tasks of one service that a plan lists; tasks that fit nowhere come first.
 TASKS_SHOWN_MAX = 100
+#: Nodes of one service of which a plan says how many tasks they would get, those with most first.
+NODES_SHOWN_MAX = 100
 #: Changed fields of one service that a plan lists.
 FIELDS_SHOWN_MAX = 100
 
 
-def plan(turn: Turn, proposal: Proposal, tasks: tuple[TrialTask, ...], faults: tuple[Problem, ...]) -> Plan:
+def plan(turn: Turn, proposal: Proposal, tried: Trial, faults: tuple[Problem, ...]) -> Plan:
     """The plan. `faults` are what nodes said against it."""
     waves = trial.waves(proposal.changes)
-    by_service: dict[str, list[TrialTask]] = {}
-    for task in tasks:
-        by_service.setdefault(task.service, []).append(task)
+    lots = {lot.name: lot for lot in tried.lots}
     return Plan(
         stack=proposal.stack,
         index=history.index(turn.state, proposal.stack),
         services=tuple(
-            _service(turn, change, by_service.get(change.name, []), waves) for change in proposal.changes
+            _service(turn, change, lots.get(change.name), tried.fleet, waves) for change in proposal.changes
         ),
         files=tuple(change.shown() for change in proposal.files),
         warnings=trial.warnings(turn, proposal.changes),
-        problems=(*proposal.problems, *trial.problems(tasks), *faults),
+        problems=(*proposal.problems, *tried.problems(), *faults),
     )
 
 
 def _service(
-    turn: Turn, change: deploy.Change, tasks: list[TrialTask], waves: Mapping[str, int]
+    turn: Turn, change: deploy.Change, lot: Lot | None, fleet: Fleet, waves: Mapping[str, int]
 ) -> ServicePlan:
     spec = change.spec
     if spec is None:
@@ -50,7 +62,8 @@ def _service(
     return ServicePlan(
         change=change.shown(),
         fields=_fields(turn.state, change, spec),
-        tasks=_tasks(turn.state, tasks),
+        tasks=_tasks(lot, fleet) if lot else (),
+        placement=_placement(lot, fleet) if lot else Placement(),
         wave=waves.get(spec.name, 1),
         rolls=_rolls(spec) if change.action is ServiceAction.UPDATE else "",
         reservation=_reservation(turn, spec),
@@ -85,20 +98,30 @@ def _fields(state: State, change: deploy.Change, spec: ServiceSpec) -> tuple[Fie
     return (*found[:FIELDS_SHOWN_MAX], rest)
 
 
-def _tasks(state: State, tasks: list[TrialTask]) -> tuple[PlannedTask, ...]:
-    """The tasks, those that fit nowhere first; what is beyond the limit is summed up in a last one."""
-    ordered = sorted(tasks, key=lambda task: bool(task.node_id))
-    shown = [
-        PlannedTask(name=task.name, node=_node(state, task), reasons=task.reasons)
-        for task in ordered[:TASKS_SHOWN_MAX]
-    ]
-    rest = ordered[TASKS_SHOWN_MAX:]
-    if rest:
-        nodes = {_node(state, task) for task in rest}
-        where = nodes.pop() if len(nodes) == 1 else f"{len(nodes)} nodes"
-        shown.append(PlannedTask(name=f"and {len(rest)} more", node=where))
+def _tasks(lot: Lot, fleet: Fleet) -> tuple[PlannedTask, ...]:
+    """The first tasks, those that fit nowhere before the others."""
+    left, placed = np.flatnonzero(lot.nodes == NOWHERE), np.flatnonzero(lot.nodes != NOWHERE)
+    why = lot.refusal.lines if lot.refusal else ()
+    shown = [PlannedTask(name=f"{lot.name}.{lot.slots[at]}", reasons=why) for at in left[:TASKS_SHOWN_MAX]]
+    for index, at in enumerate(placed[: TASKS_SHOWN_MAX - len(shown)].tolist()):
+        shown.append(
+            PlannedTask(
+                name=f"{lot.name}.{lot.slots[at]}",
+                node=fleet.nodes[lot.nodes[at]].name,
+                reasons=lot.reasons[index],
+            )
+        )
     return tuple(shown)
 
 
-def _node(state: State, task: TrialTask) -> str:
-    return state.nodes[task.node_id].name if task.node_id else ""
+def _placement(lot: Lot, fleet: Fleet) -> Placement:
+    """How many go where, the nodes with most first."""
+    rows, counts = np.unique(lot.nodes[lot.nodes != NOWHERE], return_counts=True)
+    first = np.argsort(-counts, kind="stable")[:NODES_SHOWN_MAX]
+    shares = zip(rows[first].tolist(), counts[first].tolist(), strict=True)
+    return Placement(
+        tasks=lot.slots.size,
+        nowhere=lot.slots.size - int(counts.sum()),
+        nodes=rows.size,
+        shares=tuple(NodeShare(node=fleet.nodes[row].name, tasks=count) for row, count in shares),
+    )

@@ -15,9 +15,9 @@ from bayplan.errors import Problem, ProblemError, ProblemKind
 from bayplan.model import NodeStatus, ServiceSpec
 from bayplan.session import Preflight, PreflightResult
 from bayplan.views import ServiceAction
-from controller.core import placing, planning, proposals, services, stacks, trial
+from controller.core import placing, planning, proposals, quotas, services, stacks, trial
 from controller.core.proposals import Proposal
-from controller.core.trial import TrialTask
+from controller.core.trial import Trial
 from controller.core.turn import Turn
 from controller.decide import preflight
 from controller.events import CallerLeft, PlanAsked, ScaleAsked, Scaled, TriedRequest
@@ -58,11 +58,11 @@ class Requests:
         try:
             if not isinstance(event, services.ServiceRequest):
                 proposals.check_sound(event)
-            proposal, tasks = _tried(turn, event, {})
+            proposal, tried = _tried(turn, event, {})
         except ProblemError as error:
             turn.refuse(event.ticket, error)
             return
-        needed = trial.needed(tasks)
+        needed = tried.needed()
         running = _running_images(turn, proposal)
         questions = preflight.questions(
             event.ticket, needed, running, lambda node_id: placing.ports_on(turn.state, node_id)
@@ -137,30 +137,30 @@ class Requests:
         return min((waiting.deadline_ms for waiting in self.open.values()), default=None)
 
 
-def _tried(
-    turn: Turn, event: TriedRequest, images: Mapping[str, str]
-) -> tuple[Proposal, tuple[TrialTask, ...]]:
+def _tried(turn: Turn, event: TriedRequest, images: Mapping[str, str]) -> tuple[Proposal, Trial]:
     """The proposal and where its tasks would go. Raises ProblemError for all but a plan's problems."""
     if isinstance(event, services.ServiceRequest):
         proposal = services.propose(turn, event, images)
     else:
         proposal = proposals.propose(turn, event, images)
-    tasks = trial.place(turn, proposal.changes)
-    found = (*proposal.problems, *trial.problems(tasks))
+    proposal = proposal._replace(problems=(*proposal.problems, *quotas.faults(turn, proposal)))
+    told_max = planning.TASKS_SHOWN_MAX if isinstance(event, PlanAsked) else 0
+    tried = trial.place(turn, proposal.changes, told_max)
+    found = (*proposal.problems, *tried.problems())
     if found and not isinstance(event, PlanAsked):
         raise ProblemError(*found)
-    return proposal, tasks
+    return proposal, tried
 
 
 def _finish(turn: Turn, event: TriedRequest, images: Mapping[str, str], faults: tuple[Problem, ...]) -> None:
     """Commits, or answers the plan; decided anew, since the world may have moved since the question."""
     try:
-        proposal, tasks = _tried(turn, event, images)
+        proposal, tried = _tried(turn, event, images)
     except ProblemError as error:
         turn.refuse(event.ticket, error)
         return
     if isinstance(event, PlanAsked):
-        turn.reply(event.ticket, planning.plan(turn, proposal, tasks, faults))
+        turn.reply(event.ticket, planning.plan(turn, proposal, tried, faults))
         return
     warnings = trial.warnings(turn, proposal.changes)
     deployed = msgspec.structs.replace(stacks.commit(turn, proposal, images), warnings=warnings)

@@ -1,22 +1,36 @@
-"""A trial on paper: where the new tasks of a proposal would go. Changes nothing."""
+"""A trial on paper: where the new tasks of a proposal would go. Changes nothing.
+
+Tasks that are alike are one lot, from the question to the answer: a hundred thousand of them are no more work
+than a few.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from bayplan.errors import Problem, ProblemKind
 from bayplan.model import ServiceSpec
 from bayplan.views import ServiceAction
-from controller.core import dependencies, placing
+from controller.core import dependencies, paper, placing
 from controller.core.turn import Turn
 from controller.decide import deploy, order, schedule, succession
+from controller.decide.demand import demand
 from controller.decide.filters import Cause
+from controller.decide.fleet import Fleet
+from controller.decide.reservations import reserve
 from controller.decide.verdicts import Verdicts
-from controller.records import Service, Task
+from controller.records import GLOBAL_MODES, Service
+
+Ints = npt.NDArray[np.int64]
+
+#: In place of the row of a node: there is none.
+NOWHERE = -1
 
 _KEEPING = (ServiceAction.SAME, ServiceAction.SCALE)
-
 
 #: Under which key of a service the user wrote what a cause is about.
 _KEY_OF = {
@@ -30,112 +44,189 @@ _KEY_OF = {
 }
 
 
-class TrialTask(NamedTuple):
-    """A new task; `node_id` is empty when it fits nowhere, `reasons` then say why, and `key` which key of
-    the service is most to blame."""
+class Asked(NamedTuple):
+    """What is asked of the scheduler: a group of equal tasks, their slots, and their service's full name and
+    spec. Of tasks that are bound to nodes the slots are in the order of the group's rows."""
+
+    group: schedule.Group
+    slots: Ints
+    name: str
+    spec: ServiceSpec
+
+
+class Lot(NamedTuple):
+    """New tasks of one service that are alike. `nodes` has for each of the `slots` the row in the trial's
+    fleet where its task would go, or NOWHERE: `refusal` then says why, and `reasons` why the first ones that
+    have a place would go there."""
 
     name: str
-    service: str
     spec: ServiceSpec
-    node_id: str
-    reasons: tuple[str, ...]
-    key: str = "service"
+    slots: Ints
+    nodes: Ints
+    refusal: Verdicts | None = None
+    reasons: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def unplaced(self) -> str:
+        """The name of the first task that fits nowhere; empty if all have a place."""
+        left = self.slots[self.nodes == NOWHERE]
+        return f"{self.name}.{left[0]}" if left.size else ""
 
 
-def place(turn: Turn, changes: tuple[deploy.Change, ...]) -> tuple[TrialTask, ...]:
-    """All new tasks of the changes, by service and slot."""
-    needs: list[tuple[str, schedule.Need]] = []
+class Trial(NamedTuple):
+    """Where the new tasks of a proposal would go, a lot for each service that gets some; all of them are on
+    `fleet`."""
+
+    lots: tuple[Lot, ...]
+    fleet: Fleet
+
+    def needed(self) -> dict[str, list[ServiceSpec]]:
+        """By node the specs of which it would get tasks, each once."""
+        found: dict[str, list[ServiceSpec]] = {}
+        for lot in self.lots:
+            for row in np.unique(lot.nodes[lot.nodes != NOWHERE]).tolist():
+                found.setdefault(self.fleet.ids[row], []).append(lot.spec)
+        return found
+
+    def problems(self) -> tuple[Problem, ...]:
+        """One problem for each service with tasks that fit nowhere: its first such task and its reasons."""
+        return tuple(_unplaceable(lot) for lot in self.lots if lot.unplaced)
+
+
+def place(turn: Turn, changes: Sequence[deploy.Change], told_max: int = 0) -> Trial:
+    """All new tasks of the changes; the first `told_max` of each service with the reasons for their place."""
     # What is on its way out already will have made room: the new tasks wait for it, as pending ones.
-    leaving = {task.id for task in turn.state.tasks.values() if task.leaving}
-    in_waves = waves(changes)
+    table = turn.state.tasks.table
+    replaced = [each.service.id for each in changes if each.service and each.action not in _KEEPING]
+    gone = [paper.leaving(turn.state), *(table.of_service(service_id) for service_id in replaced)]
+    gone += [_surplus(turn, each) for each in changes]
+    fleet = paper.fleet(turn.state, without=np.unique(np.concatenate(gone)))
+    put(owed(turn, fleet, changes), fleet)
+    asked = _asked(turn, fleet, changes)
+    return Trial(tuple(put(asked, fleet, told_max)), fleet)
+
+
+def put(asked: Sequence[Asked], fleet: Fleet, told_max: int = 0) -> list[Lot]:
+    """Places what is asked on the fleet."""
+    placed = schedule.place_groups([each.group for each in asked], fleet, told_max)
+    return [_lot(each, found) for each, found in zip(asked, placed, strict=True)]
+
+
+def _lot(asked: Asked, placed: schedule.Placed) -> Lot:
+    nodes = np.full(asked.slots.size, NOWHERE, np.int64)
+    if asked.group.pinned is None:
+        nodes[: placed.rows.size] = placed.rows
+    else:
+        given = np.isin(asked.group.pinned, placed.rows)
+        nodes[given] = asked.group.pinned[given]
+    return Lot(asked.name, asked.spec, asked.slots, nodes, placed.refusal, placed.reasons)
+
+
+def _surplus(turn: Turn, change: deploy.Change) -> Ints:
+    """The rows of the tasks that a service has beyond the slots which a change leaves it."""
+    if change.service is None or change.spec is None or change.action is not ServiceAction.SCALE:
+        return np.empty(0, np.int64)
+    table = turn.state.tasks.table
+    rows = table.of_service(change.service.id)
+    wanted = list(placing.slots(turn.state, change.spec))
+    return rows[~np.isin(table.slot[rows], wanted)]
+
+
+def _asked(turn: Turn, fleet: Fleet, changes: Sequence[deploy.Change]) -> list[Asked]:
+    found, in_waves = [], waves(changes)
     for change in changes:
-        slots = placing.slots(turn.state, change.spec) if change.spec else {}
-        staying = _staying(turn, change, slots)
-        if change.service is not None:
-            leaving |= _tasks_of(turn, change.service) - {task.id for task in staying.values()}
         if change.spec is None or change.action is ServiceAction.SAME:
             continue
-        key = change.service.id if change.service else change.name
-        for slot, node_id in slots.items():
-            if slot not in staying:
-                task_id = f"{change.name}.{slot}"
-                wave = in_waves.get(change.spec.name, 1)
-                need = placing.need(turn.settings, task_id, key, change.spec, slot, node_id, wave)
-                needs.append((change.name, need))
-    plan = schedule.place(
-        [*owed(turn, changes), *(need for _, need in needs)],
-        placing.candidates(turn.state, without=frozenset(leaving)),
+        slots = placing.slots(turn.state, change.spec)
+        if change.service is not None and change.action is ServiceAction.SCALE:
+            staying = set(paper.staying_slots(turn.state, change.service).tolist())
+            slots = {slot: node_id for slot, node_id in slots.items() if slot not in staying}
+        wave, key = in_waves.get(change.spec.name, 1), change.service.id if change.service else change.name
+        if slots:
+            found.append(asked_of(turn, fleet, key, change.name, change.spec, slots, wave))
+    return found
+
+
+def asked_of(
+    turn: Turn, fleet: Fleet, key: str, name: str, spec: ServiceSpec, slots: Mapping[int, str], wave: int = 0
+) -> Asked:
+    """One task for each of the slots, some, which may be bound to nodes; `key` is the service's id (its name,
+    if it is new), `name` its full name."""
+    reserved = reserve(spec, turn.settings.default_reservation).resources
+    pinned = None
+    if any(slots.values()):
+        slots = {slot: node_id for slot, node_id in slots.items() if node_id in fleet.rows}
+        pinned = np.array([fleet.rows[node_id] for node_id in slots.values()], np.int64)
+    group = schedule.Group(
+        key, demand(spec, reserved), len(slots), wave, pinned, name=spec.name, replicas=spec.replicas
     )
-    return tuple(_trial_task(plan, service, need) for service, need in needs)
+    return Asked(group, np.fromiter(slots, np.int64, len(slots)), name, spec)
 
 
-def needed(tasks: tuple[TrialTask, ...]) -> dict[str, list[ServiceSpec]]:
-    """By node the specs of which it would get tasks, each once."""
-    found: dict[str, dict[str, ServiceSpec]] = {}
-    for task in tasks:
-        if task.node_id:
-            found.setdefault(task.node_id, {})[task.service] = task.spec
-    return {node_id: list(specs.values()) for node_id, specs in found.items()}
-
-
-def owed(turn: Turn, changes: Sequence[deploy.Change] = ()) -> list[schedule.Need]:
+def owed(turn: Turn, fleet: Fleet, changes: Sequence[deploy.Change] = ()) -> list[Asked]:
     """What services have coming that no change replaces: tasks that wait for room, for their back-off or for
     other services. They come before all new ones, so that nobody is promised their room."""
     changed = {change.service.id: change for change in changes if change.service}
-    found: list[schedule.Need] = []
+    lost = paper.lost_nodes(turn.state)
+    found: list[Asked] = []
     for service in turn.state.services.values():
         change = changed.get(service.id)
-        if not service.removed and (change is None or change.action in _KEEPING):
-            found += _owed(turn, service, change)
+        if service.removed or not (change is None or change.action in _KEEPING):
+            continue
+        spec = change.spec if change and change.spec else turn.state.spec_of(service)
+        grows = change is not None and change.action is ServiceAction.SCALE
+        slots = _owed(turn, service, spec, grows=grows, held=paper.held_slots(turn.state, service, lost))
+        if slots:
+            found.append(asked_of(turn, fleet, service.id, service.name, spec, slots))
     return found
 
 
-def _owed(turn: Turn, service: Service, change: deploy.Change | None) -> list[schedule.Need]:
-    state = turn.state
-    spec = change.spec if change and change.spec else state.spec_of(service)
-    grows = change is not None and change.action is ServiceAction.SCALE
-    tasks: dict[int, list[Task]] = {}
-    for task in state.tasks_of(service.id):
-        if not task.leaving or task.completed:
-            tasks.setdefault(task.slot, []).append(task)
-    found = []
-    for slot, node_id in placing.slots(state, spec).items():
-        mine = tasks.get(slot, [])
-        later = not mine and (grows or spec.schedule is not None)
-        there = any(state.holds_node(each) or dependencies.is_over(state, service, each) for each in mine)
-        if not later and not there:
-            name = f"{service.name}.{slot}"
-            found.append(placing.need(turn.settings, name, service.id, spec, slot, node_id))
-    return found
+def _owed(turn: Turn, service: Service, spec: ServiceSpec, *, grows: bool, held: Ints) -> dict[int, str]:
+    """The slots of a service that have a task coming, each with the node it is bound to."""
+    state, count = turn.state, spec.replicas
+    if spec.mode not in GLOBAL_MODES and held.size >= count and (not count or held[count - 1] == count):
+        return {}  # all of them, from 1 on
+    wanted, filled = placing.slots(state, spec), set(held.tolist())
+    open_slots = {slot: node_id for slot, node_id in wanted.items() if slot not in filled}
+    kept = [task for task in state.tasks_of(service.id) if not task.leaving or task.completed]
+    over = {task.slot for task in kept if dependencies.is_over(state, service, task)}
+    if grows or spec.schedule is not None:  # what has no task yet is new, or has its time later
+        over |= open_slots.keys() - {task.slot for task in kept}
+    return {slot: node_id for slot, node_id in open_slots.items() if slot not in over}
 
 
 def warnings(turn: Turn, changes: Sequence[deploy.Change]) -> tuple[str, ...]:
     """New tasks that the user wants beside the old ones, where there is no room for both now. No reason to
     refuse: room may come until the rollout's deadline."""
-    first = owed(turn, changes)
-    leaving = frozenset(task.id for task in turn.state.tasks.values() if task.leaving)
+    updates = [(each, each.service, each.spec) for each in changes if each.action is ServiceAction.UPDATE]
+    beside = [
+        (service, spec, slots)
+        for _, service, spec in updates
+        if service is not None and spec is not None and (slots := _beside(turn, service, spec))
+    ]
+    if not beside:
+        return ()
+    fleet = paper.fleet(turn.state, without=paper.leaving(turn.state))
+    put(owed(turn, fleet, changes), fleet)
     found = []
-    for change in changes:
-        if change.action is ServiceAction.UPDATE and change.service is not None and change.spec is not None:
-            needs = _beside(turn, change.service, change.spec)
-            plan = schedule.place([*first, *needs], placing.candidates(turn.state, without=leaving))
-            crowded = next((need.task_id for need in needs if need.task_id in plan.refused), "")
-            if crowded:
-                reasons = "; ".join(plan.refused[crowded].lines)
-                found.append(f"there is no room for a new {crowded} beside the old one now: {reasons}")
+    for service, spec, slots in beside:
+        there = fleet.copy()
+        (lot,) = put([asked_of(turn, there, service.id, service.name, spec, slots, wave=1)], there)
+        if lot.unplaced and lot.refusal is not None:
+            reasons = "; ".join(lot.refusal.lines)
+            found.append(f"there is no room for a new {lot.unplaced} beside the old one now: {reasons}")
     return tuple(found)
 
 
-def _beside(turn: Turn, service: Service, spec: ServiceSpec) -> list[schedule.Need]:
-    """The first new tasks of a service that must find room beside those that serve."""
+def _beside(turn: Turn, service: Service, spec: ServiceSpec) -> dict[int, str]:
+    """The first slots of a service whose new tasks must find room beside those that serve, with the nodes
+    that they are bound to."""
     surge = succession.surge(spec)
-    elders = {t.slot for t in turn.state.tasks_of(service.id) if t.wanted and turn.state.holds_node(t)}
-    slots = placing.slots(turn.state, spec) if surge else {}
-    return [
-        placing.need(turn.settings, f"{service.name}.{slot}", service.id, spec, slot, node_id, wave=1)
-        for slot, node_id in sorted(slots.items())
-        if slot in elders
-    ][:surge]
+    if not surge:
+        return {}
+    elders = set(paper.held_slots(turn.state, service, paper.lost_nodes(turn.state)).tolist())
+    slots = placing.slots(turn.state, spec)
+    return dict([(slot, slots[slot]) for slot in sorted(slots) if slot in elders][:surge])
 
 
 def waves(changes: Sequence[deploy.Change]) -> dict[str, int]:
@@ -144,47 +235,16 @@ def waves(changes: Sequence[deploy.Change]) -> dict[str, int]:
     return order.waves(moving)
 
 
-def _staying(turn: Turn, change: deploy.Change, slots: dict[int, str]) -> dict[int, Task]:
-    """The tasks of a service that a change leaves alone, by slot."""
-    if change.service is None or change.action not in _KEEPING:
-        return {}
-    tasks = turn.state.tasks_of(change.service.id)
-    return {task.slot: task for task in tasks if task.wanted and task.slot in slots}
-
-
-def _tasks_of(turn: Turn, service: Service) -> set[str]:
-    return {task.id for task in turn.state.tasks_of(service.id)}
-
-
-def _trial_task(plan: schedule.Plan, service: str, need: schedule.Need) -> TrialTask:
-    refusal = plan.refused.get(need.task_id)
-    node_id = plan.placed.get(need.task_id, "")
-    reasons = refusal.lines if refusal else plan.reasons.get(need.task_id, ())
-    return TrialTask(need.task_id, service, need.spec, node_id, reasons, _key(refusal))
-
-
-def _key(refusal: Verdicts | None) -> str:
+def _unplaceable(lot: Lot) -> Problem:
+    refusal, places = lot.refusal, lot.spec.places
     causes = refusal.causes if refusal else {}
     worst = max(causes, key=lambda cause: causes[cause], default=None)
-    return _KEY_OF.get(worst, "service") if worst else "service"
-
-
-def problems(tasks: tuple[TrialTask, ...]) -> tuple[Problem, ...]:
-    """One problem for each service with tasks that fit nowhere: its first such task and its reasons."""
-    found: dict[str, Problem] = {}
-    for task in tasks:
-        if not task.node_id and task.service not in found:
-            found[task.service] = _unplaceable(task)
-    return tuple(found.values())
-
-
-def _unplaceable(task: TrialTask) -> Problem:
-    places = task.spec.places
+    key = _KEY_OF.get(worst, "service") if worst else "service"
     return Problem(
         kind=ProblemKind.UNPLACEABLE,
-        summary=f"{task.name} cannot be placed",
-        details=task.reasons,
+        summary=f"{lot.unplaced} cannot be placed",
+        details=refusal.lines if refusal else (),
         hint="nothing was changed; ask for less, or add a node (`bayplan join-token`)",
         why="bayplan node ls",
-        place=places.get(task.key, places.get("service", "")),
+        place=places.get(key, places.get("service", "")),
     )

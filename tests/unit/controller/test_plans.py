@@ -20,7 +20,7 @@ from bayplan.model import (
     UpdatePolicy,
 )
 from bayplan.policy import Privilege
-from bayplan.views import Origin, Plan, ServiceAction, ServicePlan
+from bayplan.views import NodeShare, Origin, Placement, Plan, ServiceAction, ServicePlan
 from controller.core.planning import TASKS_SHOWN_MAX
 from controller.core.turn import Settings
 from controller.events import PlanAsked
@@ -241,10 +241,21 @@ def test_a_global_service_shows_a_task_for_each_node(world: World) -> None:
 
 def test_a_plan_of_very_many_tasks_lists_some_of_them_and_what_fits_nowhere_first(world: World) -> None:
     world.node("n1", memory=10 * GIB)
-    tasks = only(world.plan(stack(service(memory=GIB, replicas=200)))).tasks
-    assert len(tasks) == TASKS_SHOWN_MAX + 1
-    assert tasks[0].node == ""
-    assert tasks[-1].name == "and 100 more"
+    service_plan = only(world.plan(stack(service(memory=GIB, replicas=200))))
+    tasks, placement = service_plan.tasks, service_plan.placement
+    assert [task.node for task in tasks] == [""] * TASKS_SHOWN_MAX
+    assert tasks[0].name == "shop_web.11"
+    assert placement == Placement(tasks=200, nowhere=190, nodes=1, shares=(NodeShare(node="n1", tasks=10),))
+
+
+def test_a_plan_of_many_tasks_counts_them_by_node(world: World) -> None:
+    for number in range(5):
+        world.node(f"n{number}", cpu=2 + number)
+    placement = only(world.plan(stack(service(cpu=10, replicas=300)))).placement
+    assert (placement.tasks, placement.nowhere) == (300, 0)
+    counts = [share.tasks for share in placement.shares]
+    assert (sum(counts), counts, placement.nodes) == (300, sorted(counts, reverse=True), len(counts))
+    assert max(counts) <= 100
 
 
 def test_a_plan_of_a_hostile_stack_is_refused_with_all_its_faults(world: World) -> None:
