@@ -7,11 +7,12 @@ Each gets a key and a certificate of its own from the cluster's authority, and t
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +42,17 @@ from tests.doors.controller.process import ControllerProcess
 CALL_S_MAX = 900.0
 #: The heartbeats of a large fleet: at the default of 2 s they alone would be most of what 5,000 agents say.
 LARGE_FLEET, LARGE_FLEET_HEARTBEAT = 2_000, "10s"
+#: Pause before the controller is asked again whether all is ready, in seconds.
+ASK_PAUSE_S_MAX = 0.5
+#: Connections over which the bench's calls go in turns, as those of as many users: one may have 100 open.
+CALLERS = 8
+CHANNEL = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 200),
+]
 #: Where nodes are told to be.
 ZONES = 3
 #: Probes run before everybody else, so that they do not wait for a core.
@@ -72,41 +84,43 @@ class World:
     """A running controller with its agents in session."""
 
     def __init__(
-        self, controller: ControllerProcess, agents: Worker, probe: Worker, channel: grpc.aio.Channel
+        self,
+        controller: ControllerProcess,
+        agents: Worker,
+        probe: Worker,
+        channels: Iterable[grpc.aio.Channel],
     ) -> None:
         self.controller = controller
         self.agents = agents
         self.probe = probe
-        self.channel = channel
+        self._channels = itertools.cycle(channels)
 
     async def deploy(self, stack: StackSpec) -> None:
         """A deploy by the real RPC; on return it is durable."""
-        stub = stack_pb2_grpc.StackServiceStub(self.channel)
+        stub = stack_pb2_grpc.StackServiceStub(next(self._channels))
         await stub.Deploy(stack_pb2.DeployRequest(stack=to_pb(stack)), timeout=CALL_S_MAX)
 
     async def scale(self, service: str, replicas: int) -> None:
-        stub = service_pb2_grpc.ServiceServiceStub(self.channel)
+        stub = service_pb2_grpc.ServiceServiceStub(next(self._channels))
         request = service_pb2.ScaleRequest(service=service, replicas=replicas)
         await stub.Scale(request, timeout=CALL_S_MAX)
 
     async def update(self, service: str, spec: ServiceSpec) -> None:
-        stub = rollout_pb2_grpc.RolloutServiceStub(self.channel)
+        stub = rollout_pb2_grpc.RolloutServiceStub(next(self._channels))
         request = rollout_pb2.UpdateServiceRequest(service=service, spec=to_pb(spec))
         await stub.UpdateService(request, timeout=CALL_S_MAX)
 
     async def all_ready(self, stack: str) -> float:
         """Wait until the controller shows every task of a stack as ready; when it did (monotonic s)."""
-        stub = service_pb2_grpc.ServiceServiceStub(self.channel)
+        stub = service_pb2_grpc.ServiceServiceStub(next(self._channels))
         while True:
             asked = time.monotonic()
-            answer = await stub.ListServices(service_pb2.ListServicesRequest(stack=stack), timeout=CALL_S_MAX)
+            request = service_pb2.ListServicesRequest(stack=stack)
+            answer = await stub.ListServices(request, timeout=CALL_S_MAX, wait_for_ready=True)
             if all(view.ready == view.desired for view in answer.services):
                 return time.monotonic()
-            # The question costs the controller work, too: it is no more than a tenth of what is measured.
-            await asyncio.sleep(max(0.02, 9 * (time.monotonic() - asked)))
-
-    def cost(self) -> Cost:
-        return cost(self.controller.pid)
+            # The question costs the controller work, too: some tenth of what is measured.
+            await asyncio.sleep(min(ASK_PAUSE_S_MAX, 9 * (time.monotonic() - asked)))
 
 
 @asynccontextmanager
@@ -129,11 +143,13 @@ async def world(nodes: int, capacity: Resources) -> AsyncIterator[World]:
         )  # fmt: skip
         await stack.enter_async_context(probe)
         await probe.ask("warmed")
-        channel = await stack.enter_async_context(grpc.aio.insecure_channel(
-            f"unix://{controller.socket}",
-            options=[("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)],
-        ))  # fmt: skip
-        yield World(controller, agents, probe, channel)
+        channels = [
+            await stack.enter_async_context(
+                grpc.aio.insecure_channel(f"unix://{controller.socket}", options=CHANNEL)
+            )
+            for _ in range(CALLERS)
+        ]
+        yield World(controller, agents, probe, channels)
 
 
 async def enrol(controller: ControllerProcess, count: int, capacity: Resources) -> list[Machine]:
