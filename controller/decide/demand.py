@@ -28,7 +28,7 @@ class Kind(msgspec.Struct, frozen=True, cache_hash=True):
     constraints: tuple[str, ...] = ()
 
 
-class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
+class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True, dict=True):
     """What a task asks of its node.
 
     `amounts`: each dimension of which it takes some, in the order in which shortages are told.
@@ -45,31 +45,36 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     affinities: tuple[Affinity, ...] = ()
     priority: int = 0
 
+    @functools.cached_property
+    def by_dimension(self) -> dict[str, int]:
+        """The amounts by dimension; not to be written to."""
+        return dict(self.amounts)
+
     def amount(self, dimension: str) -> int:
         """How much of a dimension each task takes."""
-        return dict(self.amounts).get(dimension, 0)
+        return self.by_dimension.get(dimension, 0)
 
-    @property
+    @functools.cached_property
     def packs(self) -> bool:
         """Whether nodes are filled one after the other: what takes nothing would all go to one node."""
-        amounts = dict(self.amounts)
-        return self.strategy is Strategy.PACK and ("cpu_millis" in amounts or "memory_bytes" in amounts)
+        sized = "cpu_millis" in self.by_dimension or "memory_bytes" in self.by_dimension
+        return self.strategy is Strategy.PACK and sized
 
-    @property
+    @functools.cached_property
     def alone(self) -> bool:
         """Whether tasks of different services with this demand see nothing of each other but the room that
         is left."""
         return self.packs and not self.ports and not self.affinities and not self.per_node_max
 
-    @property
+    @functools.cached_property
     def largest_first(self) -> tuple[int, int, int]:
         """Sorts demands so that those that are hard to place come first."""
-        amounts = dict(self.amounts)
-        return (-amounts.get("memory_bytes", 0), -amounts.get("cpu_millis", 0), -len(self.ports))
+        return (-self.amount("memory_bytes"), -self.amount("cpu_millis"), -len(self.ports))
 
 
-def demand(spec: ServiceSpec, reserved: Resources) -> Demand:
-    """The demand of a service's tasks, each of which sets `reserved` aside; equal ones are one object."""
+def demand(spec: ServiceSpec, reserved: Resources, affinities: tuple[Affinity, ...] = ()) -> Demand:
+    """The demand of a service's tasks, each of which sets `reserved` aside; equal ones are one object.
+    `affinities` name services by the ids under which their tasks are counted."""
     goods = {GENERIC + kind: count for kind, count in sorted(spec.generic.items())}
     amounts = goods | {each: getattr(reserved, each) for each in DIMENSIONS}
     return interned(
@@ -80,7 +85,7 @@ def demand(spec: ServiceSpec, reserved: Resources) -> Demand:
             per_node_max=spec.max_replicas_per_node,
             preferences=spec.preferences,
             strategy=spec.strategy,
-            affinities=spec.affinities,
+            affinities=affinities,
             priority=spec.priority,
         )
     )

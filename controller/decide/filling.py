@@ -29,7 +29,6 @@ NODES_FIRST = 64
 
 _NONE: Ints = np.empty(0, np.int64)
 _ONE: Ints = np.ones(1, np.int64)
-_WORST = np.iinfo(np.int64).max
 
 
 class Wish(NamedTuple):
@@ -50,16 +49,13 @@ def bound_of(total: int) -> int:
 
 def place_one(fleet: Fleet, wish: Wish, fits: Bools) -> int | None:
     """The row of the best of the nodes that fit, which takes the task; None without any."""
-    if not fleet.size:
+    rows = fits.nonzero()[0]
+    if not rows.size:
         return None
-    if not wish.level and not wish.avoided and fleet.doubtless and not fleet.counts.anywhere(wish.service_id):
-        row = int(np.where(fits, fleet.key, _WORST).argmin())  # nothing but the fullest counts
-        if not fits[row]:
-            return None
+    new = not fleet.counts.anywhere(wish.service_id)
+    if new and fleet.doubtless and not wish.avoided and not wish.level:
+        row = int(rows[fleet.key[rows].argmin()])  # nothing but the fullest counts
     else:
-        rows = np.flatnonzero(fits)
-        if not rows.size:
-            return None
         row = _Filling(fleet, wish).best(rows)
     fleet.take_one(wish.service_id, wish.demand, row)
     return row
@@ -67,6 +63,8 @@ def place_one(fleet: Fleet, wish: Wish, fits: Bools) -> int | None:
 
 def place_many(fleet: Fleet, wish: Wish, rows: Ints, count: int) -> Ints:
     """Puts up to `count` tasks on rows that fit; the row of each that found one, in the order of choice."""
+    if not rows.size:
+        return _NONE
     filling = _Filling(fleet, wish)
     filling.fill(rows, count)
     return filling.placed()

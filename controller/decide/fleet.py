@@ -8,7 +8,6 @@ Knows no tasks by name, and decides nothing: it says who fits, and keeps the ord
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Iterable
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from bayplan import constraints
 from bayplan.model import NodeStatus
+from controller.decide import ordering
 from controller.decide.attributes import Attribute
 from controller.decide.demand import DIMENSIONS, GENERIC, Demand, Kind
 from controller.decide.filters import Candidate, Cause, attribute, barrier, platform_of, runs_on
@@ -24,6 +24,7 @@ from controller.records import Node
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int8]
 
 #: The attribute over whose values a service spreads without being told to.
@@ -41,11 +42,8 @@ _CODE = {cause: code for code, cause in enumerate(CAUSES)}
 _SHORT = {"cpu_millis": Cause.CPU, "memory_bytes": Cause.MEMORY, "disk_bytes": Cause.DISK, "pids": Cause.PIDS}
 _PLATFORM = "platform"
 
-# The order of nodes is one number for each: how much room it has in steps of a millionth, then its tasks,
-# then its place among all nodes by size and name. So no two are equal, and comparing is exact.
-_STEPS = 1 << 20
-_ROOM_SHIFT, _TASKS_SHIFT = 40, 24
-_TASKS_MAX = (1 << (_ROOM_SHIFT - _TASKS_SHIFT)) - 1
+#: The dimensions that tell how full a node is.
+_SIZES = ("cpu_millis", "memory_bytes")
 
 
 class Fleet:
@@ -67,14 +65,13 @@ class Fleet:
         self.key: Ints = np.empty(0, np.int64)
         self.ports = Ports()
         self.counts = Counts()
-        self._rank: Ints = np.empty(0, np.int64)
-        self._ranked: list[tuple[int, int, str, int]] = []
-        self._reordered = False
+        self._places = ordering.Places()
+        self._whole: dict[str, Floats] = {each: np.empty(0, np.float64) for each in _SIZES}
         self._vacant: list[int] = []
         self._attributes: dict[str, Attribute] = {}
         self._masks: dict[Kind, Bools] = {}
         self._branches: dict[tuple[str, ...], list[npt.NDArray[np.int32]]] = {}
-        self._shaky_any = False
+        self._shaky_any = self._facts_changed = False
 
     @classmethod
     def of(cls, candidates: Iterable[Candidate]) -> Fleet:
@@ -95,8 +92,8 @@ class Fleet:
         other.free = {each: column.copy() for each, column in self.free.items()}
         other.capacity = {each: column.copy() for each, column in self.capacity.items()}
         other.tasks, other.barred, other.shaky = self.tasks.copy(), self.barred.copy(), self.shaky.copy()
-        other.key, other._rank = self.key.copy(), self._rank.copy()
-        other._ranked, other._vacant = list(self._ranked), list(self._vacant)
+        other.key, other._places, other._vacant = self.key.copy(), self._places.copy(), list(self._vacant)
+        other._whole = {each: column.copy() for each, column in self._whole.items()}
         other.ports, other.counts = self.ports.copy(), self.counts.copy()
         other._shaky_any = self._shaky_any
         return other
@@ -104,7 +101,7 @@ class Fleet:
     @property
     def in_order(self) -> Ints:
         """The rows of all nodes by size and name, which does not hang on when they came."""
-        return np.array([row for *_, row in self._ranked], np.int64)
+        return self._places.rows
 
     # What nodes are.
 
@@ -126,7 +123,7 @@ class Fleet:
         for service_id, pairs in by_service.items():
             rows, numbers = np.array(pairs, np.int64).T
             self.counts.add(service_id, rows, numbers)
-        self._facts_changed([self.rows[each.node.id] for each in written])
+        self._renew([self.rows[each.node.id] for each in written])
 
     def describe(self, node: Node, status: NodeStatus, *, silent: bool = False, shaky: bool = False) -> None:
         """What a node is; what stands on it stays as it was noted."""
@@ -137,7 +134,7 @@ class Fleet:
         self._describe(row, node, status, silent=silent, shaky=shaky)
         for each, column in self.capacity.items():
             self.free[each][row] += int(column[row]) - before.get(each, 0)
-        self._facts_changed([row])
+        self._renew([row])
 
     def drop(self, node_id: str) -> None:
         """A node that is gone, with all that stood on it; its row may become another node's."""
@@ -148,22 +145,22 @@ class Fleet:
             column[row] = 0
         self.shaky[row], self.barred[row] = 0, VACANT
         self.ids[row] = ""
-        self._ranked = [each for each in self._ranked if each[3] != row]
+        self._places.leave(row, self.nodes[row])
         self._vacant.append(row)
-        self._reordered = True
-        self._facts_changed([row])
+        self._facts_changed = True
+        self._renew([row])
 
     def _join(self, nodes: list[Node]) -> None:
         """Rows for nodes that have none."""
         more = max(0, len(nodes) - len(self._vacant))
         if more:
             self._grow(nodes[-more:])
-        for node in nodes:
-            row = self._vacant.pop()
-            self.ids[row], self.rows[node.id] = node.id, row
-            self._ranked.append(self._place_in_order(row, node))
-        self._ranked.sort()
-        self._reordered = self._reordered or bool(nodes)
+        rows = [self._vacant.pop() for _ in nodes]
+        for row, node in zip(rows, nodes, strict=True):
+            self.ids[row], self.nodes[row], self.rows[node.id] = node.id, node, row
+            self.barred[row] = VACANT
+        if rows:
+            self._places.join(rows, nodes)
 
     def _grow(self, nodes: list[Node]) -> None:
         """As many vacant rows more as there are nodes."""
@@ -171,7 +168,7 @@ class Fleet:
         self.free = {each: np.concatenate([column, wide]) for each, column in self.free.items()}
         self.capacity = {each: np.concatenate([column, wide]) for each, column in self.capacity.items()}
         self.tasks, self.key = np.concatenate([self.tasks, wide]), np.concatenate([self.key, wide])
-        self._rank = np.concatenate([self._rank, wide])
+        self._whole = {each: np.concatenate([column, wide]) for each, column in self._whole.items()}
         self.barred = np.concatenate([self.barred, wide.astype(np.int8)])
         self.shaky = np.concatenate([self.shaky, wide.astype(np.int8)])
         self._vacant += reversed(range(self.size, self.size + more))
@@ -179,19 +176,13 @@ class Fleet:
         self.nodes += nodes
         self._attributes.clear()
 
-    @staticmethod
-    def _place_in_order(row: int, node: Node) -> tuple[int, int, str, int]:
-        capacity = node.inventory.capacity
-        return capacity.memory_bytes, capacity.cpu_millis, node.name, row
-
     def _describe(self, row: int, node: Node, status: NodeStatus, *, silent: bool, shaky: bool) -> None:
-        place = self._place_in_order(row, node)
-        before = self.nodes[row]
-        self.nodes[row] = node
-        if (old := self._place_in_order(row, before)) != place and self._has_place(old):
-            del self._ranked[bisect.bisect_left(self._ranked, old)]
-            bisect.insort(self._ranked, place)
-            self._reordered = True
+        before, barred = self.nodes[row], _CODE[barrier(node, status, silent=silent)]
+        if before is node and (self.barred[row], bool(self.shaky[row])) == (barred, shaky):
+            return
+        self.nodes[row], self.barred[row], self.shaky[row] = node, barred, shaky
+        self._places.renew(row, before, node)
+        self._facts_changed = True
         for each in DIMENSIONS:
             self.capacity[each][row] = getattr(node.inventory.capacity, each)
         for each in (each for each in self.capacity if each.startswith(GENERIC)):
@@ -199,14 +190,10 @@ class Fleet:
         for kind, number in node.inventory.generic.items():
             self._column(GENERIC + kind)
             self.capacity[GENERIC + kind][row] = number
-        cause = barrier(node, status, silent=silent)
-        self.barred[row], self.shaky[row] = _CODE[cause], shaky
-        for name, column in self._attributes.items():
-            column.write(row, _value(node, name))
-
-    def _has_place(self, place: tuple[int, int, str, int]) -> bool:
-        at = bisect.bisect_left(self._ranked, place)
-        return at < len(self._ranked) and self._ranked[at] == place
+        for each, whole in self._whole.items():
+            whole[row] = max(1, self.capacity[each].item(row))
+        for name, values in self._attributes.items():
+            values.write(row, _value(node, name))
 
     def _column(self, dimension: str) -> None:
         """Makes a dimension known that no node had before."""
@@ -225,16 +212,14 @@ class Fleet:
         self.tasks[row] = sum(candidate.counts.values())
         self.ports.write(row, candidate.ports, self.size)
 
-    def _facts_changed(self, rows: list[int]) -> None:
-        self._masks.clear()
-        self._branches.clear()
-        self._shaky_any = bool(self.shaky.any())
-        if self._reordered:
-            self._rank[[row for *_, row in self._ranked]] = np.arange(len(self._ranked))
-            self._reordered = False
-            self._renew_keys(np.arange(self.size))
-        else:
-            self._renew_keys(np.array(rows, np.int64))
+    def _renew(self, rows: list[int]) -> None:
+        """What hangs on these rows is worked out anew."""
+        if self._facts_changed:
+            self._masks.clear()
+            self._branches.clear()
+            self._shaky_any, self._facts_changed = bool(self.shaky.any()), False
+        same = self._places.settled(self.size)
+        self._renew_keys(np.array(rows, np.int64) if same else np.arange(self.size))
 
     # What stands on them.
 
@@ -257,7 +242,7 @@ class Fleet:
         for dimension, amount in demand.amounts:
             self.free[dimension][row] -= amount
         self.tasks[row] += 1
-        self.key[row] = self._key_of(row)
+        self._renew_key(row)
         self.counts.add_one(service_id, row)
         if demand.ports:
             self.ports.write(row, self.ports.at(row) | demand.ports, self.size)
@@ -271,33 +256,21 @@ class Fleet:
         self._renew_keys(rows)
 
     def _renew_keys(self, rows: Ints) -> None:
-        share = np.zeros(rows.size)
-        for each in ("cpu_millis", "memory_bytes"):
-            whole = np.maximum(self.capacity[each][rows], 1)
-            share += (whole - self.free[each][rows]) / whole
-        room = ((2.0 - np.clip(share, 0.0, 2.0)) * _STEPS).astype(np.int64)
-        tasks = np.minimum(self.tasks[rows], _TASKS_MAX)
-        self.key[rows] = (room << _ROOM_SHIFT) | (tasks << _TASKS_SHIFT) | self._rank[rows]
+        room = sum(self.free[each][rows] / whole[rows] for each, whole in self._whole.items())
+        self.key[rows] = ordering.keys(np.asarray(room), self.tasks[rows], self._places.of_row[rows])
 
-    def _key_of(self, row: int) -> int:
-        """The same for one row, several times faster."""
-        share = 0.0
-        for each in ("cpu_millis", "memory_bytes"):
-            whole = max(1, self.capacity[each].item(row))
-            share += (whole - self.free[each].item(row)) / whole
-        room = int((2.0 - min(2.0, max(0.0, share))) * _STEPS)
-        tasks = min(self.tasks.item(row), _TASKS_MAX)
-        return room << _ROOM_SHIFT | tasks << _TASKS_SHIFT | int(self._rank.item(row))
+    def _renew_key(self, row: int) -> None:
+        room = 0.0
+        for each, whole in self._whole.items():
+            room += self.free[each].item(row) / whole.item(row)
+        self.key[row] = ordering.key(room, self.tasks.item(row), self._places.of_row.item(row))
 
     def emptiest_first(self, demand: Demand, rows: Ints) -> Ints:
         """A key of rows for a task that evens out the load: the emptiest with it has the smallest."""
-        share = np.zeros(rows.size)
-        for each in ("cpu_millis", "memory_bytes"):
-            whole = np.maximum(self.capacity[each][rows], 1)
-            share += (whole - self.free[each][rows] + demand.amount(each)) / whole
-        full = (np.clip(share, 0.0, 2.0) * _STEPS).astype(np.int64)
-        tasks = np.minimum(self.tasks[rows], _TASKS_MAX)
-        return (full << _ROOM_SHIFT) | (tasks << _TASKS_SHIFT) | self._rank[rows]
+        used = np.zeros(rows.size)
+        for each, whole in self._whole.items():
+            used += 1.0 - (self.free[each][rows] - demand.amount(each)) / whole[rows]
+        return ordering.keys(used, self.tasks[rows], self._places.of_row[rows])
 
     # Who fits.
 
@@ -366,13 +339,16 @@ class Fleet:
 
     def fits(self, demand: Demand, service_id: str) -> Bools:
         """The rows that can take one more task of a service now; the caller's to write to."""
-        fits = self.of_kind(demand.kind).copy()
+        kind = self.of_kind(demand.kind)
+        fits = None
         for dimension, amount in demand.amounts:
             column = self.free.get(dimension)
             if column is None:
-                fits[:] = False
-            else:
-                fits &= column >= amount
+                return np.zeros(self.size, np.bool_)
+            enough = column >= amount
+            fits = np.logical_and(kind if fits is None else fits, enough, out=enough)
+        if fits is None:
+            fits = kind.copy()
         if demand.ports:
             self.ports.exclude(demand.ports, fits)
         if demand.per_node_max:

@@ -153,10 +153,14 @@ class Counts:
 
     def clear_rows(self, rows: Ints) -> None:
         """Nothing stands on these rows."""
-        for service_id, pairs in list(self._pairs.items()):
-            gone = np.isin(pairs >> _COUNT_BITS, rows)
-            if gone.any():
-                self._keep(service_id, pairs[~gone])
+        if not self._pairs:
+            return
+        services = list(self._pairs)
+        sizes = [pairs.size for pairs in self._pairs.values()]
+        there = np.isin(np.concatenate(list(self._pairs.values())) >> _COUNT_BITS, rows)
+        for number in np.unique(np.repeat(np.arange(len(services)), sizes)[there]).tolist():
+            pairs = self._pairs[services[number]]
+            self._keep(services[number], pairs[~np.isin(pairs >> _COUNT_BITS, rows)])
 
     def copy(self) -> Counts:
         other = Counts()

@@ -74,8 +74,10 @@ def place_groups(groups: Sequence[Group], fleet: Fleet, told_max: int = 0) -> li
     """Places all groups, by wave; what they take is taken off the fleet. In a wave those come first that are
     placed one by one, the largest first, then those that are planned together. Of each group the first
     `told_max` tasks come with their reasons."""
-    placed: list[Placed] = [Placed(_NOWHERE, None)] * len(groups)
     batch = _Batch(fleet, told_max)
+    if len(groups) == 1:
+        return batch.place([groups[0]])
+    placed: list[Placed] = [Placed(_NOWHERE, None)] * len(groups)
     for members in _waves(groups):
         apart, together = _parted(groups, members)
         for run in ([each] for each in apart) if told_max else _runs(groups, apart, fleet):
