@@ -67,6 +67,8 @@ class State:
         self.lives: dict[str, Life] = {}
         #: By number of a node in `tasks.table` whether it is within reach and keeps its tasks.
         self.steady: npt.NDArray[np.bool_] = np.zeros(64, bool)
+        #: Nodes that are not as the scheduler's fleet has them: another record, status or load.
+        self.changed_nodes: set[str] = set()
         #: When too many nodes were last silent together for any to be given up, monotonic ms.
         self.braked_ms: int | None = None
         #: When this process last went on after it had stood still, monotonic ms.
@@ -94,6 +96,9 @@ class State:
         #: Services by the full name of one that they depend on, and those names by service.
         self._dependents: dict[str, set[str]] = {}
         self._depends_on: dict[str, tuple[str, ...]] = {}
+        #: Services by a name that one of their affinities may mean, and those names by service.
+        self._near: dict[str, set[str]] = {}
+        self._near_to: dict[str, tuple[str, ...]] = {}
         for record in records:
             self.apply(Put(record=record))
 
@@ -149,6 +154,10 @@ class State:
             self._dependents[name].discard(service_id)
             if not self._dependents[name]:
                 del self._dependents[name]
+        for name in self._near_to.pop(service_id, ()):
+            self._near[name].discard(service_id)
+            if not self._near[name]:
+                del self._near[name]
         self._global.discard(service_id)
         if service is None or spec is None:
             return
@@ -159,8 +168,19 @@ class State:
             self._depends_on[service_id] = names
         for name in names:
             self._dependents.setdefault(name, set()).add(service_id)
+        near = [each.service for each in spec.affinities]
+        meant = {*near, *(f"{service.stack}_{name}" for name in near)}
+        if meant:
+            self._near_to[service_id] = tuple(meant)
+        for name in meant:
+            self._near.setdefault(name, set()).add(service_id)
 
     def _put_task(self, task: Task) -> None:
+        table = self.tasks.table
+        row = table.row(task.id)
+        if row >= 0 and table.node[row] >= 0:
+            self.changed_nodes.add(table.nodes.names[table.node[row]])
+        self.changed_nodes.add(task.node_id)
         self.tasks.put(task)
         self._sorted.pop(task.service_id, None)
 
@@ -199,6 +219,7 @@ class State:
         task = self.tasks.get(task_id)
         if task is None:
             return
+        self.changed_nodes.add(task.node_id)
         self.tasks.drop(task_id)
         self._sorted.pop(task.service_id, None)
         self.ran_ms.pop(task_id, None)
@@ -294,6 +315,10 @@ class State:
         """The ids of the services that have a task on each fit node."""
         return frozenset(self._global)
 
+    def named_near(self, name: str) -> frozenset[str]:
+        """The ids of the services one of whose affinities may mean the one of this full name."""
+        return frozenset(self._near.get(name, ()))
+
     def dependents(self, name: str) -> frozenset[str]:
         """The ids of the services that depend on the one of this full name."""
         return frozenset(self._dependents.get(name, ()))
@@ -323,7 +348,8 @@ class State:
         return bool(task.node_id) and self.status_of(task).state in ON_NODE and not self.is_lost(task.node_id)
 
     def note_node(self, node_id: str) -> None:
-        """A node's record, or the status of its life, has changed."""
+        """A node's record, or what the scheduler asks of its life, has changed."""
+        self.changed_nodes.add(node_id)
         number = self.tasks.table.nodes.number(node_id)
         self._grow_steady()
         node = self.nodes.get(node_id)

@@ -25,6 +25,7 @@ from controller.core import (
     statuses,
 )
 from controller.core.assigning import Assigner
+from controller.core.ground import Ground
 from controller.core.requests import Requests
 from controller.core.schedules import Schedules
 from controller.core.settling import Settler
@@ -79,7 +80,7 @@ class ControllerCore:
         state.default_reservation = self._settings.default_reservation
         state.lease_ms = self._settings.timing.down_ms
         self._requests = Requests()
-        self._settler = Settler()
+        self._settler = Settler(Ground(state))
         self._schedules = Schedules()
         self._assigner = Assigner(state)
         self._last_ms = now.mono_ms

@@ -64,6 +64,7 @@ def _note_engine(turn: Turn, node_id: str, life: Life, silent_ms: int) -> None:
     if stalled != was:
         said = "its engine does not answer" if stalled else "its engine answers again"
         turn.note("node", turn.state.nodes[node_id].name, said)
+        turn.state.note_node(node_id)
         look_again(turn, node_id)
 
 
@@ -94,7 +95,9 @@ def judge_all(turn: Turn) -> int | None:
         elif life.session_id:
             turn.send(node_id, Dismissal(reason="the node's lease ended"))
             life.session_id = ""
-        life.shaky = turn.now.mono_ms < life.shaky_until_ms
+        if life.shaky and turn.now.mono_ms >= life.shaky_until_ms:
+            life.shaky = False
+            turn.state.note_node(node_id)
         due += [life.shaky_until_ms] if life.shaky else []
     _brake(turn, verdicts)
     for node_id, status in verdicts.items():
@@ -132,6 +135,8 @@ def _hold(turn: Turn, node_id: str) -> list[int]:
     until_ms = liveness.held_until(turn.settings.timing, life.down_ms, state.braked_ms)
     drained = state.nodes[node_id].availability is Availability.DRAIN
     before, life.held = life.held, HELD if now_ms < until_ms and not drained else ""
+    if life.held != before:
+        state.note_node(node_id)
     if life.held and not before:
         turn.note("node", state.nodes[node_id].name, life.held)
     elif before and not life.held:
@@ -164,9 +169,9 @@ def set_status(turn: Turn, node_id: str, status: NodeStatus) -> None:
 
 
 def look_again(turn: Turn, node_id: str) -> None:
-    """A node has changed: look at what is on it, and at what waits for a node."""
+    """A node has changed: look at what is on it, and whether it can take what waits."""
     turn.touch_node(node_id)
-    turn.services.update(task.service_id for task in turn.state.waiting())
+    turn.state.note_node(node_id)
 
 
 def _came_back(turn: Turn, node_id: str, life: Life) -> None:

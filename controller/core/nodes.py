@@ -115,7 +115,6 @@ def _remove(turn: Turn, node: Node) -> None:
     if session_id:
         turn.send(node.id, Dismissal(reason=REMOVED_REASON, final=True), session_id)
     turn.touch_node(node.id)
-    turn.services.update(task.service_id for task in state.waiting())
     for task in state.tasks_on(node.id):
         if not task.completed:  # what did its work must not be done again
             turn.drop(task)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from bayplan.model import Desired, NodeStatus, Resources, ServiceSpec
 from controller.core.turn import Settings
 from controller.decide import liveness, schedule
 from controller.decide import slots as slotting
+from controller.decide.demand import DIMENSIONS as _DIMENSIONS
 from controller.decide.filters import Candidate, PortKey, port_keys
 from controller.decide.reservations import reserve
 from controller.records import GLOBAL_MODES, Node, Service, Task
 from controller.state import State
+from controller.tasks import DESIRED_CODE
+
+_READY = DESIRED_CODE[Desired.READY]
+_VERSION = (1 << 32) - 1
 
 
 def need(
@@ -90,42 +98,91 @@ def candidates(state: State, without: frozenset[str] = frozenset()) -> list[Cand
     return [_candidate(state, node_id, without) for node_id in sorted(state.nodes)]
 
 
+def candidate(state: State, node_id: str, without: frozenset[str] = frozenset()) -> Candidate:
+    """A node with what is free on it, as if the tasks `without` were gone."""
+    return _candidate(state, node_id, without)
+
+
 def _candidate(
     state: State, node_id: str, without: frozenset[str], promised: Sequence[Task] = ()
 ) -> Candidate:
     """A node without some of its tasks, and with some that are about to be made there."""
     node, life = state.nodes[node_id], state.lives[node_id]
-    holding = [task for task in state.tasks_on(node_id) if task.id not in without and state.holds_node(task)]
-    holding += [task for task in promised if task.node_id == node_id]
-    used = reserved(state, holding)
+    load = None if without or promised else _counted(state, node_id)
+    if load is None:
+        holding = [t for t in state.tasks_on(node_id) if t.id not in without and state.holds_node(t)]
+        holding += [task for task in promised if task.node_id == node_id]
+        load = _load(state, node, holding)
     capacity = node.inventory.capacity
-    prepared, counts = heirs(holding), collections.Counter[str]()
-    counts.update(task.service_id for task in holding if task.id not in prepared)
     return Candidate(
         node=node,
         status=life.status,
         engine_silent=life.engine_silent_ms > liveness.ENGINE_SILENT_MS_MAX,
         shaky=life.shaky,
         free=Resources(
-            cpu_millis=capacity.cpu_millis - used.cpu_millis,
-            memory_bytes=capacity.memory_bytes - used.memory_bytes,
+            cpu_millis=capacity.cpu_millis - load.used.cpu_millis,
+            memory_bytes=capacity.memory_bytes - load.used.memory_bytes,
+            disk_bytes=capacity.disk_bytes - load.used.disk_bytes,
+            pids=capacity.pids - load.used.pids,
         ),
-        ports=_ports(state, holding),
-        counts=dict(counts),
-        generic=_free_generic(state, node, holding),
+        ports=load.ports,
+        counts=load.counts,
+        generic=load.generic,
     )
+
+
+class _Load(NamedTuple):
+    """What stands on a node: what it takes, which ports, tasks by service, and the goods that are left."""
+
+    used: Resources
+    ports: frozenset[PortKey]
+    counts: dict[str, int]
+    generic: dict[str, int]
+
+
+def _load(state: State, node: Node, holding: list[Task]) -> _Load:
+    prepared, counts = heirs(holding), collections.Counter[str]()
+    counts.update(task.service_id for task in holding if task.id not in prepared)
+    ports, generic = _ports(state, holding), _free_generic(state, node, holding)
+    return _Load(reserved(state, holding), ports, dict(counts), generic)
+
+
+def _counted(state: State, node_id: str) -> _Load | None:
+    """The same by numbers of tasks of each version; None where a task only waits for the place of another
+    one, or ports and goods are at stake."""
+    table = state.tasks.table
+    rows = table.on_node(node_id)
+    if state.is_lost(node_id):
+        rows = rows[:0]
+    rows = rows[state.tasks.on_node_mask(rows)]
+    if (table.desired[rows] == _READY).any():
+        return None
+    keys, numbers = np.unique(
+        table.service[rows].astype(np.int64) << 32 | table.version[rows], return_counts=True
+    )
+    used, counts = [0] * len(_DIMENSIONS), collections.Counter[str]()
+    for key, number in zip(keys.tolist(), numbers.tolist(), strict=True):
+        service_id = table.services.names[key >> 32]
+        spec = state.specs[service_id, key & _VERSION]
+        if spec.generic or any(port.published for port in spec.container.ports):
+            return None
+        own = reserve(spec, state.default_reservation).resources
+        used = [have + number * getattr(own, each) for have, each in zip(used, _DIMENSIONS, strict=True)]
+        counts[service_id] += number
+    generic = dict(state.nodes[node_id].inventory.generic)
+    return _Load(Resources(**dict(zip(_DIMENSIONS, used, strict=True))), frozenset(), dict(counts), generic)
 
 
 def reserved(state: State, tasks: list[Task]) -> Resources:
     """What tasks of a node have set aside; one that takes another's place only what goes beyond that."""
-    elders, cpu_millis, memory_bytes = heirs(tasks), 0, 0
+    elders, used = heirs(tasks), [0] * len(_DIMENSIONS)
     for task in tasks:
         own, before = _reserved(state, task), Resources()
         if task.id in elders:
             before = _reserved(state, elders[task.id])
-        cpu_millis += max(0, own.cpu_millis - before.cpu_millis)
-        memory_bytes += max(0, own.memory_bytes - before.memory_bytes)
-    return Resources(cpu_millis=cpu_millis, memory_bytes=memory_bytes)
+        for index, each in enumerate(_DIMENSIONS):
+            used[index] += max(0, getattr(own, each) - getattr(before, each))
+    return Resources(**dict(zip(_DIMENSIONS, used, strict=True)))
 
 
 def _reserved(state: State, task: Task) -> Resources:

@@ -11,8 +11,10 @@ import msgspec
 from bayplan.lifecycle import TaskState
 from bayplan.model import Desired, ServiceSpec
 from controller.core import dependencies, draining, placing, rolling, statuses, surveys
+from controller.core.ground import Ground
+from controller.core.scheduling import Scheduler
 from controller.core.turn import Turn
-from controller.decide import reconcile, registry, restarts, schedule
+from controller.decide import reconcile, registry
 from controller.decide.slots import NO_SLOTS, Slots
 from controller.events import Assign
 from controller.records import Service, ServiceVersion, Task
@@ -26,7 +28,8 @@ class Settler:
     """Remembers only when each service wants to be looked at again (monotonic ms), and which wait for
     another one."""
 
-    def __init__(self) -> None:
+    def __init__(self, ground: Ground) -> None:
+        self._scheduler = Scheduler(ground)
         self._wakes: dict[str, int] = {}
         self._held: set[str] = set()
 
@@ -41,14 +44,14 @@ class Settler:
         draining.end(turn)
         touched: set[str] = set()
         for _ in range(ROUNDS_MAX):
-            if not turn.services:
+            if not turn.services and not (turn.state.changed_nodes and turn.state.tasks.waiting_services()):
                 break
             dirty = sorted(turn.services & turn.state.services.keys())
             touched |= turn.services
             turn.services.clear()
             for service_id in dirty:
                 self._reconcile(turn, turn.state.services[service_id])
-            _schedule(turn)
+            self._scheduler.place(turn)
         assert not turn.services, f"services do not come to rest: {sorted(turn.services)}"
         for service_id in sorted(touched & turn.state.services.keys()):
             self._finish(turn, turn.state.services[service_id])
@@ -157,54 +160,6 @@ def _change(turn: Turn, task: Task) -> None:
     turn.put(task)
     if task.id not in turn.state.leaving:  # its node is told once it was let go of
         turn.nodes.add(task.node_id)
-
-
-def _schedule(turn: Turn) -> None:
-    """Place what waits. A task that gets a node may end the wait of its elder, and one that gets none a
-    rollout: look again."""
-    state = turn.state
-    waiting = state.waiting()
-    if not waiting:
-        return
-    slots = {each: state.tasks_by_slot(each) for each in {task.service_id for task in waiting}}
-    versions = {(task.service_id, task.version) for task in waiting}
-    avoided = {each: restarts.avoided(state.tasks_of(each[0]), each[1]) for each in versions}
-    needs = [
-        _need(turn, task, slots[task.service_id][task.slot], avoided[task.service_id, task.version])
-        for task in waiting
-    ]
-    plan = schedule.place(needs, placing.candidates(state))
-    for task_id, node_id in plan.placed.items():
-        task = state.tasks[task_id]
-        if stays := _moved_nowhere(task, node_id, slots[task.service_id][task.slot]):
-            turn.drop(task)
-            turn.put(msgspec.structs.replace(stays, displaced=False))
-            turn.services.add(task.service_id)
-            continue
-        turn.put(msgspec.structs.replace(task, node_id=node_id))
-        state.pending_reasons.pop(task_id, None)
-        turn.nodes.add(node_id)
-        if sum(each.wanted for each in slots[task.service_id][task.slot]) > 1:
-            turn.services.add(task.service_id)
-    for task_id, refusal in plan.refused.items():
-        if task_id not in state.pending_reasons:
-            state.since_ms.setdefault(task_id, turn.now.mono_ms)
-            turn.services.add(state.tasks[task_id].service_id)
-        state.pending_reasons[task_id] = refusal.lines
-
-
-def _moved_nowhere(heir: Task, node_id: str, in_slot: list[Task]) -> Task | None:
-    """The task that a rebalance wanted elsewhere, if its heir can only come to where it is itself."""
-    there = (each for each in in_slot if each.displaced and each.wanted and each.node_id == node_id)
-    return next((each for each in there if each.version == heir.version), None)
-
-
-def _need(turn: Turn, task: Task, in_slot: list[Task], avoided: frozenset[str]) -> schedule.Need:
-    """What the scheduler is asked about a task; beside one that a rebalance moves it evens out the load."""
-    spec = turn.state.specs[task.service_id, task.version]
-    pinned = placing.bound_to(turn.state, spec, task.slot)
-    need = placing.need(turn.settings, task.id, task.service_id, spec, task.slot, pinned, avoided=avoided)
-    return need._replace(level=any(each.displaced and each.wanted for each in in_slot))
 
 
 def _assign(turn: Turn, node_id: str) -> None:

@@ -43,6 +43,8 @@ def _take(turn: Turn, task: Task, status: TaskStatus) -> None:
     if before.state is not status.state:
         _entered(turn, task, before.state, status)
     turn.state.statuses[task.id] = status
+    if status.state in ENDED:
+        turn.state.changed_nodes.add(task.node_id)
     turn.services.add(task.service_id)
 
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from bayplan import ids
 from bayplan.errors import Problem, ProblemError
@@ -19,7 +20,7 @@ from controller.decide.reservations import DEFAULT_RESERVATION
 from controller.events import Answer, Command, Publish, Reply, Send
 from controller.records import Change, Put, Record, Service, drop
 from controller.state import State
-from controller.table import RANDOM_BITS
+from controller.table import RANDOM_BITS, Rows
 
 
 class Settings(Model, frozen=True, kw_only=True):
@@ -81,6 +82,18 @@ class Turn:
         self.state.forget_sorted(service.id)
         self._changes += [Put(record=task) for task in self.state.tasks.of(made)]
 
+    def place(self, rows: Rows, nodes: npt.NDArray[np.int32]) -> None:
+        """Tasks that waited have got nodes (numbers of the table's)."""
+        state, table = self.state, self.state.tasks.table
+        state.tasks.place(rows, nodes)
+        for service in np.unique(table.service[rows]).tolist():
+            state.forget_sorted(table.services.names[service])
+        self.nodes.update(table.nodes.names[node] for node in np.unique(nodes).tolist())
+        if state.pending_reasons:
+            for task_id in table.ids_of(rows):
+                state.pending_reasons.pop(task_id, None)
+        self._changes += [Put(record=task) for task in state.tasks.of(rows)]
+
     def reply(self, ticket: str, value: Answer = None, *, problem: Problem | None = None) -> None:
         """Answer a caller once this turn is durable."""
         problems = () if problem is None else (problem,)
@@ -115,7 +128,9 @@ class Turn:
         """Look again at everything on a node, and at what shall be on each node."""
         self.nodes.add(node_id)
         self.services |= self.state.global_services()
-        self.services.update(task.service_id for task in self.state.tasks_on(node_id))
+        table = self.state.tasks.table
+        services = np.unique(table.service[table.on_node(node_id)]).tolist()
+        self.services.update(table.services.names[service] for service in services)
 
     def new_id(self) -> str:
         """An id that no service and no node has yet."""

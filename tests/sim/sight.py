@@ -13,6 +13,9 @@ class Sight:
 
     def __init__(self, news: News) -> None:
         self._news = news
+        #: Whose tasks were looked at, and after how many changes.
+        self._table: object = None
+        self._changes = 0
         self._tasks: dict[str, Task] = {}
         self._statuses: dict[str, TaskStatus] = {}
         self._lives: dict[str, str] = {}
@@ -23,7 +26,8 @@ class Sight:
         lives = {node_id: life.status.value for node_id, life in state.lives.items()}
         if lives != self._lives:
             self._tell_lives(state, lives)
-        if state.tasks != self._tasks or state.statuses != self._statuses:
+        if state.tasks is not self._table or state.tasks.changes != self._changes:
+            self._table, self._changes = state.tasks, state.tasks.changes
             self._tell_tasks(state)
         shown = [(each.revision, each.instances) for each in state.exposures.values()]
         if shown != self._shown:

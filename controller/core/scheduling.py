@@ -1,0 +1,161 @@
+"""Places what waits: the tasks of a service that ask alike go to the scheduler as one group.
+
+A task that gets a node may end the wait of its elder, and one that gets none a rollout: their services are
+looked at again. Which node it is, is decided in `decide.schedule`; who is tried at all, in `core.waiting`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from bayplan.model import ServiceSpec
+from controller.core.ground import Ground
+from controller.core.turn import Turn
+from controller.core.waiting import Waiting
+from controller.decide import restarts, schedule
+from controller.decide.waking import Asker
+from controller.records import GLOBAL_MODES, Task
+from controller.state import State
+from controller.table import NO_NODE, NO_TIME, Rows
+from controller.tasks import ODD
+
+
+class _Crowd(NamedTuple):
+    """Tasks that ask alike, by slot: their rows in the table, and those of the slot's other tasks where there
+    are any (of a single task)."""
+
+    asker: Asker
+    rows: Rows
+    group: schedule.Group
+    beside: tuple[Task, ...] = ()
+
+
+class Scheduler:
+    """Remembers the fleet, and who sleeps because no node could take him."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._waiting = Waiting()
+
+    def place(self, turn: Turn) -> None:
+        """Give nodes to as many as possible of those who wait."""
+        waiting = turn.state.tasks.waiting_services()
+        if not waiting:
+            return
+        fleet = self._ground.fleet()
+        self._waiting.nodes_changed(self._ground.news())
+        crowds = [crowd for service_id in waiting for crowd in self._crowds(turn, service_id)]
+        due = set(self._waiting.due([crowd.asker for crowd in crowds], fleet))
+        tried = [crowd for crowd in crowds if crowd.asker in due]
+        placed = schedule.place_groups([crowd.group for crowd in tried], fleet)
+        for crowd, found in zip(tried, placed, strict=True):
+            self._take(turn, crowd, found)
+        for crowd in crowds:
+            if crowd.asker not in due:
+                _refused(turn, crowd.rows, ())
+
+    # --- who asks for what ---
+
+    def _crowds(self, turn: Turn, service_id: str) -> Iterator[_Crowd]:
+        """The waiting tasks of a service. One in whose slot there are others asks for itself."""
+        state, table = turn.state, turn.state.tasks.table
+        rows = table.of_service(service_id)
+        slots, waits = table.slot[rows], table.node[rows] == NO_NODE
+        alone = np.ones(len(rows), bool)
+        alone[1:] &= slots[1:] != slots[:-1]
+        alone[:-1] &= slots[1:] != slots[:-1]
+        ended = state.tasks.of(rows[(table.flags[rows] & ODD) != 0])
+        for version in np.unique(table.version[rows[waits]]).tolist():
+            avoided = restarts.avoided(ended, version)
+            mine = waits & (table.version[rows] == version)
+            yield from self._alike(turn, service_id, version, rows[mine & alone], avoided)
+            for index in np.flatnonzero(mine & ~alone).tolist():
+                beside = rows[(slots == slots[index]) & (rows != rows[index])]
+                others = tuple(state.tasks.of(beside))
+                for crowd in self._alike(turn, service_id, version, rows[index : index + 1], avoided):
+                    # Beside one that a rebalance moves it evens out the load.
+                    level = any(each.displaced and each.wanted for each in others)
+                    group = msgspec.structs.replace(crowd.group, level=level)
+                    yield crowd._replace(group=group, beside=others)
+
+    def _alike(
+        self, turn: Turn, service_id: str, version: int, rows: Rows, avoided: frozenset[str]
+    ) -> Iterator[_Crowd]:
+        """Tasks of one version: all at once, or where they are bound to nodes each by itself."""
+        if not len(rows):
+            return
+        state = turn.state
+        service, spec = state.services[service_id], state.specs[service_id, version]
+        asked = self._ground.demand(service_id, version)
+        common = schedule.Group(
+            service_id, asked, len(rows), name=spec.name, replicas=service.replicas, avoided=avoided
+        )
+        bound = _bound(state, spec)
+        free = rows
+        for row in rows.tolist() if bound else ():
+            node_id = bound.get(int(state.tasks.table.slot[row]), "")
+            if node_id:
+                free = free[free != row]
+                at = self._ground.fleet().rows.get(node_id)
+                pinned = np.array([] if at is None else [at], np.int64)
+                group = msgspec.structs.replace(common, count=1, pinned=pinned)
+                yield _Crowd(Asker(service_id, asked, node_id), np.array([row]), group)
+        if len(free):
+            yield _Crowd(Asker(service_id, asked), free, msgspec.structs.replace(common, count=len(free)))
+
+    # --- what becomes of it ---
+
+    def _take(self, turn: Turn, crowd: _Crowd, found: schedule.Placed) -> None:
+        count = len(found.rows)
+        placed, rest = crowd.rows[:count], crowd.rows[count:]
+        if count:
+            self._waiting.nodes_changed(self._ground.fleet().ids[row] for row in set(found.rows.tolist()))
+            numbers = self._ground.numbers(found.rows)
+            stays = _moved_nowhere(turn.state, crowd, int(numbers[0]))
+            if stays is not None:
+                turn.drop(turn.state.tasks.of(placed)[0])
+                turn.put(msgspec.structs.replace(stays, displaced=False))
+                turn.services.add(stays.service_id)
+                turn.state.changed_nodes.add(stays.node_id)
+            else:
+                turn.place(placed, numbers)
+                if any(each.wanted for each in crowd.beside):
+                    turn.services.add(crowd.asker.service_id)
+        if found.refusal is not None and len(rest):
+            self._waiting.refused(crowd.asker)
+            _refused(turn, rest, found.refusal.lines)
+
+
+def _bound(state: State, spec: ServiceSpec) -> dict[int, str]:
+    """By slot the node to which it is bound; a slot that is no node's came with another mode, whose canaries
+    are not promoted yet."""
+    if spec.mode not in GLOBAL_MODES:
+        return {}
+    return {node.ordinal: node.id for node in state.nodes.values()}
+
+
+def _moved_nowhere(state: State, crowd: _Crowd, number: int) -> Task | None:
+    """The task that a rebalance wanted elsewhere, if its heir can only come to where it is itself."""
+    if not crowd.beside:
+        return None
+    node_id, (heir,) = state.tasks.table.nodes.names[number], state.tasks.of(crowd.rows)
+    there = (each for each in crowd.beside if each.displaced and each.wanted and each.node_id == node_id)
+    return next((each for each in there if each.version == heir.version), None)
+
+
+def _refused(turn: Turn, rows: Rows, lines: tuple[str, ...]) -> None:
+    """No node can take these now; who hears it for the first time counts from now, and is looked at."""
+    state, table = turn.state, turn.state.tasks.table
+    reasons = state.pending_reasons
+    for task_id, row in zip(table.ids_of(rows), rows.tolist(), strict=True):
+        if task_id not in reasons:
+            if table.since_ms[row] == NO_TIME:
+                table.since_ms[row] = turn.now.mono_ms
+            turn.services.add(table.services.names[table.service[row]])
+            reasons[task_id] = lines
+        elif lines:
+            reasons[task_id] = lines
