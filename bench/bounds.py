@@ -1,6 +1,6 @@
-"""Lower bounds of what any plan must open: the sums of the amounts, and the linear program over patterns.
+"""Lower bounds of the fleet that any plan needs: the sums of the amounts, and a program over patterns.
 
-Both cost nodes by their size (the mean share of the mean node), as `controller.decide.packing` does.
+A fleet is so many nodes, of which each kind has a given share.
 """
 
 from __future__ import annotations
@@ -14,50 +14,60 @@ Floats = npt.NDArray[np.float64]
 
 #: Patterns that are added to the linear program until it is solved; it is a bound at any time.
 COLUMNS_MAX = 400
-#: By how little a pattern's worth may exceed its node's price.
+#: By how little a pattern's worth may exceed the price of its node.
 TOLERANCE = 1e-6
 
 
-def prices(capacity: Ints) -> Floats:
-    """What each node costs: its size as a share of the mean node."""
-    return np.asarray((capacity / capacity.mean(axis=0)).mean(axis=1), np.float64)
-
-
-def continuous(sizes: Ints, counts: Ints, capacity: Ints) -> float:
-    """The price of the nodes that suffice if tasks could be cut at will."""
-    kinds, number = np.unique(capacity, axis=0, return_counts=True)
+def continuous(sizes: Ints, counts: Ints, kinds: Ints) -> float:
+    """The nodes that suffice if tasks could be cut at will. `kinds`: what each has, in equal shares."""
     need = (sizes * counts[:, None]).sum(axis=0)
-    price = (kinds / capacity.mean(axis=0)).mean(axis=1)
-    scale = capacity.mean(axis=0)
-    found = linprog(price, A_ub=-(kinds / scale).T, b_ub=-need / scale, bounds=[(0, most) for most in number])
-    assert found.success, found.message
-    return float(found.fun)
+    return float((need / kinds.mean(axis=0)).max())
 
 
-def configurations(sizes: Ints, counts: Ints, node: Ints) -> float:
-    """The number of equal nodes that suffice if only patterns (what stands on one node) are used, each as
-    often as one likes, also in part: the linear program of P. Gilmore and R. Gomory (1961), by columns.
+def configurations(sizes: Ints, counts: Ints, kinds: Ints) -> float:
+    """The nodes that suffice if only patterns (what stands on one node) are used, each as often as one likes,
+    also in part: the linear program of P. Gilmore and R. Gomory (1961), by columns.
 
-    Where it is not solved within COLUMNS_MAX the bound of J. Farley (1990) from the last prices is given.
+    Where it is not solved within COLUMNS_MAX, the bound of A. Farley (1990) from the best prices is given.
     """
     shapes, inverse = np.unique(sizes, axis=0, return_inverse=True)
     demand = np.bincount(inverse.ravel(), weights=counts)
-    patterns = [np.eye(len(shapes))[k] * max(1, _alone(shapes[k], node)) for k in range(len(shapes))]
+    columns = [
+        (kind, _alone(row, shapes, kinds[kind])) for kind in range(len(kinds)) for row in range(len(shapes))
+    ]
     bound = 0.0
     for _ in range(COLUMNS_MAX):
-        matrix = np.stack(patterns, axis=1)
-        found = linprog(np.ones(len(patterns)), A_ub=-matrix, b_ub=-demand)
-        worth = -found.ineqlin.marginals
-        pattern, value = _worthiest(shapes, demand, node, worth)
-        bound = max(bound, found.fun / max(1.0, value))
-        if value <= 1 + TOLERANCE:
+        worth, price = _prices(columns, demand, len(kinds))
+        found = [_worthiest(shapes, demand, whole, worth) for whole in kinds]
+        values = np.array([value for _, value in found])
+        bound = max(bound, float(worth @ demand) / max(1e-12, values.mean()))
+        new = [
+            (kind, pattern) for kind, (pattern, value) in enumerate(found) if value > price[kind] + TOLERANCE
+        ]
+        if not new:
             break
-        patterns.append(pattern)
+        columns += new
     return bound
 
 
-def _alone(size: Ints, node: Ints) -> int:
-    return int((node[size > 0] // size[size > 0]).min())
+def _alone(row: int, shapes: Ints, whole: Ints) -> Floats:
+    """As many of one size as a node takes."""
+    size, pattern = shapes[row], np.zeros(len(shapes))
+    pattern[row] = (whole[size > 0] // size[size > 0]).min()
+    return pattern
+
+
+def _prices(columns: list[tuple[int, Floats]], demand: Floats, kinds: int) -> tuple[Floats, Floats]:
+    """What a task of each size, and a node of each kind, is worth in the best fleet of these patterns."""
+    cover = np.stack([pattern for _, pattern in columns], axis=1)
+    use = np.array([[float(kind == own) for own, _ in columns] for kind in range(kinds)])
+    zero = np.zeros((len(demand), 1))
+    rows = np.block([[-cover, zero], [use, np.full((kinds, 1), -1 / kinds)]])
+    cost = np.append(np.zeros(len(columns)), 1.0)
+    found = linprog(cost, A_ub=rows, b_ub=np.append(-demand, np.zeros(kinds)))
+    assert found.success, found.message
+    duals = -found.ineqlin.marginals
+    return duals[: len(demand)], duals[len(demand) :]
 
 
 def _worthiest(shapes: Ints, demand: Floats, node: Ints, worth: Floats) -> tuple[Floats, float]:

@@ -64,18 +64,19 @@ def _cheapest(capacity: Sequence[Floats], need: Floats) -> Rows:
     _, firsts, kind_of = np.unique(alike, return_index=True, return_inverse=True)
     sizes = np.stack([column[firsts] for column in capacity], axis=1)
     members = [np.flatnonzero(kind_of == kind) for kind in range(firsts.size)]
-    price = (sizes / total).sum(axis=1)
+    shares = sizes / total
+    price = shares.sum(axis=1)
     left, taken = np.array([each.size for each in members]), np.zeros(firsts.size, np.int64)
-    short = need.astype(np.float64).copy()
+    short = need / total
     stride = np.maximum(short, 0) / STEPS
     while left.any() and ((short > 0).any() or not taken.any()):
-        worth = np.where(left > 0, (sizes * (np.maximum(short, 0) / total)).sum(axis=1) / price, -1)
+        worth = np.where(left > 0, (shares * np.maximum(short, 0)).sum(axis=1) / price, -1)
         kind = int(np.argmax(worth))
-        gives = sizes[kind] > 0
-        wanted = np.where(short > 0, np.minimum(short, stride), 0)[gives] / sizes[kind][gives]
+        gives = shares[kind] > 0
+        wanted = np.where(short > 0, np.minimum(short, stride), 0)[gives] / shares[kind][gives]
         step = int(min(left[kind], max(1, np.floor(wanted.max(initial=0)))))
         taken[kind] += step
         left[kind] -= step
-        short -= step * sizes[kind]
+        short -= step * shares[kind]
     chosen = [rows[:count] for rows, count in zip(members, taken, strict=True)]
     return np.asarray(np.sort(np.concatenate(chosen)), np.intp)

@@ -25,13 +25,24 @@ Bools = npt.NDArray[np.bool_]
 
 #: Without a limit per node.
 UNLIMITED = 2**40
-#: What attempts at a batch may cost, in nodes that are looked at (some 30 ns each), besides the first: so much,
+#: What attempts at a batch may cost, in nodes that are looked at (some 30 ns each), after the first: so much,
 #: and so much more for each task.
 WORK_MIN, WORK_PER_TASK = 3_000_000, 5
-#: A plan that costs no more than this above the bound, and one mean node, is not tried to be bettered.
-WASTE_GOOD = 0.002
-#: By how much more than the bound is opened from the start, in turn, until a plan is good.
-SLACKS = (0.0, 0.005, 0.01, 0.02)
+#: A plan that costs no more than this above the bound is not tried to be bettered.
+WASTE_GOOD = 0.0025
+#: Where not all tasks found room, this many times as much work is put into a better plan.
+WORK_TIMES_WITHOUT_ROOM = 6
+#: Attempts, until a plan is good: by how much more than the bound is opened at first, and how it is dealt.
+#: All nodes at once is tried only where not all tasks found room.
+EVERYTHING = float("inf")
+ATTEMPTS = (
+    (0.0, Rule.DOT),
+    (EVERYTHING, Rule.DOT),
+    (0.0, Rule.COSINE),
+    (EVERYTHING, Rule.COSINE),
+    *((slack, rule) for slack in (0.005, 0.01, 0.02) for rule in (Rule.DOT, Rule.COSINE)),
+    (0.0, Rule.FULLEST),
+)
 #: How often an attempt opens more nodes, twice as much each time.
 GROWTHS_MAX = 40
 
@@ -136,25 +147,28 @@ class _Plan(NamedTuple):
 
 def _best(fleet: Fleet, shapes: list[Shape]) -> _Plan:
     """The best of some plans: of as many as the batch's size allows, and no more than are of use."""
-    best, work = None, 0
     work_max = WORK_MIN + WORK_PER_TASK * sum(shape.tasks for shape in shapes)
-    for slack in SLACKS:
-        for rule in Rule:
-            plan, bound = _planned(fleet, shapes, rule, slack)
-            work += plan.work
-            if best is None or (plan.unplaced, plan.price) < (best.unplaced, best.price):
-                best = plan
-            if best.price <= bound * (1 + WASTE_GOOD) + 1 or work + plan.work > work_max:
-                return best
+    bound, work, best = 0.0, 0, None
+    for slack, rule in ATTEMPTS:
+        if best is not None and slack == EVERYTHING and not best.unplaced:
+            continue
+        plan, opened_first = _planned(fleet, shapes, rule, slack)
+        work += plan.work
+        if best is None:
+            best, bound = plan, opened_first
+        best = min(best, plan, key=lambda each: (each.unplaced, each.price))
+        good = not best.unplaced and best.price <= bound * (1 + WASTE_GOOD)
+        if good or work + plan.work > work_max * (WORK_TIMES_WITHOUT_ROOM if best.unplaced else 1):
+            break
     assert best is not None
     return best
 
 
 def _planned(fleet: Fleet, shapes: list[Shape], rule: Rule, slack: float) -> tuple[_Plan, float]:
-    """A plan, and the least that any could cost."""
+    """A plan, and what the nodes cost that were opened before anything was dealt."""
     dealer, order = Dealer(fleet, shapes, rule), _order(fleet, shapes)
     _open(fleet, shapes, dealer, 1 + slack)
-    bound = _price(fleet, dealer.rows) / (1 + slack)
+    bound = _price(fleet, dealer.rows)
     dealer.deal(order)
     for growth in range(GROWTHS_MAX):
         if not any(dealer.left) or not _open(fleet, shapes, dealer, 2.0**growth):
@@ -196,7 +210,8 @@ def _open(fleet: Fleet, shapes: list[Shape], dealer: Dealer, times: float) -> bo
         least = np.min([shapes[index].size for index in indices], axis=0)
         for column, amount in zip(fleet.free, least, strict=True):
             able = able & (column >= amount)
-        need = _need([shapes[index] for index in indices], left) * times
+        need = _need([shapes[index] for index in indices], left)
+        need[need > 0] *= times
         rows = opened(fleet.in_turn[able[fleet.in_turn]], fleet.free, fleet.capacity, need)
         closed[rows] = False
         dealer.open(rows)
