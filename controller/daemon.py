@@ -128,7 +128,10 @@ async def _opened_store(stack: AsyncExitStack, data_dir: Path) -> tuple[SqliteSt
     key = found or ContentKey.make()
     store = SqliteStore(data_dir / STORE_FILE, Seal(key.sealing))
     stack.push_async_callback(store.close)
-    state = State(await store.load())
+    state = State()
+    for change in await store.load():
+        state.apply(change)
+    store.checkpoint_from(state.tasks)
     if found is None:  # the cluster is older than its configs and secrets, and had none until now
         key.save(data_dir)
     await _begin_epoch(store, state)

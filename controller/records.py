@@ -310,7 +310,38 @@ class Drop(Model, frozen=True, kw_only=True, tag=True):
     key: str
 
 
-Change = Put | Drop
+class PutTasks(Model, frozen=True, kw_only=True, tag=True):
+    """Keep these tasks, of which there is no more to tell than stands in columns, little endian.
+
+    `ids`: their ids' numbers, 8 bytes each. `service_of`, `node_of`: places in `services` and `nodes`, 4
+    each, -1 for no node. `slots`, `versions`: 4. `created_ms`: 8. `desired`, `flags`: 1 (`task_columns`).
+    """
+
+    services: tuple[str, ...]
+    nodes: tuple[str, ...]
+    ids: bytes
+    service_of: bytes
+    node_of: bytes
+    slots: bytes
+    versions: bytes
+    created_ms: bytes
+    desired: bytes
+    flags: bytes
+
+    def __repr__(self) -> str:
+        return f"<PutTasks {len(self.ids) // 8}>"
+
+
+class DropTasks(Model, frozen=True, kw_only=True, tag=True):
+    """Keep no task whose id has one of these numbers (8 bytes each, little endian)."""
+
+    ids: bytes
+
+    def __repr__(self) -> str:
+        return f"<DropTasks {len(self.ids) // 8}>"
+
+
+Change = Put | Drop | PutTasks | DropTasks
 
 
 def drop(record: Record) -> Drop:

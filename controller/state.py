@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from bayplan import ids
+from bayplan.columns import unpack_ids
 from bayplan.lifecycle import ENDED, ON_NODE, TaskState
 from bayplan.model import Availability, NodeStatus, Resources, ServiceSpec, TaskStatus
 from bayplan.views import Event
@@ -23,12 +25,14 @@ from controller.records import (
     Change,
     Cluster,
     Drop,
+    DropTasks,
     File,
     FileContent,
     Home,
     JoinToken,
     Node,
     Put,
+    PutTasks,
     Quota,
     Record,
     Service,
@@ -36,7 +40,8 @@ from controller.records import (
     StackRevision,
     Task,
 )
-from controller.tasks import Statuses, Tasks, Times
+from controller.tasks import Tasks
+from controller.told import Statuses, Times
 
 #: Events kept for people.
 EVENTS_KEPT_MAX = 1_000
@@ -106,10 +111,21 @@ class State:
 
     def apply(self, change: Change) -> None:
         """Take over one change; the only way in which records change."""
-        if isinstance(change, Drop):
-            self._drop(change)
-            return
-        match change.record:
+        match change:
+            case Put(record=record):
+                self._put(record)
+            case Drop():
+                self._drop(change)
+            case PutTasks(services=services):
+                self.tasks.put_many(change)
+                for service_id in services:
+                    self.forget_sorted(service_id)
+            case DropTasks(ids=numbers):
+                for task_id in ids.encode(unpack_ids(numbers)):
+                    self._drop_task(task_id)
+
+    def _put(self, record: Record) -> None:
+        match record:
             case Cluster() as cluster:
                 self.cluster = cluster
             case Node() as node:

@@ -196,6 +196,20 @@ class Table:
         self._high = max(self._high, int(rows.max(initial=-1)) + 1)
         self.count += len(rows)
 
+    def take_named(self, numbers: ids.Numbers) -> Rows:
+        """The rows of new tasks of these ids: those that they name, where that can be."""
+        self.expect(self.count + len(numbers))
+        rows = numbers & ((1 << ROW_BITS) - 1)
+        _, first = np.unique(rows, return_index=True)
+        free = np.zeros(len(rows), bool)
+        free[first] = True
+        free &= rows < self._space
+        free[free] = self.number[rows[free]] < 0
+        self.take_many(rows[free], numbers[free])
+        for index in np.flatnonzero(~free).tolist():
+            rows[index] = self.take(ids.to_id(int(numbers[index])))
+        return rows
+
     def expect(self, count: int) -> None:
         """So many tasks are about to be put that another table made: their rows are taken as named."""
         self._grow(int(count * (1 + SPARE_SHARE)) + ROWS_MIN)

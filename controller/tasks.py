@@ -6,49 +6,45 @@ a status odd: it is kept whole beside the columns, which hold for it too. Decide
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import structs
 
+from bayplan.columns import address_number, address_text, container_bytes, container_text
 from bayplan.lifecycle import ON_NODE, TaskState
 from bayplan.model import Desired, Health, TaskStatus
-from controller.records import Task
-from controller.table import NO_NODE, NO_TIME, ROW_BITS, Rows, Table
+from controller.records import Change, DropTasks, Put, PutTasks, Task
+from controller.table import NO_NODE, ROW_BITS, Rows, Table
+from controller.task_columns import (
+    COMPLETED,
+    DESIRED_CODE,
+    DESIRES,
+    DISPLACED,
+    REMOVING,
+    TaskColumns,
+    columns,
+    flags_of,
+    has_more,
+    put_columns,
+)
 
 #: Views that are kept for the next who asks; more are forgotten and made anew.
 VIEWS_MAX = 50_000
 
+#: Rows of the table in one slice of a checkpoint.
+SLICE_ROWS = 32_768
+
 #: Codes in the columns: a state's and a health's are their places here, from 1; 0 is "nothing told".
 STATES: tuple[TaskState, ...] = tuple(TaskState)
 HEALTHS: tuple[Health, ...] = tuple(Health)
-DESIRES: tuple[Desired, ...] = tuple(Desired)
 STATE_CODE = {state: code for code, state in enumerate(STATES, 1)}
 HEALTH_CODE = {health: code for code, health in enumerate(HEALTHS, 1)}
-DESIRED_CODE = {desired: code for code, desired in enumerate(DESIRES)}
 
-#: Bits of the column `flags`.
-REMOVING, COMPLETED, DISPLACED, ODD, WHOLE = 1, 2, 4, 8, 16
-
-#: What has a column; a task in which anything else is not as usual is odd.
-_COLUMNED = frozenset(
-    [
-        "id",
-        "service_id",
-        "slot",
-        "version",
-        "node_id",
-        "desired",
-        "removing",
-        "created_ms",
-        "completed",
-        "displaced",
-    ]
-)
-_ODD_FIELDS = [(field.name, field.default) for field in structs.fields(Task) if field.name not in _COLUMNED]
+#: Bits of the column `flags` beside those of `task_columns`: a task, and a status, that is kept whole.
+ODD, WHOLE = 8, 16
 
 _ON_NODE = np.zeros(len(STATES) + 1, bool)
 _ON_NODE[[STATE_CODE[state] for state in ON_NODE] + [0]] = True
@@ -131,8 +127,8 @@ class Tasks(Mapping[str, Task]):
                 self._waiting.pop(service, None)
 
     def _set_flags(self, row: int, task: Task) -> None:
-        flags = REMOVING * task.removing | COMPLETED * task.completed | DISPLACED * task.displaced
-        if any(getattr(task, name) != usual for name, usual in _ODD_FIELDS):
+        flags = flags_of(task)
+        if has_more(task):
             self._odd[row] = task
             flags |= ODD
         else:
@@ -236,11 +232,88 @@ class Tasks(Mapping[str, Task]):
             self._whole.pop(row, None)
         self.table.free(rows)
 
+    def _count_waiting_rows(self, rows: Rows, by: int) -> None:
+        table = self.table
+        services, counts = np.unique(table.service[rows[table.node[rows] == NO_NODE]], return_counts=True)
+        for service, count in zip(services.tolist(), counts.tolist(), strict=True):
+            left = self._waiting.get(service, 0) + by * count
+            if left:
+                self._waiting[service] = left
+            else:
+                self._waiting.pop(service, None)
+
     def _forget_views(self, rows: Rows) -> None:
         if self._views or self._seen:
             for task_id in self.table.ids_of(rows):
                 self._views.pop(task_id, None)
                 self._seen.pop(task_id, None)
+
+    # --- changes of many tasks ---
+
+    def put_many(self, change: PutTasks) -> None:
+        """Take over tasks as they are now. Raises ColumnsError."""
+        table, found = self.table, columns(change)
+        rows = table.rows(found.numbers)
+        known = rows[rows >= 0]
+        self._leave(known)
+        rows[rows < 0] = table.take_named(found.numbers[rows < 0])
+        services = np.array([table.services.number(name) for name in change.services], np.int32)
+        nodes = np.array([*map(table.nodes.number, change.nodes), NO_NODE], np.int32)
+        table.service[rows], table.node[rows] = services[found.services], nodes[found.nodes]
+        table.slot[rows], table.version[rows] = found.slots, found.versions
+        table.created_ms[rows], table.desired[rows] = found.created_ms, found.desired
+        table.flags[rows] = found.flags | (table.flags[rows] & WHOLE)
+        table.enter(rows, "service")
+        table.enter(rows, "node")
+        self._count_waiting_rows(rows, 1)
+
+    def _leave(self, rows: Rows) -> None:
+        """These tasks are about to be put anew."""
+        table = self.table
+        self._count_waiting_rows(rows, -1)
+        self._forget_views(rows)
+        table.leave(rows, "service")
+        table.leave(rows, "node")
+        for row in rows[(table.flags[rows] & ODD) != 0].tolist():
+            del self._odd[row]
+
+    def changes(self, rows: Rows) -> list[Change]:
+        """The changes that make these tasks as they are now: in columns, but for those with more to tell."""
+        table = self.table
+        whole = ((table.flags[rows] & ODD) != 0) | (table.number[rows] == 0)
+        found: list[Change] = [Put(record=task) for task in self.of(rows[whole])]
+        rows = rows[~whole]
+        if len(rows):
+            services, service_of = np.unique(table.service[rows], return_inverse=True)
+            nodes, node_of = np.unique(table.node[rows], return_inverse=True)
+            if nodes[0] == NO_NODE:
+                nodes, node_of = nodes[1:], node_of - 1
+            names, node_names = table.services.names, table.nodes.names
+            plain = TaskColumns(
+                table.number[rows],
+                service_of,
+                node_of,
+                table.slot[rows],
+                table.version[rows],
+                table.created_ms[rows],
+                table.desired[rows],
+                table.flags[rows] & (REMOVING | COMPLETED | DISPLACED),
+            )
+            service_names = [names[number] for number in services.tolist()]
+            found.append(put_columns(service_names, [node_names[number] for number in nodes.tolist()], plain))
+        return found
+
+    def drops(self, rows: Rows) -> DropTasks:
+        """The change that forgets these tasks, whose ids all have numbers."""
+        return DropTasks(ids=self.table.number[rows].astype("<i8").tobytes())
+
+    def slice(self, begin: int) -> tuple[list[Change], int]:
+        """The changes that make the tasks from a row on as they are now, and where the next slice begins; 0
+        after the last one."""
+        numbers = self.table.number[begin : begin + SLICE_ROWS]
+        following = begin + SLICE_ROWS
+        rows = np.flatnonzero(numbers >= 0) + begin
+        return self.changes(rows), following if following < len(self.table.number) else 0
 
     # --- what is seen ---
 
@@ -264,8 +337,8 @@ class Tasks(Mapping[str, Task]):
             task_id=task_id,
             state=STATES[table.state[row] - 1],
             health=HEALTHS[table.health[row] - 1],
-            container_id="" if container == _NO_CONTAINER else container.hex(),
-            address=str(ipaddress.IPv4Address(address)) if address else "",
+            container_id=container_text(container),
+            address=address_text(address),
             since_ms=int(table.told_ms[row]),
         )
 
@@ -275,7 +348,7 @@ class Tasks(Mapping[str, Task]):
         self.changes += 1
         table.state[row], table.health[row] = STATE_CODE[status.state], HEALTH_CODE[status.health]
         table.told_ms[row] = status.since_ms
-        container, address = packed_container(status.container_id), packed_address(status.address)
+        container, address = container_bytes(status.container_id), address_number(status.address)
         odd = status.message or status.exit_code is not None or status.ports or status.probe_output
         if odd or status.restarts or container is None or address is None:
             self._whole[row] = status
@@ -317,84 +390,6 @@ class Tasks(Mapping[str, Task]):
         told = table.state[rows]
         found: npt.NDArray[np.bool_] = (table.node[rows] >= 0) & _ON_NODE[told] & ~((told == 0) & ended)
         return found
-
-
-class Times(MutableMapping[str, int]):
-    """Since when tasks are in their state, by id: monotonic ms."""
-
-    def __init__(self, tasks: Tasks) -> None:
-        self._table = tasks.table
-
-    def __getitem__(self, task_id: str) -> int:
-        row = self._table.row(task_id)
-        found = int(self._table.since_ms[row]) if row >= 0 else NO_TIME
-        if found == NO_TIME:
-            raise KeyError(task_id)
-        return found
-
-    def __setitem__(self, task_id: str, value: int) -> None:
-        self._table.since_ms[self._table.row(task_id)] = value
-
-    def __delitem__(self, task_id: str) -> None:
-        self[task_id] = NO_TIME
-
-    def __iter__(self) -> Iterator[str]:
-        used = self._table.used()
-        return iter(self._table.ids_of(used[self._table.since_ms[used] != NO_TIME]))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-class Statuses(MutableMapping[str, TaskStatus]):
-    """What is told of tasks, by id."""
-
-    def __init__(self, tasks: Tasks) -> None:
-        self._tasks = tasks
-
-    def __getitem__(self, task_id: str) -> TaskStatus:
-        found = self._tasks.status(task_id)
-        if found is None:
-            raise KeyError(task_id)
-        return found
-
-    def get(self, task_id: str, default: TaskStatus | None = None) -> TaskStatus | None:  # type: ignore[override]
-        return self._tasks.status(task_id) or default
-
-    def __setitem__(self, task_id: str, status: TaskStatus) -> None:
-        self._tasks.observe(status)
-
-    def __delitem__(self, task_id: str) -> None:
-        raise TypeError("what was told of a task goes with it")
-
-    def __iter__(self) -> Iterator[str]:
-        used = self._tasks.table.used()
-        return iter(self._tasks.table.ids_of(used[self._tasks.table.state[used] != 0]))
-
-    def __len__(self) -> int:
-        return int((self._tasks.table.state != 0).sum())
-
-
-def packed_container(text: str) -> bytes | None:
-    """An engine's id of a container as its 32 bytes, zeros for none; None for what is no such id."""
-    if not text:
-        return _NO_CONTAINER
-    if len(text) != 64 or text != text.lower():
-        return None
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        return None
-
-
-def packed_address(text: str) -> int | None:
-    """An IPv4 address as a number, 0 for none; None for what is no such address."""
-    if not text:
-        return 0
-    try:
-        return int(ipaddress.IPv4Address(text)) or None
-    except ValueError:
-        return None
 
 
 def _kept(views: dict[str, _T], key: str, value: _T) -> _T:

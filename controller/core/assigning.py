@@ -14,7 +14,8 @@ from controller.decide import assign
 from controller.records import Service
 from controller.state import State
 from controller.table import Rows
-from controller.tasks import COMPLETED, DESIRED_CODE, DESIRES, ODD, REMOVING
+from controller.task_columns import COMPLETED, DESIRED_CODE, DESIRES, REMOVING
+from controller.tasks import ODD
 
 #: Kinds of assignments that are kept to be given again; more are made anew.
 KINDS_KEPT_MAX = 20_000

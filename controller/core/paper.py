@@ -13,7 +13,7 @@ from controller.decide.fleet import Fleet
 from controller.records import Service
 from controller.state import State
 from controller.table import Rows
-from controller.tasks import DESIRED_CODE, REMOVING
+from controller.task_columns import DESIRED_CODE, REMOVING
 
 Ints = npt.NDArray[np.int64]
 

@@ -19,16 +19,8 @@ from controller.decide.rows import NEVER_RAN, NO_PLAIN, Plain, Row
 from controller.records import Service, Task
 from controller.state import State
 from controller.table import NO_NODE, NO_TIME, Rows
-from controller.tasks import (
-    COMPLETED,
-    DESIRED_CODE,
-    DISPLACED,
-    HEALTH_CODE,
-    ODD,
-    REMOVING,
-    STATE_CODE,
-    STATES,
-)
+from controller.task_columns import COMPLETED, DESIRED_CODE, DISPLACED, REMOVING
+from controller.tasks import HEALTH_CODE, ODD, STATE_CODE, STATES
 
 #: Fewer tasks are looked at one by one, which is faster then.
 COUNTED_MIN = 32

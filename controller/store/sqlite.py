@@ -14,13 +14,14 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 import msgspec
 
-from controller.records import Change, Drop, FileContent, Record
-from controller.store.base import StoreError
+from controller.records import Change, Drop, DropTasks, FileContent, Put, PutTasks, Record, Task
+from controller.store.base import StoreError, TaskSource
 from controller.store.seal import Seal, SealError
+from controller.store.task_log import Slice, TaskLog
 
 T = TypeVar("T")
 
@@ -33,7 +34,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     # New kinds of records, no new tables: a program that does not know them must not open the store.
     (),
     (),
+    ("CREATE TABLE task_log (seq INTEGER PRIMARY KEY, value BLOB NOT NULL)",),
 )
+#: The schema version from which on tasks are in the log.
+TASK_LOG_VERSION = 4
 
 #: Kinds of records whose values are sealed.
 SEALED = frozenset({FileContent.__name__})
@@ -54,14 +58,20 @@ class SqliteStore:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._lock_fd = _lock(path)
         self._connection: sqlite3.Connection | None = None
+        self._log = TaskLog()
 
-    async def load(self) -> list[Record]:
+    async def load(self) -> list[Change]:
         """Opens, migrates, reads. Raises StoreError."""
         return await self._run(self._load)
 
     async def append(self, changes: Sequence[Change]) -> None:
         """One transaction."""
-        await self._run(lambda: self._append(changes))
+        part = self._log.next_slice()
+        await self._run(lambda: self._append(changes, part))
+
+    def checkpoint_from(self, tasks: TaskSource) -> None:
+        """Keeps the log of tasks short."""
+        self._log.checkpoint_from(tasks)
 
     async def close(self) -> None:
         """Closes the file and lets another controller have it."""
@@ -72,7 +82,7 @@ class SqliteStore:
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def _load(self) -> list[Record]:
+    def _load(self) -> list[Change]:
         try:
             connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=True)
             self._connection = connection
@@ -80,7 +90,8 @@ class SqliteStore:
             connection.execute("PRAGMA synchronous = FULL")
             _migrate(connection)
             rows: list[Any] = connection.execute("SELECT kind, key, value FROM records").fetchall()
-            return [_decoder.decode(self._opened(*row)) for row in rows]
+            records = [_decoder.decode(self._opened(*row)) for row in rows]
+            return [*(Put(record=record) for record in records), *self._log.load(connection)]
         except SealError as error:
             raise StoreError(
                 f"{self._path}: a config or secret was sealed with another content key; "
@@ -91,21 +102,35 @@ class SqliteStore:
                 f"{self._path} cannot be read: {error}; move it away, or put a backup of it in its place"
             ) from error
 
-    def _append(self, changes: Sequence[Change]) -> None:
-        assert self._connection is not None, "load comes before append"
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
+    def _append(self, changes: Sequence[Change], part: Slice | None) -> None:
+        connection = self._connection
+        assert connection is not None, "load comes before append"
+        connection.execute("BEGIN IMMEDIATE")
         try:
-            for change in changes:
-                if isinstance(change, Drop):
-                    execute(_DROP, (change.kind, change.key))
-                else:
-                    execute(_PUT, self._row(change.record))
-            execute("COMMIT")
+            self._write(connection, changes)
+            if part is not None:
+                self._log.append_slice(connection, part)
+            self._log.forget(connection)
+            connection.execute("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:
-                execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
+
+    def _write(self, connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
+        logged: list[Change] = []
+        for change in changes:
+            match change:
+                case Put(record=Task()) | Drop(kind="Task") | PutTasks() | DropTasks():
+                    logged.append(change)
+                case Put(record=record):
+                    connection.execute(_PUT, self._row(record))
+                case Drop(kind=kind, key=key):
+                    connection.execute(_DROP, (kind, key))
+                case _:
+                    assert_never(change)
+        if logged:
+            self._log.append(connection, logged)
 
     def _row(self, record: Record) -> tuple[str, str, bytes]:
         kind, key, value = type(record).__name__, record.key, _encoder.encode(record)
@@ -131,8 +156,18 @@ def _migrate(connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
         for statement in MIGRATIONS[number]:
             connection.execute(statement)
+        if number + 1 == TASK_LOG_VERSION:
+            _move_tasks(connection)
         connection.execute(f"PRAGMA user_version = {number + 1}")
         connection.execute("COMMIT")
+
+
+def _move_tasks(connection: sqlite3.Connection) -> None:
+    """Tasks were records with a row each: they become the first row of their log."""
+    rows = connection.execute("SELECT value FROM records WHERE kind = 'Task'").fetchall()
+    if rows:
+        TaskLog().append(connection, [Put(record=_decoder.decode(value)) for (value,) in rows])
+        connection.execute("DELETE FROM records WHERE kind = 'Task'")
 
 
 def _lock(path: Path) -> int:
