@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float64]
 
 #: Steps in which empty nodes are chosen: after each, what is still short is weighed anew.
 STEPS = 64
+#: A shortage of less than this share of all empty nodes is none.
+ROUNDING = 1e-9
 
 
 def fullness(free: Sequence[Floats], capacity: Sequence[Floats]) -> Floats:
@@ -69,7 +71,7 @@ def _cheapest(capacity: Sequence[Floats], need: Floats) -> Rows:
     left, taken = np.array([each.size for each in members]), np.zeros(firsts.size, np.int64)
     short = need / total
     stride = np.maximum(short, 0) / STEPS
-    while left.any() and ((short > 0).any() or not taken.any()):
+    while left.any() and ((short > ROUNDING).any() or not taken.any()):
         worth = np.where(left > 0, (shares * np.maximum(short, 0)).sum(axis=1) / price, -1)
         kind = int(np.argmax(worth))
         gives = shares[kind] > 0
