@@ -29,6 +29,7 @@ from controller.doors.files import FileDoor
 from controller.doors.gate import Gate
 from controller.doors.http import IDLE_CONNECTION_S, HttpDoor
 from controller.doors.join import JoinDoor
+from controller.doors.lag import LoopLag
 from controller.doors.logs import LogExchange
 from controller.doors.registry import RegistryDoor
 from controller.doors.rollouts import RolloutDoor
@@ -92,11 +93,12 @@ async def run(config: Config, data_dir: Path) -> None:
         certificate = OwnCertificate(authority, config)
         await _serve_witnesses(stack, witnesses, config)
         await _serve(stack, doors, config, certificate)
-        await _serve_http(stack, gate, http_host, http_port)
+        lag = LoopLag()
+        await _serve_http(stack, HttpDoor(gate, lag), http_host, http_port)
         log.info(
             "controller is up", cluster=state.cluster.id, epoch=state.cluster.epoch, join=config.join_address
         )
-        await _until_signalled(pump, doors.agents, certificate)
+        await _until_signalled(pump, lag, doors.agents, certificate)
         systemd.notify("STOPPING=1")
         doors.agents.close()
 
@@ -195,9 +197,8 @@ async def _serve_witnesses(stack: AsyncExitStack, witnesses: WitnessDoor, config
     stack.callback(server.close)
 
 
-async def _serve_http(stack: AsyncExitStack, gate: Gate, host: str, port: int) -> None:
-    application = HttpDoor(gate).application()
-    runner = web.AppRunner(application, access_log=None, keepalive_timeout=IDLE_CONNECTION_S)
+async def _serve_http(stack: AsyncExitStack, door: HttpDoor, host: str, port: int) -> None:
+    runner = web.AppRunner(door.application(), access_log=None, keepalive_timeout=IDLE_CONNECTION_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     try:
@@ -210,7 +211,9 @@ async def _serve_http(stack: AsyncExitStack, gate: Gate, host: str, port: int) -
         ) from error
 
 
-async def _until_signalled(pump: Pump[Event], agents: AgentDoor, certificate: OwnCertificate) -> None:
+async def _until_signalled(
+    pump: Pump[Event], lag: LoopLag, agents: AgentDoor, certificate: OwnCertificate
+) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -218,6 +221,7 @@ async def _until_signalled(pump: Pump[Event], agents: AgentDoor, certificate: Ow
     async with asyncio.TaskGroup() as group:
         work = [
             group.create_task(pump.run()),
+            group.create_task(lag.run()),
             group.create_task(agents.run()),
             group.create_task(certificate.keep_fresh()),
             group.create_task(systemd.watchdog(lambda: _turns(pump))),

@@ -14,6 +14,7 @@ from bayplan.errors import Problem, ProblemKind
 from bayplan.model import Instance
 from controller import lookup, views
 from controller.doors.gate import Gate
+from controller.doors.lag import LoopLag
 
 #: Bytes of a request's body; aiohttp holds its line and each header to as many.
 REQUEST_BYTES_MAX = 8_190
@@ -24,14 +25,16 @@ IDLE_CONNECTION_S = 75
 class HttpDoor:
     """Answers lookups with JSON."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, lag: LoopLag) -> None:
         self._gate = gate
+        self._lag = lag
 
     def application(self) -> web.Application:
         """The routes."""
         application = web.Application(client_max_size=REQUEST_BYTES_MAX)
         application.router.add_get("/v1/lookup/{stack}/{service}", self._lookup)
         application.router.add_get("/v1/services", self._services)
+        application.router.add_get("/v1/loop", self._loop)
         application.router.add_get("/{tail:.*}", self._unknown)
         return application
 
@@ -54,8 +57,12 @@ class HttpDoor:
         rows = views.registry_entries(await self._gate.read())
         return _json({"services": [msgspec.structs.asdict(row) for row in rows]}, 200)
 
+    async def _loop(self, request: web.Request) -> web.Response:
+        """How late the controller's loop was, by the second."""
+        return _json({"lag_ms": [round(ms, 1) for ms in self._lag.worst_ms()]}, 200)
+
     async def _unknown(self, request: web.Request) -> web.Response:
-        paths = ("GET /v1/lookup/<stack>/<service>", "GET /v1/services")
+        paths = ("GET /v1/lookup/<stack>/<service>", "GET /v1/services", "GET /v1/loop")
         return _refusal(
             Problem(kind=ProblemKind.NOT_FOUND, summary=f"there is no {request.path}", details=paths), 0
         )
