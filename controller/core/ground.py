@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bayplan.model import ServiceSpec
-from controller.core import placing
+from controller.core import affinities, placing
 from controller.decide.demand import Demand, demand
 from controller.decide.fleet import Fleet
 from controller.decide.reservations import reserve
@@ -65,7 +65,11 @@ class Ground:
 
     def demand(self, service_id: str, version: int) -> Demand:
         """What a task of a version asks."""
-        spec, key = self._state.specs[service_id, version], (service_id, version)
+        state, key = self._state, (service_id, version)
+        spec, service = state.specs[key], state.services[service_id]
+        if spec.affinities or state.named_near(service.name):  # which services these are may change
+            looks = affinities.of(state, affinities.Named(service_id, service.stack, spec))
+            return demand(spec, reserve(spec, state.default_reservation).resources, looks)
         kept = self._demands.get(key)
         if kept is None or kept[0] is not spec:
             if len(self._demands) >= DEMANDS_KEPT_MAX:

@@ -12,12 +12,14 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from bayplan.model import ServiceSpec
+from bayplan.model import HomePolicy, ServiceSpec
+from controller.core import belongings
 from controller.core.ground import Ground
 from controller.core.turn import Turn
 from controller.core.waiting import Waiting
-from controller.decide import restarts, schedule
+from controller.decide import homes, restarts, schedule
 from controller.decide.waking import Asker
+from controller.pending import ANY_SLOT
 from controller.records import GLOBAL_MODES, Task
 from controller.state import State
 from controller.table import NO_NODE, NO_TIME, Rows
@@ -56,7 +58,7 @@ class Scheduler:
             self._take(turn, crowd, found)
         for crowd in crowds:
             if crowd.asker not in due:
-                _refused(turn, crowd.rows, ())
+                self._refused(turn, crowd, crowd.rows)
 
     # --- who asks for what ---
 
@@ -104,6 +106,13 @@ class Scheduler:
                 pinned = np.array([] if at is None else [at], np.int64)
                 group = msgspec.structs.replace(common, count=1, pinned=pinned)
                 yield _Crowd(Asker(service_id, asked, node_id), np.array([row]), group)
+        for row in free.tolist() if homes.has_volumes(spec) else ():
+            at_home = belongings.homes_of(state, service.name, spec, int(state.tasks.table.slot[row]))
+            if at_home:
+                free = free[free != row]
+                stays = spec.homes is HomePolicy.STAY
+                group = msgspec.structs.replace(common, count=1, homes=at_home, stays=stays)
+                yield _Crowd(Asker(service_id, asked, at_home[0] if stays else ""), np.array([row]), group)
         if len(free):
             yield _Crowd(Asker(service_id, asked), free, msgspec.structs.replace(common, count=len(free)))
 
@@ -123,11 +132,31 @@ class Scheduler:
                 turn.state.changed_nodes.add(stays.node_id)
             else:
                 turn.place(placed, numbers)
+                belongings.settle(turn, crowd.asker.service_id, placed)
                 if any(each.wanted for each in crowd.beside):
                     turn.services.add(crowd.asker.service_id)
         if found.refusal is not None and len(rest):
             self._waiting.refused(crowd.asker)
-            _refused(turn, rest, found.refusal.lines)
+            self._refused(turn, crowd, rest)
+        elif not crowd.beside:
+            turn.state.pending_reasons.forget(*self._key(turn, crowd))
+
+    def _refused(self, turn: Turn, crowd: _Crowd, rows: Rows) -> None:
+        """No node can take these now; who hears it for the first time counts from now, and is looked at."""
+        table, (service_id, version, slot) = turn.state.tasks.table, self._key(turn, crowd)
+        why = self._waiting.why(crowd.asker, self._ground.fleet())
+        is_new = turn.state.pending_reasons.put(service_id, version, why, slot)
+        fresh = rows[table.since_ms[rows] == NO_TIME]
+        table.since_ms[fresh] = turn.now.mono_ms
+        if is_new or len(fresh):
+            turn.services.add(service_id)
+
+    @staticmethod
+    def _key(turn: Turn, crowd: _Crowd) -> tuple[str, int, int]:
+        """Under which a crowd's reasons are kept: its service, version, and the slot of one that is bound."""
+        table, row = turn.state.tasks.table, int(crowd.rows[0])
+        slot = int(table.slot[row]) if crowd.asker.pinned else ANY_SLOT
+        return crowd.asker.service_id, int(table.version[row]), slot
 
 
 def _bound(state: State, spec: ServiceSpec) -> dict[int, str]:
@@ -145,17 +174,3 @@ def _moved_nowhere(state: State, crowd: _Crowd, number: int) -> Task | None:
     node_id, (heir,) = state.tasks.table.nodes.names[number], state.tasks.of(crowd.rows)
     there = (each for each in crowd.beside if each.displaced and each.wanted and each.node_id == node_id)
     return next((each for each in there if each.version == heir.version), None)
-
-
-def _refused(turn: Turn, rows: Rows, lines: tuple[str, ...]) -> None:
-    """No node can take these now; who hears it for the first time counts from now, and is looked at."""
-    state, table = turn.state, turn.state.tasks.table
-    reasons = state.pending_reasons
-    for task_id, row in zip(table.ids_of(rows), rows.tolist(), strict=True):
-        if task_id not in reasons:
-            if table.since_ms[row] == NO_TIME:
-                table.since_ms[row] = turn.now.mono_ms
-            turn.services.add(table.services.names[table.service[row]])
-            reasons[task_id] = lines
-        elif lines:
-            reasons[task_id] = lines

@@ -25,6 +25,7 @@ def kind(
         spec_id=f"{service.id}/{version}",
         restart=restart,
         fence=spec.fence,
+        goods={each: str(count) for each, count in spec.generic.items() if count},
     )
 
 
@@ -33,4 +34,4 @@ def with_goods(kind: Assignment, task: Task) -> Assignment:
     goods: dict[str, list[str]] = {}
     for good in task.goods:
         goods.setdefault(good.kind, []).append(good.name)
-    return replace(kind, goods={each: ",".join(names) for each, names in goods.items()})
+    return replace(kind, goods=kind.goods | {each: ",".join(names) for each, names in goods.items()})

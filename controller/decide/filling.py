@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from controller.decide import affinity
 from controller.decide.demand import Demand
 from controller.decide.fleet import Fleet
 
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
-Bools = npt.NDArray[np.bool_]
 
 #: Into so many parts is a service packed at least: one node has at most one of them.
 PARTS = 3
@@ -47,16 +47,22 @@ def bound_of(total: int) -> int:
     return max(1, -(-total // PARTS))
 
 
-def place_one(fleet: Fleet, wish: Wish, fits: Bools) -> int | None:
-    """The row of the best of the nodes that fit, which takes the task; None without any."""
-    rows = fits.nonzero()[0]
+def place_new(fleet: Fleet, service_id: str, demand: Demand) -> int | None:
+    """Puts one task of a service that has none yet on the fullest node that fits, where no node is doubted:
+    nothing else tells them apart. Its row, None without any."""
+    rows = fleet.fits(demand, service_id).nonzero()[0]
     if not rows.size:
         return None
-    new = not fleet.counts.anywhere(wish.service_id)
-    if new and fleet.doubtless and not wish.avoided and not wish.level:
-        row = int(rows[fleet.key[rows].argmin()])  # nothing but the fullest counts
-    else:
-        row = _Filling(fleet, wish).best(rows)
+    row = int(rows[fleet.key.take(rows).argmin()])
+    fleet.take_one(service_id, demand, row)
+    return row
+
+
+def place_one(fleet: Fleet, wish: Wish, rows: Ints) -> int | None:
+    """Puts one task on the best of these rows, which fit; None without any."""
+    if not rows.size:
+        return None
+    row = _Filling(fleet, wish).best(rows)
     fleet.take_one(wish.service_id, wish.demand, row)
     return row
 
@@ -92,7 +98,7 @@ class _Filling:
     def __init__(self, fleet: Fleet, wish: Wish) -> None:
         self.fleet, self.wish = fleet, wish
         self._packs = wish.demand.packs and not wish.level
-        self._doubtless = fleet.doubtless and not wish.avoided
+        self._doubtless = fleet.doubtless and not wish.avoided and not wish.demand.affinities
         self._counts = fleet.tasks_of(wish.service_id)
         self._rows: list[Ints] = []
         self._numbers: list[Ints] = []
@@ -143,12 +149,17 @@ class _Filling:
         return found
 
     def _doubts(self, rows: Ints) -> Ints:
-        """How much speaks against nodes that could take the task."""
-        shaky = self.fleet.shaky[rows].astype(np.int64)
-        if not self.wish.avoided:
-            return shaky
-        failed = [self.fleet.rows[each] for each in self.wish.avoided if each in self.fleet.rows]
-        return shaky + np.isin(rows, failed)
+        """How much speaks against nodes that could take the task; preferred affinities count less than all
+        else."""
+        doubts = self.fleet.shaky[rows].astype(np.int64)
+        if self.wish.avoided:
+            failed = [self.fleet.rows[each] for each in self.wish.avoided if each in self.fleet.rows]
+            doubts += np.isin(rows, failed)
+        affinities = self.wish.demand.affinities
+        if not affinities:
+            return doubts
+        unmet = affinity.unmet(self.fleet, affinities, self.wish.service_id)[rows]
+        return doubts * (len(affinities) + 1) + unmet
 
     def _by_branch(self, codes: Codes) -> Callable[[Ints], Ints]:
         """Tasks of the service on all nodes of the same branch."""
@@ -246,7 +257,9 @@ class _Filling:
         times = self._times(rows, count)
         rows, times = rows[times > 0], times[times > 0]
         shares = _water(self._counts[rows], times, count)
-        if (given := shares > 0).any():
+        given = np.flatnonzero(shares)
+        if given.size:
+            given = given[self.fleet.key[rows[given]].argsort()]
             self._take(rows[given], shares[given])
             count -= int(shares.sum())
         more = rows[times > shares]

@@ -23,6 +23,7 @@ class Cause(StrEnum):
     DRAINING = "draining"
     PLATFORM = "of another platform"
     CONSTRAINT = "excluded by a constraint"
+    AFFINITY = "kept away by an affinity"
     PER_NODE = "already run the most allowed per node"
     PORT = "have the port taken"
     GENERIC = "short of generic resources"

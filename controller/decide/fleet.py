@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bayplan import constraints
 from bayplan.model import NodeStatus
-from controller.decide import ordering
+from controller.decide import affinity, ordering
 from controller.decide.attributes import Attribute
 from controller.decide.demand import DIMENSIONS, GENERIC, Demand, Kind
 from controller.decide.filters import Candidate, Cause, attribute, barrier, platform_of, runs_on
@@ -354,6 +354,8 @@ class Fleet:
         if demand.per_node_max:
             rows, numbers = self.counts.of(service_id)
             fits[rows[numbers >= demand.per_node_max]] = False
+        if demand.affinities:
+            fits &= affinity.admitted(self, demand.affinities, service_id)
         return fits
 
     def fit_times(self, demand: Demand, service_id: str, rows: Ints, wanted: int) -> Ints:
@@ -382,6 +384,8 @@ class Fleet:
         _note(causes, self._runs(demand.kind), Cause.PLATFORM)
         for text in demand.kind.constraints:
             _note(causes, self._satisfies(text), Cause.CONSTRAINT)
+        if demand.affinities:
+            _note(causes, affinity.admitted(self, demand.affinities, service_id), Cause.AFFINITY)
         if demand.per_node_max:
             _note(causes, self.tasks_of(service_id) < demand.per_node_max, Cause.PER_NODE)
         if demand.ports:

@@ -41,6 +41,8 @@ class Grouped(Protocol):
     def avoided(self) -> frozenset[str]: ...
     @property
     def level(self) -> bool: ...
+    @property
+    def homes(self) -> tuple[str, ...]: ...
 
 
 def chosen(groups: Sequence[Grouped]) -> list[int]:
@@ -52,7 +54,7 @@ def chosen(groups: Sequence[Grouped]) -> list[int]:
 
 
 def _joins(group: Grouped) -> bool:
-    plain = group.pinned is None and not group.avoided and not group.level
+    plain = group.pinned is None and not (group.avoided or group.level or group.homes)
     return plain and group.demand.alone and not group.demand.preferences
 
 

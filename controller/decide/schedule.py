@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bayplan.model import Resources, ServiceSpec
-from controller.decide import joint
+from controller.decide import affinity, joint
 from controller.decide.demand import Demand, demand
-from controller.decide.filling import Wish, bound_of, place_many, place_one, place_singles, ranked
+from controller.decide.filling import Wish, bound_of, place_many, place_new, place_one, place_singles, ranked
 from controller.decide.filters import Candidate, Cause
 from controller.decide.fleet import CAUSES, Fleet
 from controller.decide.reasons import FAILED_HERE, SHAKY, Reasons, against
@@ -47,7 +47,8 @@ class Group(msgspec.Struct, frozen=True):
     `wave` is when the service starts: an earlier one chooses first. `pinned`: the rows that get one task
     each, `count` is not looked at then. `name` is the service's: of equals the first by name goes first.
     `replicas`: how many tasks the service shall have in all, where more than it has now with these.
-    `avoided`: ids of nodes that are a last choice. `level`: onto the emptiest node, not the fullest.
+    `avoided`: ids of nodes that are a last choice. `level`: onto the emptiest node, not the fullest. `homes`,
+    of a single task: ids of nodes with data of its volumes, the best first; `stays`: only to one of them.
     """
 
     service_id: str
@@ -59,6 +60,8 @@ class Group(msgspec.Struct, frozen=True):
     replicas: int = 0
     avoided: frozenset[str] = frozenset()
     level: bool = False
+    homes: tuple[str, ...] = ()
+    stays: bool = False
 
 
 class Placed(NamedTuple):
@@ -92,10 +95,12 @@ def place_groups(groups: Sequence[Group], fleet: Fleet, told_max: int = 0) -> li
 
 
 def _waves(groups: Sequence[Group]) -> list[list[int]]:
-    """The positions of the groups of each wave, the earliest first."""
-    waves: dict[int, list[int]] = {}
+    """The positions of the groups of each wave, the earliest first; within it a service comes after those
+    that it wants to be near to."""
+    waves: dict[tuple[int, int], list[int]] = {}
+    after = affinity.order({each.service_id: each.demand.affinities for each in groups})
     for index, group in enumerate(groups):
-        waves.setdefault(group.wave, []).append(index)
+        waves.setdefault((group.wave, after.get(group.service_id, 0)), []).append(index)
     return [waves[wave] for wave in sorted(waves)]
 
 
@@ -140,8 +145,13 @@ def _runs(groups: Sequence[Group], order: list[int], fleet: Fleet) -> Iterator[l
 
 
 def _is_single(group: Group, fleet: Fleet) -> bool:
-    plain = group.count == 1 and group.pinned is None and not group.avoided and not group.level
-    return plain and group.demand.alone and not fleet.counts.anywhere(group.service_id)
+    return group.count == 1 and group.pinned is None and group.demand.alone and _is_new(group, fleet)
+
+
+def _is_new(group: Group, fleet: Fleet) -> bool:
+    """Whether a service has no tasks yet, and nothing but fullness tells nodes apart for its first one."""
+    told_apart = group.avoided or group.level or group.homes or group.demand.affinities
+    return not told_apart and not fleet.counts.anywhere(group.service_id)
 
 
 class _Batch:
@@ -192,14 +202,42 @@ class _Batch:
         return found
 
     def _anywhere(self, group: Group) -> Placed:
-        fleet, wish = self._fleet, _wish(self._fleet, group)
-        fits = fleet.fits(group.demand, group.service_id)
-        if group.count == 1:
-            row = place_one(fleet, wish, fits)
+        fleet = self._fleet
+        if group.homes and (placed := self._home(group)) is not None:
+            return placed
+        if group.count == 1 and fleet.doubtless and _is_new(group, fleet):
+            row = place_new(fleet, group.service_id, group.demand)
             rows = _NOWHERE if row is None else np.array([row])
         else:
-            rows = place_many(fleet, wish, np.flatnonzero(fits), group.count)
+            rows = self._chosen(group, fleet.fits(group.demand, group.service_id).nonzero()[0])
         return Placed(rows, self._refuse(group) if rows.size < group.count else None)
+
+    def _chosen(self, group: Group, fit: Rows) -> Rows:
+        """The rows of as many of the tasks as find room on rows that fit."""
+        wish = _wish(self._fleet, group)
+        changing = group.level or affinity.sees_itself(group.demand.affinities, group.service_id)
+        if group.count > 1 and not changing:
+            return place_many(self._fleet, wish, fit, group.count)
+        found: list[int] = []
+        while len(found) < group.count and (row := place_one(self._fleet, wish, fit)) is not None:
+            found.append(row)
+            if len(found) < group.count:
+                fit = self._fleet.fits(group.demand, group.service_id).nonzero()[0]
+        return np.array(found, np.int64)
+
+    def _home(self, group: Group) -> Placed | None:
+        """A task whose volumes have data: to the first of those nodes that can take it. None when none can, and
+        it may be elsewhere."""
+        fleet = self._fleet
+        fits = fleet.fits(group.demand, group.service_id)
+        for node_id in group.homes:
+            row = fleet.rows.get(node_id)
+            if row is not None and fits[row] and node_id not in group.avoided:
+                fleet.take_one(group.service_id, group.demand, row)
+                return Placed(np.array([row]), None)
+        if not group.stays:
+            return None
+        return Placed(_NOWHERE, judge(fleet, group.demand, group.service_id, group.homes[0]))
 
     def _pinned(self, group: Group, pinned: Rows) -> Placed:
         fleet = self._fleet

@@ -139,6 +139,8 @@ def _needs(demand: Demand, causes: dict[Cause, int]) -> list[str]:
         lines.append(f"needs platform {demand.kind.platform}")
     if Cause.CONSTRAINT in causes:
         lines.append(f"needs {' and '.join(demand.kind.constraints)}")
+    if Cause.AFFINITY in causes:
+        lines.append("needs to be near, or away from, tasks of other services (`x-bayplan` of the services)")
     if Cause.GENERIC in causes:
         goods = sorted(name for name in asked if name.startswith(GENERIC))
         lines.append("needs " + ", ".join(amount_text(name, asked[name]) for name in goods))

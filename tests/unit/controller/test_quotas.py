@@ -103,6 +103,8 @@ def test_the_list_shows_what_is_used() -> None:
 def test_a_quota_survives_a_restart_and_goes_when_it_is_taken_away() -> None:
     world = limited(tasks=1)
     world = world.restarted()
+    for node in world.nodes.values():
+        node.connect()
     refused(world.deploy(stack(service(replicas=2))))
     assert ask(world, QuotaRemoveAsked, stack="shop").problem is None
     assert world.deploy(stack(service(replicas=2))).problem is None
