@@ -1,0 +1,207 @@
+"""What ties tasks to nodes: named goods, volumes with data, services near to them or away from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from bayplan.model import Affinity, Desired, Good, HomePolicy, Mount, MountKind, Resources, ServiceSpec
+from bayplan.views import Plan
+from tests.unit.controller.world import Node, World, service, stack
+
+
+def gpus(*names: str) -> dict[str, Any]:
+    return {"generic": {"gpu": len(names)}, "named": tuple(Good(kind="gpu", name=name) for name in names)}
+
+
+def node(world: World, name: str, **inventory: Any) -> Node:
+    """A node whose inventory has this besides."""
+    made = world.node(name)
+    made.inventory = replace(made.inventory, **inventory)
+    made.disconnect()
+    made.connect()
+    return made
+
+
+def names_of(world: World, service_name: str = "shop_web") -> list[str]:
+    return [
+        world.state.nodes[task.node_id].name if task.node_id else "" for task in world.wanted(service_name)
+    ]
+
+
+def goods_of(world: World, name: str = "shop_web") -> list[str]:
+    return sorted(good.name for task in world.wanted(name) for good in task.goods)
+
+
+def with_data(name: str = "web", source: str = "shop_data", **fields: Any) -> ServiceSpec:
+    mount = Mount(kind=MountKind.VOLUME, source=source, target="/data")
+    return service(name, container={"mounts": (mount,)}, **fields)
+
+
+# --- named goods ---
+
+
+def test_each_task_has_goods_of_its_own_and_its_agent_hears_of_them() -> None:
+    world = World()
+    made = node(world, "n1", **gpus("GPU-1", "GPU-2", "GPU-3"))
+    world.deploy(stack(service(replicas=2, generic={"gpu": 1})))
+    assert goods_of(world) == ["GPU-1", "GPU-2"]
+    assert sorted(each.goods["gpu"] for each in made.assigned.tasks) == ["GPU-1", "GPU-2"]
+
+
+def test_goods_without_names_are_told_by_number() -> None:
+    world = World()
+    made = node(world, "n1", generic={"ssd": 4})
+    world.deploy(stack(service(generic={"ssd": 3})))
+    assert [each.goods for each in made.assigned.tasks] == [{"ssd": "3"}]
+    assert goods_of(world) == []
+
+
+def test_goods_come_free_with_their_task_and_survive_a_restart_of_the_controller() -> None:
+    world = World()
+    node(world, "n1", **gpus("GPU-1", "GPU-2"))
+    world.deploy(stack(service(replicas=2, generic={"gpu": 1})))
+    world = world.restarted()
+    world.nodes[next(iter(world.nodes))].connect()
+    assert goods_of(world) == ["GPU-1", "GPU-2"]
+    world.scale("shop_web", 1)
+    world.pass_time(5_000)
+    kept = goods_of(world)
+    world.deploy(stack(service("other", generic={"gpu": 1}), name="blog"))
+    assert sorted([*kept, *goods_of(world, "blog_other")]) == ["GPU-1", "GPU-2"]
+
+
+def test_an_update_never_gives_a_good_twice() -> None:
+    world = World()
+    made = node(world, "n1", **gpus("GPU-1", "GPU-2"))
+    world.deploy(stack(service(replicas=2, generic={"gpu": 1})))
+    world.deploy(stack(service(image="app:2", replicas=2, generic={"gpu": 1})))
+    for _ in range(40):
+        world.pass_time(1_000)
+        running = [
+            task for task in world.tasks() if world.state.holds_node(task) and task.desired.value == "run"
+        ]
+        given = [good.name for task in running for good in task.goods]
+        assert len(given) == len(set(given))
+    assert goods_of(world) == ["GPU-1", "GPU-2"]
+    assert {task.version for task in world.wanted()} == {2}
+    assert {each.goods["gpu"] for each in made.assigned.tasks} == {"GPU-1", "GPU-2"}
+
+
+# --- homes of volumes ---
+
+
+def test_a_task_comes_home_after_its_service_had_none() -> None:
+    world = World()
+    for name in ("n1", "n2", "n3"):
+        world.node(name)
+    world.deploy(stack(service("filler", cpu=2_000), name="a"))
+    world.deploy(stack(with_data(cpu=2_000)))
+    (home,) = names_of(world)
+    world.scale("shop_web", 0)
+    world.pass_time(20_000)
+    world = world.restarted()
+    for each in world.nodes.values():
+        each.connect()
+    world.deploy(stack(service("other", cpu=3_000), name="b"))  # now the others would be fuller or emptier
+    world.remove("a")
+    world.pass_time(20_000)
+    world.scale("shop_web", 1)
+    assert names_of(world) == [home]
+
+
+def test_each_slot_comes_back_to_its_own_data() -> None:
+    world = World()
+    for name in ("n1", "n2", "n3"):
+        world.node(name)
+    world.deploy(stack(with_data(replicas=3)))
+    before = names_of(world)
+    assert len(set(before)) == 3
+    world.scale("shop_web", 0)
+    world.pass_time(20_000)
+    world.scale("shop_web", 3)
+    assert names_of(world) == before
+
+
+def test_what_prefers_its_home_goes_elsewhere_when_it_must_and_what_stays_waits() -> None:
+    for homes in HomePolicy:
+        world = World()
+        first, second = world.node("n1"), world.node("n2")
+        world.deploy(stack(with_data(homes=homes)))
+        (home,) = names_of(world)
+        lost = first if world.state.nodes[first.id].name == home else second
+        lost.disconnect()
+        world.pass_time(60_000)
+        now = names_of(world)
+        if homes is HomePolicy.STAY:
+            assert now == [home, ""]
+            (waiting,) = (task for task in world.wanted() if not task.node_id)
+            assert f"{home}: not ready" in world.state.pending_reasons[waiting.id]
+            lost.connect()
+            world.pass_time(20_000)
+            assert names_of(world) == [home]
+        else:
+            assert now == [({"n1", "n2"} - {home}).pop()]
+
+
+def test_what_is_read_only_or_new_each_time_has_no_home() -> None:
+    world = World()
+    world.node("n1")
+    read_only = Mount(kind=MountKind.VOLUME, source="shop_data", target="/data", read_only=True)
+    world.deploy(stack(service("a", container={"mounts": (read_only,)}), with_data("b", "x-{{.Task.ID}}")))
+    assert not world.state.homes
+    world.deploy(stack(with_data("c", "data-{{.Task.Slot}}", replicas=2), name="more"))
+    assert sorted(world.state.homes) == ["data-1", "data-2"]
+
+
+# --- affinities ---
+
+
+def test_a_service_follows_another_and_keeps_away_from_a_third() -> None:
+    world = World()
+    for name in ("n1", "n2", "n3"):
+        world.node(name)
+    near = Affinity(service="db", required=True)
+    away = Affinity(service="noisy", anti=True, required=True)
+    wished = stack(
+        service("web", replicas=2, affinities=(near,)),
+        service("db", affinities=(away,)),
+        service("noisy", replicas=2),
+    )
+    plan = world.plan(wished)
+    assert isinstance(plan, Plan)
+    assert not plan.problems
+    planned = {task.name: task.node for each in plan.services for task in each.tasks}
+    world.deploy(wished)
+    (db,) = names_of(world, "shop_db")
+    assert set(names_of(world)) == {db}
+    assert db not in names_of(world, "shop_noisy")
+    assert planned["shop_db.1"] not in (planned["shop_noisy.1"], planned["shop_noisy.2"])
+
+
+def test_a_required_distance_holds_for_the_other_service_too() -> None:
+    world = World()
+    world.node("n1")
+    alone = Affinity(service="blog_noisy", anti=True, required=True)
+    world.deploy(stack(service("db", affinities=(alone,))))
+    refused = world.deploy(stack(service("noisy"), name="blog")).problem
+    assert refused is not None
+    assert "1 node: 1 kept away by an affinity" in refused.details
+    world.node("n2")
+    assert world.deploy(stack(service("noisy"), name="blog")).problem is None
+    assert names_of(world, "blog_noisy") == ["n2"]
+
+
+def test_disk_and_processes_are_set_aside() -> None:
+    world = World()
+    made = world.node("n1")
+    capacity = replace(made.inventory.capacity, disk_bytes=100, pids=10)
+    made.inventory = replace(made.inventory, capacity=capacity)
+    made.disconnect()
+    made.connect()
+    wants = replace(service(), reservations=Resources(disk_bytes=60, pids=5))
+    assert world.deploy(stack(wants)).problem is None
+    refused = world.scale("shop_web", 2).problem
+    assert refused is not None
+    assert "1 node: 1 short of disk" in refused.details
