@@ -20,6 +20,7 @@ from bayplan.views import Event
 from controller.contents import Contents
 from controller.endpoints import Leaving, Watchers
 from controller.observations import Exposure, Headway, Life, SlotHistory
+from controller.pending import PendingReasons
 from controller.records import (
     GLOBAL_MODES,
     Change,
@@ -89,7 +90,7 @@ class State:
         self.headways: dict[str, Headway] = {}
         #: The newest revision of any exposure: a service that is removed and made anew does not go back.
         self.revision = 0
-        self.pending_reasons: dict[str, tuple[str, ...]] = {}
+        self.pending_reasons = PendingReasons(self.tasks)
         #: Tasks that shall stop and serve until they are let go of, and those who let go.
         self.leaving: dict[str, Leaving] = {}
         self.watchers = Watchers()
@@ -239,7 +240,6 @@ class State:
         self.tasks.drop(task_id)
         self._sorted.pop(task.service_id, None)
         self.ran_ms.pop(task_id, None)
-        self.pending_reasons.pop(task_id, None)
         self.leaving.pop(task_id, None)
 
     def _drop_service(self, service_id: str) -> None:
@@ -260,6 +260,7 @@ class State:
         self.contents.refer(_mounted(version.spec), 1)
 
     def _drop_version(self, service_id: str, version: int) -> None:
+        self.pending_reasons.forget_version(service_id, version)
         spec = self.specs.pop((service_id, version), None)
         self.image_digests.pop((service_id, version), None)
         if spec is not None:

@@ -19,6 +19,7 @@ from controller.core import (
     joins,
     lives,
     nodes,
+    quotas,
     rollouts,
     sessions,
     stacks,
@@ -44,6 +45,8 @@ from controller.events import (
     NodeUpdateAsked,
     PlainRequest,
     PlanAsked,
+    QuotaRemoveAsked,
+    QuotaSetAsked,
     RebalanceAsked,
     RemoveAsked,
     RollbackAsked,
@@ -79,8 +82,10 @@ class ControllerCore:
         self._settings = settings or Settings()
         state.default_reservation = self._settings.default_reservation
         state.lease_ms = self._settings.timing.down_ms
-        self._requests = Requests()
-        self._settler = Settler(Ground(state))
+        #: The nodes as the scheduler sees them, for who wants to know what they would say.
+        self.ground = Ground(state)
+        self._requests = Requests(self.ground)
+        self._settler = Settler(self.ground)
         self._schedules = Schedules()
         self._assigner = Assigner(state)
         self._last_ms = now.mono_ms
@@ -193,7 +198,9 @@ class ControllerCore:
                 nodes.asked(turn, event)
                 self._judge_soon(turn)
             case RebalanceAsked() | SimulateAsked():
-                foresight.asked(turn, event)
+                foresight.asked(turn, event, self.ground)
+            case QuotaSetAsked() | QuotaRemoveAsked():
+                quotas.asked(turn, event)
             case FileCreateAsked() | FileUpdateAsked() | FileRemoveAsked():
                 file_requests.asked(turn, event)
             case TokenMade():

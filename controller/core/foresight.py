@@ -11,7 +11,8 @@ from bayplan.lifecycle import TaskState
 from bayplan.model import MountKind, ServiceSpec
 from bayplan.views import Move
 from controller import names
-from controller.core import dependencies, paper, placing, trial
+from controller.core import dependencies, placing, trial
+from controller.core.ground import Ground
 from controller.core.turn import Turn
 from controller.decide import schedule
 from controller.decide.fleet import Fleet
@@ -28,18 +29,18 @@ MOVES_USUAL = 10
 MOVES_MAX = 50
 
 
-def asked(turn: Turn, event: RebalanceAsked | SimulateAsked) -> None:
+def asked(turn: Turn, event: RebalanceAsked | SimulateAsked, ground: Ground) -> None:
     """Answers what would move; a rebalance that is no dry run begins."""
     try:
         if isinstance(event, SimulateAsked):
-            turn.reply(event.ticket, _simulated(turn, event.lose))
+            turn.reply(event.ticket, _simulated(turn, ground, event.lose))
         else:
             turn.reply(event.ticket, _rebalanced(turn, event))
     except ProblemError as error:
         turn.refuse(event.ticket, error)
 
 
-def _simulated(turn: Turn, lose: tuple[str, ...]) -> Foreseen:
+def _simulated(turn: Turn, ground: Ground, lose: tuple[str, ...]) -> Foreseen:
     """What would become of the tasks of these nodes. Changes nothing."""
     state = turn.state
     if not lose:
@@ -54,7 +55,7 @@ def _simulated(turn: Turn, lose: tuple[str, ...]) -> Foreseen:
     }
     bound = {name for name, task in tasks.items() if _spec(state, task).mode in GLOBAL_MODES}
     moving = {name: task for name, task in tasks.items() if name not in bound}
-    fleet = paper.fleet(state, without=paper.NO_ROWS)
+    fleet = ground.fleet().copy()
     for node_id in lost:
         fleet.drop(node_id)
     trial.put(trial.owed(turn, fleet), fleet)

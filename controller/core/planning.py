@@ -31,13 +31,17 @@ from controller.state import State
 
 #: Tasks of one service that a plan lists; tasks that fit nowhere come first.
 TASKS_SHOWN_MAX = 100
+#: Tasks that a whole plan lists, but of each service a few.
+TASKS_IN_ALL_MAX, TASKS_SHOWN_MIN = 3_000, 3
 #: Nodes of one service of which a plan says how many tasks they would get, those with most first.
 NODES_SHOWN_MAX = 100
 #: Changed fields of one service that a plan lists.
 FIELDS_SHOWN_MAX = 100
 
 
-def plan(turn: Turn, proposal: Proposal, tried: Trial, faults: tuple[Problem, ...]) -> Plan:
+def plan(
+    turn: Turn, proposal: Proposal, tried: Trial, warnings: tuple[str, ...], faults: tuple[Problem, ...]
+) -> Plan:
     """The plan. `faults` are what nodes said against it."""
     waves = trial.waves(proposal.changes)
     lots = {lot.name: lot for lot in tried.lots}
@@ -48,7 +52,7 @@ def plan(turn: Turn, proposal: Proposal, tried: Trial, faults: tuple[Problem, ..
             _service(turn, change, lots.get(change.name), tried.fleet, waves) for change in proposal.changes
         ),
         files=tuple(change.shown() for change in proposal.files),
-        warnings=trial.warnings(turn, proposal.changes),
+        warnings=warnings,
         problems=(*proposal.problems, *tried.problems(), *faults),
     )
 
@@ -62,7 +66,7 @@ def _service(
     return ServicePlan(
         change=change.shown(),
         fields=_fields(turn.state, change, spec),
-        tasks=_tasks(lot, fleet) if lot else (),
+        tasks=_tasks(lot, fleet, shown_max(len(waves))) if lot else (),
         placement=_placement(lot, fleet) if lot else Placement(),
         wave=waves.get(spec.name, 1),
         rolls=_rolls(spec) if change.action is ServiceAction.UPDATE else "",
@@ -98,12 +102,17 @@ def _fields(state: State, change: deploy.Change, spec: ServiceSpec) -> tuple[Fie
     return (*found[:FIELDS_SHOWN_MAX], rest)
 
 
-def _tasks(lot: Lot, fleet: Fleet) -> tuple[PlannedTask, ...]:
+def shown_max(services: int) -> int:
+    """How many tasks of each of so many services are listed."""
+    return max(TASKS_SHOWN_MIN, min(TASKS_SHOWN_MAX, TASKS_IN_ALL_MAX // max(1, services)))
+
+
+def _tasks(lot: Lot, fleet: Fleet, most: int) -> tuple[PlannedTask, ...]:
     """The first tasks, those that fit nowhere before the others."""
     left, placed = np.flatnonzero(lot.nodes == NOWHERE), np.flatnonzero(lot.nodes != NOWHERE)
     why = lot.refusal.lines if lot.refusal else ()
-    shown = [PlannedTask(name=f"{lot.name}.{lot.slots[at]}", reasons=why) for at in left[:TASKS_SHOWN_MAX]]
-    for index, at in enumerate(placed[: TASKS_SHOWN_MAX - len(shown)].tolist()):
+    shown = [PlannedTask(name=f"{lot.name}.{lot.slots[at]}", reasons=why) for at in left[:most]]
+    for index, at in enumerate(placed[: most - len(shown)].tolist()):
         shown.append(
             PlannedTask(
                 name=f"{lot.name}.{lot.slots[at]}",

@@ -16,6 +16,7 @@ from bayplan.model import NodeStatus, ServiceSpec
 from bayplan.session import Preflight, PreflightResult
 from bayplan.views import ServiceAction
 from controller.core import placing, planning, proposals, quotas, services, stacks, trial
+from controller.core.ground import Ground
 from controller.core.proposals import Proposal
 from controller.core.trial import Trial
 from controller.core.turn import Turn
@@ -50,15 +51,16 @@ class Open:
 class Requests:
     """The requests that are open."""
 
-    def __init__(self) -> None:
+    def __init__(self, ground: Ground) -> None:
         self.open: dict[str, Open] = {}
+        self._ground = ground
 
     def asked(self, turn: Turn, event: TriedRequest) -> None:
         """Tries a request, and asks the nodes that would take its tasks whether they can."""
         try:
             if not isinstance(event, services.ServiceRequest):
                 proposals.check_sound(event)
-            proposal, tried = _tried(turn, event, {})
+            proposal, tried = _tried(turn, self._ground, event, {})
         except ProblemError as error:
             turn.refuse(event.ticket, error)
             return
@@ -68,7 +70,7 @@ class Requests:
             event.ticket, needed, running, lambda node_id: placing.ports_on(turn.state, node_id)
         )
         if not questions:
-            _finish(turn, event, {}, ())
+            _finish(turn, self._ground, event, {}, ())
         elif len(self.open) >= OPEN_MAX:
             summary = f"{OPEN_MAX} requests are waiting for nodes; try again later"
             turn.reply(event.ticket, problem=Problem(kind=ProblemKind.REFUSED, summary=summary))
@@ -107,7 +109,7 @@ class Requests:
         if fatal:
             turn.reply(ticket, problem=waiting.faults[0])
         else:
-            _finish(turn, waiting.event, waiting.digests(), tuple(waiting.faults))
+            _finish(turn, self._ground, waiting.event, waiting.digests(), tuple(waiting.faults))
 
     def _silent(self, turn: Turn, ticket: str, waiting: Open, node_ids: list[str]) -> None:
         """Nodes from which no answer will come."""
@@ -137,32 +139,36 @@ class Requests:
         return min((waiting.deadline_ms for waiting in self.open.values()), default=None)
 
 
-def _tried(turn: Turn, event: TriedRequest, images: Mapping[str, str]) -> tuple[Proposal, Trial]:
+def _tried(
+    turn: Turn, ground: Ground, event: TriedRequest, images: Mapping[str, str]
+) -> tuple[Proposal, Trial]:
     """The proposal and where its tasks would go. Raises ProblemError for all but a plan's problems."""
     if isinstance(event, services.ServiceRequest):
         proposal = services.propose(turn, event, images)
     else:
         proposal = proposals.propose(turn, event, images)
     proposal = proposal._replace(problems=(*proposal.problems, *quotas.faults(turn, proposal)))
-    told_max = planning.TASKS_SHOWN_MAX if isinstance(event, PlanAsked) else 0
-    tried = trial.place(turn, proposal.changes, told_max)
+    told_max = planning.shown_max(len(proposal.changes)) if isinstance(event, PlanAsked) else 0
+    tried = trial.place(turn, ground, proposal.changes, told_max)
     found = (*proposal.problems, *tried.problems())
     if found and not isinstance(event, PlanAsked):
         raise ProblemError(*found)
     return proposal, tried
 
 
-def _finish(turn: Turn, event: TriedRequest, images: Mapping[str, str], faults: tuple[Problem, ...]) -> None:
+def _finish(
+    turn: Turn, ground: Ground, event: TriedRequest, images: Mapping[str, str], faults: tuple[Problem, ...]
+) -> None:
     """Commits, or answers the plan; decided anew, since the world may have moved since the question."""
     try:
-        proposal, tried = _tried(turn, event, images)
+        proposal, tried = _tried(turn, ground, event, images)
     except ProblemError as error:
         turn.refuse(event.ticket, error)
         return
+    warnings = trial.warnings(turn, ground, proposal.changes)
     if isinstance(event, PlanAsked):
-        turn.reply(event.ticket, planning.plan(turn, proposal, tried, faults))
+        turn.reply(event.ticket, planning.plan(turn, proposal, tried, warnings, faults))
         return
-    warnings = trial.warnings(turn, proposal.changes)
     deployed = msgspec.structs.replace(stacks.commit(turn, proposal, images), warnings=warnings)
     if isinstance(event, ScaleAsked):
         (change,) = proposal.changes

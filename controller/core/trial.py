@@ -6,7 +6,7 @@ than a few.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,8 @@ import numpy.typing as npt
 from bayplan.errors import Problem, ProblemKind
 from bayplan.model import ServiceSpec
 from bayplan.views import ServiceAction
-from controller.core import dependencies, paper, placing
+from controller.core import affinities, dependencies, paper, placing
+from controller.core.ground import Ground
 from controller.core.turn import Turn
 from controller.decide import deploy, order, schedule, succession
 from controller.decide.demand import demand
@@ -26,6 +27,8 @@ from controller.decide.verdicts import Verdicts
 from controller.records import GLOBAL_MODES, Service
 
 Ints = npt.NDArray[np.int64]
+#: Slots on any node, or each with the id of the node that it is bound to (empty: any).
+Slots = range | Mapping[int, str]
 
 #: In place of the row of a node: there is none.
 NOWHERE = -1
@@ -36,6 +39,7 @@ _KEEPING = (ServiceAction.SAME, ServiceAction.SCALE)
 _KEY_OF = {
     Cause.PLATFORM: "platform",
     Cause.CONSTRAINT: "constraints",
+    Cause.AFFINITY: "affinity",
     Cause.PER_NODE: "max_replicas_per_node",
     Cause.PORT: "ports",
     Cause.GENERIC: "resources",
@@ -93,14 +97,14 @@ class Trial(NamedTuple):
         return tuple(_unplaceable(lot) for lot in self.lots if lot.unplaced)
 
 
-def place(turn: Turn, changes: Sequence[deploy.Change], told_max: int = 0) -> Trial:
+def place(turn: Turn, ground: Ground, changes: Sequence[deploy.Change], told_max: int = 0) -> Trial:
     """All new tasks of the changes; the first `told_max` of each service with the reasons for their place."""
     # What is on its way out already will have made room: the new tasks wait for it, as pending ones.
     table = turn.state.tasks.table
     replaced = [each.service.id for each in changes if each.service and each.action not in _KEEPING]
     gone = [paper.leaving(turn.state), *(table.of_service(service_id) for service_id in replaced)]
     gone += [_surplus(turn, each) for each in changes]
-    fleet = paper.fleet(turn.state, without=np.unique(np.concatenate(gone)))
+    fleet = paper.fleet(ground, turn.state, without=np.unique(np.concatenate(gone)))
     put(owed(turn, fleet, changes), fleet)
     asked = _asked(turn, fleet, changes)
     return Trial(tuple(put(asked, fleet, told_max)), fleet)
@@ -133,32 +137,51 @@ def _surplus(turn: Turn, change: deploy.Change) -> Ints:
 
 
 def _asked(turn: Turn, fleet: Fleet, changes: Sequence[deploy.Change]) -> list[Asked]:
-    found, in_waves = [], waves(changes)
+    found, in_waves, proposed = [], waves(changes), affinities.proposed(changes)
     for change in changes:
         if change.spec is None or change.action is ServiceAction.SAME:
             continue
-        slots = placing.slots(turn.state, change.spec)
+        slots = _slots(turn, change.spec)
         if change.service is not None and change.action is ServiceAction.SCALE:
             staying = set(paper.staying_slots(turn.state, change.service).tolist())
-            slots = {slot: node_id for slot, node_id in slots.items() if slot not in staying}
+            slots = {slot: node_id for slot, node_id in _bound(slots) if slot not in staying}
         wave, key = in_waves.get(change.spec.name, 1), change.service.id if change.service else change.name
         if slots:
-            found.append(asked_of(turn, fleet, key, change.name, change.spec, slots, wave))
+            found.append(asked_of(turn, fleet, key, change.name, change.spec, slots, wave, proposed))
     return found
 
 
+def _slots(turn: Turn, spec: ServiceSpec) -> Slots:
+    """The slots that a service of this spec would fill."""
+    return placing.slots(turn.state, spec) if spec.mode in GLOBAL_MODES else range(1, spec.replicas + 1)
+
+
+def _bound(slots: Slots) -> Iterable[tuple[int, str]]:
+    """Each slot with the node that it is bound to."""
+    return slots.items() if isinstance(slots, Mapping) else ((slot, "") for slot in slots)
+
+
 def asked_of(
-    turn: Turn, fleet: Fleet, key: str, name: str, spec: ServiceSpec, slots: Mapping[int, str], wave: int = 0
+    turn: Turn,
+    fleet: Fleet,
+    key: str,
+    name: str,
+    spec: ServiceSpec,
+    slots: Slots,
+    wave: int = 0,
+    proposed: affinities.Proposed = affinities.NOTHING,
 ) -> Asked:
-    """One task for each of the slots, some, which may be bound to nodes; `key` is the service's id (its name,
-    if it is new), `name` its full name."""
+    """One task for each of the slots, some; `key` is the service's id (its name, if it is new), `name` its
+    full name."""
     reserved = reserve(spec, turn.settings.default_reservation).resources
     pinned = None
-    if any(slots.values()):
+    if isinstance(slots, Mapping) and any(slots.values()):
         slots = {slot: node_id for slot, node_id in slots.items() if node_id in fleet.rows}
         pinned = np.array([fleet.rows[node_id] for node_id in slots.values()], np.int64)
+    named = affinities.Named(key, name.removesuffix(f"_{spec.name}"), spec)
+    near = affinities.of(turn.state, named, proposed)
     group = schedule.Group(
-        key, demand(spec, reserved), len(slots), wave, pinned, name=spec.name, replicas=spec.replicas
+        key, demand(spec, reserved, near), len(slots), wave, pinned, name=spec.name, replicas=spec.replicas
     )
     return Asked(group, np.fromiter(slots, np.int64, len(slots)), name, spec)
 
@@ -168,7 +191,7 @@ def owed(turn: Turn, fleet: Fleet, changes: Sequence[deploy.Change] = ()) -> lis
     other services. They come before all new ones, so that nobody is promised their room."""
     changed = {change.service.id: change for change in changes if change.service}
     lost = paper.lost_nodes(turn.state)
-    found: list[Asked] = []
+    found, proposed = list[Asked](), affinities.proposed(changes)
     for service in turn.state.services.values():
         change = changed.get(service.id)
         if service.removed or not (change is None or change.action in _KEEPING):
@@ -177,7 +200,7 @@ def owed(turn: Turn, fleet: Fleet, changes: Sequence[deploy.Change] = ()) -> lis
         grows = change is not None and change.action is ServiceAction.SCALE
         slots = _owed(turn, service, spec, grows=grows, held=paper.held_slots(turn.state, service, lost))
         if slots:
-            found.append(asked_of(turn, fleet, service.id, service.name, spec, slots))
+            found.append(asked_of(turn, fleet, service.id, service.name, spec, slots, 0, proposed))
     return found
 
 
@@ -195,7 +218,7 @@ def _owed(turn: Turn, service: Service, spec: ServiceSpec, *, grows: bool, held:
     return {slot: node_id for slot, node_id in open_slots.items() if slot not in over}
 
 
-def warnings(turn: Turn, changes: Sequence[deploy.Change]) -> tuple[str, ...]:
+def warnings(turn: Turn, ground: Ground, changes: Sequence[deploy.Change]) -> tuple[str, ...]:
     """New tasks that the user wants beside the old ones, where there is no room for both now. No reason to
     refuse: room may come until the rollout's deadline."""
     updates = [(each, each.service, each.spec) for each in changes if each.action is ServiceAction.UPDATE]
@@ -206,7 +229,7 @@ def warnings(turn: Turn, changes: Sequence[deploy.Change]) -> tuple[str, ...]:
     ]
     if not beside:
         return ()
-    fleet = paper.fleet(turn.state, without=paper.leaving(turn.state))
+    fleet = paper.fleet(ground, turn.state, without=paper.leaving(turn.state))
     put(owed(turn, fleet, changes), fleet)
     found = []
     for service, spec, slots in beside:

@@ -89,9 +89,6 @@ class Turn:
         for service in np.unique(table.service[rows]).tolist():
             state.forget_sorted(table.services.names[service])
         self.nodes.update(table.nodes.names[node] for node in np.unique(nodes).tolist())
-        if state.pending_reasons:
-            for task_id in table.ids_of(rows):
-                state.pending_reasons.pop(task_id, None)
         self._changes += [Put(record=task) for task in state.tasks.of(rows)]
 
     def reply(self, ticket: str, value: Answer = None, *, problem: Problem | None = None) -> None:

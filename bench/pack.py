@@ -1,0 +1,225 @@
+"""How well tasks are packed: waste over the lower bound, use at the first refusal, and after rolling updates.
+
+`python -m bench.pack [--quick]`. Every figure is a count of nodes, thus the same on every machine; only the
+times are this one's. Ours goes through the scheduler's own doors (`schedule.place_groups`, `room.make_room`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bayplan.model import Inventory, NodeStatus, Resources
+from bench import bounds
+from bench.measuring import Report, at_least, at_most, options, timed
+from bench.mixes import MIXES, Mix, fleet, mix
+from bench.rivals import FirstFit, Nomad, Placer, Spread
+from controller.decide.demand import Demand, interned
+from controller.decide.filters import Candidate
+from controller.decide.fleet import Fleet
+from controller.decide.room import Allowance, Movable, make_room, sources
+from controller.decide.schedule import Group, place_groups
+from controller.records import Node
+
+Ints = npt.NDArray[np.int64]
+
+#: Homogeneous nodes that a mix needs, by the sum of its amounts.
+NODES, NODES_QUICK = 1_000, 200
+#: Nodes of the fleet that services come to one at a time, and that is rolled.
+NODES_ARRIVING, NODES_ARRIVING_QUICK = 300, 100
+#: How many more nodes a fleet has than the bound, where it is not to run out.
+SPARE = 1.2
+#: Steps in which the smallest fleet is sought on which a rival places everything.
+STEP, STEPS_MAX = 0.005, 200
+#: Sizes for whose mixes the linear program over patterns is solved.
+SHAPES_MAX = 60
+#: Of a service so many tasks are renewed at a time.
+PARALLEL = 0.25
+
+DIMENSIONS = ("cpu_millis", "memory_bytes", "disk_bytes", "pids")
+WASTE, USE, ROLLED = at_most(2.0, 1.0), at_least(95.0, 97.0), at_most(5.0, 2.0)
+
+
+def nodes_of(capacity: Ints) -> Fleet:
+    """A fleet of the scheduler's, of nodes with these capacities."""
+    found = []
+    for row, amounts in enumerate(capacity.tolist()):
+        whole = Resources(**dict(zip(DIMENSIONS, amounts, strict=False)))
+        node = Node(id=f"n{row:05}", name=f"n{row:05}", inventory=Inventory(capacity=whole))
+        found.append(Candidate(node=node, status=NodeStatus.READY, free=whole, ports=frozenset(), counts={}))
+    return Fleet.of(found)
+
+
+def groups_of(drawn: Mix) -> list[Group]:
+    return [
+        Group(f"s{row:05}", interned(Demand(amounts=tuple(zip(DIMENSIONS, size, strict=False)))), count)
+        for row, (size, count) in enumerate(zip(drawn.sizes.tolist(), drawn.counts.tolist(), strict=True))
+    ]
+
+
+def in_use(found: Fleet) -> npt.NDArray[np.bool_]:
+    return np.asarray(found.tasks > 0)
+
+
+# The whole batch.
+
+
+def whole_batch(drawn: Mix, capacity: Ints) -> float:
+    """The price of the nodes that our plan of the whole mix opens."""
+    found = nodes_of(capacity)
+    placed = place_groups(groups_of(drawn), found)
+    assert sum(each.rows.size for each in placed) == drawn.tasks
+    return float(bounds.prices(capacity)[in_use(found)].sum())
+
+
+def least(drawn: Mix, capacity: Ints) -> float:
+    """The lower bound of that price; equal nodes are whole."""
+    bound = bounds.continuous(drawn.sizes, drawn.counts, capacity)
+    if len(np.unique(capacity, axis=0)) > 1:
+        return bound
+    if len(np.unique(drawn.sizes, axis=0)) <= SHAPES_MAX:
+        bound = max(bound, bounds.configurations(drawn.sizes, drawn.counts, capacity[0]))
+    return math.ceil(bound - 1e-6)
+
+
+def first_fit_decreasing(drawn: Mix, capacity: Ints) -> float:
+    free = capacity.copy()
+    order = np.argsort(-(drawn.sizes / capacity.mean(axis=0)).max(axis=1), kind="stable")
+    for row in order:
+        FirstFit().place(free, capacity, drawn.sizes[row], int(drawn.counts[row]))
+    return float(bounds.prices(capacity)[(free != capacity).any(axis=1)].sum())
+
+
+def smallest_fleet(drawn: Mix, bound: float, rival: Callable[[int], Placer], *, mixed: bool) -> float:
+    """The nodes of the smallest fleet, in steps, on which a rival places the whole mix, service by service.
+    A fleet of so many mean nodes has that price."""
+
+    def fits(steps: int) -> bool:
+        whole = fleet(drawn.sizes.shape[1], math.ceil(bound * (1 + steps * STEP)), mixed=mixed)
+        free, place = whole.copy(), rival(len(whole))
+        pairs = zip(drawn.sizes, drawn.counts.tolist(), strict=True)
+        return all(place(free, whole, size, count) == count for size, count in pairs)
+
+    low, high = -1, STEPS_MAX
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return math.ceil(bound * (1 + high * STEP))
+
+
+# One service after the other, until one is refused.
+
+
+class Arrived(NamedTuple):
+    """The use of the scarcest good at the first refusal, and how many moves per 100 placements it took."""
+
+    use: float
+    moves: float
+
+
+class Port:
+    """A fleet to which services come, with what stands where, so that a task can be moved."""
+
+    def __init__(self, capacity: Ints) -> None:
+        self.fleet, self.capacity = nodes_of(capacity), capacity
+        self.standing: list[dict[str, int]] = [{} for _ in capacity]
+        self.demands: dict[str, Demand] = {}
+        self.allowance, self.placed, self.moves = Allowance(), 0, 0
+
+    def arrive(self, group: Group) -> bool:
+        """Place a service, with moves where they help; False at the first task that finds no room."""
+        self.demands[group.service_id] = group.demand
+        left = group.count
+        while left:
+            rows = place_groups(
+                [msgspec.structs.replace(group, count=left, replicas=group.count)], self.fleet
+            )[0].rows
+            for row in rows.tolist():
+                self._stand(row, group.service_id, 1)
+            left -= rows.size
+            self.placed += rows.size
+            self.allowance.earn(rows.size)
+            if left and not self._make_room(group):
+                return False
+        return True
+
+    def _make_room(self, group: Group) -> bool:
+        rows = sources(self.fleet, group.demand, group.service_id)
+        movables = [
+            Movable(f"{service_id}@{row}", service_id, row, self.demands[service_id])
+            for row in rows.tolist()
+            for service_id in self.standing[row]
+        ]
+        shift = make_room(self.fleet, group.demand, movables)
+        if shift is None or not self.allowance.spend():
+            return False
+        self.moves += 1
+        self._move(shift.movable, shift.target)
+        return True
+
+    def _move(self, movable: Movable, target: int) -> None:
+        one, here, there = np.ones(1, np.int64), np.array([movable.row]), np.array([target])
+        self.fleet.take(movable.service_id, movable.demand, there, one)
+        self.fleet.release(movable.service_id, movable.demand, here, one)
+        self._stand(movable.row, movable.service_id, -1)
+        self._stand(target, movable.service_id, 1)
+
+    def _stand(self, row: int, service_id: str, by: int) -> None:
+        there = self.standing[row]
+        there[service_id] = there.get(service_id, 0) + by
+        if not there[service_id]:
+            del there[service_id]
+
+    @property
+    def use(self) -> float:
+        shares = [
+            1 - self.fleet.free[name].sum() / self.capacity[:, column].sum()
+            for column, name in enumerate(DIMENSIONS[: self.capacity.shape[1]])
+        ]
+        return 100 * float(max(shares))
+
+
+def arrivals(drawn: Mix, capacity: Ints) -> Arrived:
+    port = Port(capacity)
+    all(port.arrive(group) for group in groups_of(drawn))
+    return Arrived(port.use, 100 * port.moves / max(1, port.placed))
+
+
+def rival_arrivals(drawn: Mix, capacity: Ints, place: Placer) -> float:
+    free = capacity.copy()
+    pairs = zip(drawn.sizes, drawn.counts.tolist(), strict=True)
+    all(place(free, capacity, size, count) == count for size, count in pairs)
+    return 100 * float((1 - free.sum(axis=0) / capacity.sum(axis=0)).max())
+
+
+# Rolling updates.
+
+
+def rolled(drawn: Mix, capacity: Ints, rounds: int) -> float:
+    """The price of the nodes in use after so many rolling updates of everything, start-first."""
+    found, groups = nodes_of(capacity), groups_of(drawn)
+    rows = {
+        group.service_id: placed.rows
+        for group, placed in zip(groups, place_groups(groups, found), strict=True)
+    }
+    for number in range(rounds):
+        for group in groups:
+            rows[group.service_id] = _renewed(found, group, rows[group.service_id], number)
+    return float(bounds.prices(capacity)[in_use(found)].sum())
+
+
+def _renewed(found: Fleet, group: Group, elders: Ints, number: int) -> Ints:
+    """The rows of the heirs of a service's tasks, of which a part starts before its elders leave."""
+    heirs = []
+    for some in np.array_split(elders, math.ceil(1 / PARALLEL)):
+        if some.size:
+            asked = msgspec.structs.replace(group, count=int(some.size), replicas=group.count)
+            heirs.append(place_groups([asked], found)[0].rows)
+            assert heirs[-1].size == some.size
+            found.release(group.service_id, group.demand, *np.unique(some, return_counts=True))
+    return np.concatenate(heirs)
