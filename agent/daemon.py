@@ -36,6 +36,7 @@ from bayplan import __version__
 from bayplan.errors import ProblemError
 from bayplan.pump import Pump
 from bayplan.session import Report
+from bayplan.step import OneByOne
 from bayplan.systemd import notify, watchdog
 
 #: A renewal that failed is tried again after this long; the certificate lives for days.
@@ -147,7 +148,7 @@ class Agent:
         self._group = group
         self._witness = witness
         self._journal = journal
-        self._pump: Pump[ev.Event] = Pump(core, journal, self._perform)
+        self._pump: Pump[ev.Event] = Pump(OneByOne(core), journal, self._perform)
         # Jitter only: it must differ between nodes and need not be repeatable.
         self._door = SessionDoor(connect, self._pump.post, random.Random(), witness.welcomed)
         self._watcher = Watcher(engine, self._pump.post)

@@ -14,12 +14,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from bayplan.model import Now
-from bayplan.step import Core
+from bayplan.step import Core, Step
 
 #: Events that may wait. A door that can wait does; others answer "busy".
 INBOX_EVENTS_MAX = 50_000
-#: Events handled before one commit: bounds the latency of the first of them.
+#: Events handled before one commit, and for how long they are taken: bounds the latency of the first of them,
+#: and how long everything else on the loop stands still. What settling them takes is the core's to bound.
 BATCH_EVENTS_MAX = 1_000
+BATCH_MS_MAX = 5
 
 EventT = TypeVar("EventT")
 
@@ -105,15 +107,12 @@ class Pump(Generic[EventT]):
         except TimeoutError:
             pass
 
-    def _turn(self) -> tuple[list[Any], list[Any]]:
-        changes: list[Any] = []
-        commands: list[Any] = []
-        now = self._clock()
-        batch = range(min(len(self._inbox), BATCH_EVENTS_MAX))
-        steps = [self._core.step(self._inbox.popleft(), now) for _ in batch]
-        steps.append(self._core.wake(now))  # after the events: a sign of life that waits counts first
-        for step in steps:
-            changes += step.changes
-            commands += step.commands
+    def _turn(self) -> Step:
+        now, until = self._clock(), time.perf_counter() + BATCH_MS_MAX / 1000
+        for _ in range(min(len(self._inbox), BATCH_EVENTS_MAX)):
+            self._core.take(self._inbox.popleft(), now)
+            if time.perf_counter() > until:
+                break
+        step = self._core.settle(now)
         self.turned_mono_ms = now.mono_ms
-        return changes, commands
+        return step

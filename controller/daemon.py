@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import secrets
 import signal
@@ -48,6 +49,9 @@ from controller.store.sqlite import SqliteStore
 STUCK_MS = 20_000
 #: The controller's own certificate is renewed after half of its life, in seconds.
 RENEW_AFTER_S = CONTROLLER_LIFE_DAYS * 86_400 / 2
+
+#: Collections of garbage: 10,000 young objects are gone through in 0.4 ms, all living ones hardly ever.
+GC_THRESHOLDS = (10_000, 20, 100)
 
 log = structlog.get_logger()
 
@@ -136,8 +140,17 @@ async def _opened_store(stack: AsyncExitStack, data_dir: Path) -> tuple[SqliteSt
     store.checkpoint_from(state.tasks)
     if found is None:  # the cluster is older than its configs and secrets, and had none until now
         key.save(data_dir)
+    _freeze_garbage()
     await _begin_epoch(store, state)
     return store, state, key.digests
+
+
+def _freeze_garbage() -> None:
+    """What was loaded lives as long as the process: no collection need go through it, which would stop
+    everything for 0.25 s with a million objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 async def _begin_epoch(store: Store, state: State) -> None:

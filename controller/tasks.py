@@ -253,6 +253,7 @@ class Tasks(Mapping[str, Task]):
     def put_many(self, change: PutTasks) -> None:
         """Take over tasks as they are now. Raises ColumnsError."""
         table, found = self.table, columns(change)
+        self.changes += 1
         rows = table.rows(found.numbers)
         known = rows[rows >= 0]
         self._leave(known)
@@ -277,7 +278,7 @@ class Tasks(Mapping[str, Task]):
         for row in rows[(table.flags[rows] & ODD) != 0].tolist():
             del self._odd[row]
 
-    def changes(self, rows: Rows) -> list[Change]:
+    def puts(self, rows: Rows) -> list[Change]:
         """The changes that make these tasks as they are now: in columns, but for those with more to tell."""
         table = self.table
         whole = ((table.flags[rows] & ODD) != 0) | (table.number[rows] == 0)
@@ -313,7 +314,7 @@ class Tasks(Mapping[str, Task]):
         numbers = self.table.number[begin : begin + SLICE_ROWS]
         following = begin + SLICE_ROWS
         rows = np.flatnonzero(numbers >= 0) + begin
-        return self.changes(rows), following if following < len(self.table.number) else 0
+        return self.puts(rows), following if following < len(self.table.number) else 0
 
     # --- what is seen ---
 

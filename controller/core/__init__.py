@@ -9,8 +9,8 @@ import random
 from typing import assert_never
 
 from bayplan.model import Assignments, Now
-from bayplan.session import PreflightResult
-from bayplan.step import Step
+from bayplan.session import Heartbeat, PreflightResult, Report
+from bayplan.step import Step, joined
 from controller.core import (
     draining,
     file_requests,
@@ -88,6 +88,9 @@ class ControllerCore:
         self._settler = Settler(self.ground)
         self._schedules = Schedules()
         self._assigner = Assigner(state)
+        #: What was taken and is not settled yet, and what was settled since a step was last given.
+        self._open: Turn | None = None
+        self._steps: list[Step] = []
         self._last_ms = now.mono_ms
         self._nodes_due_ms: int | None = now.mono_ms
         self._requests_due_ms: int | None = None
@@ -98,10 +101,38 @@ class ControllerCore:
         self._unseen = set(state.services)
 
     def step(self, event: Event, now: Now) -> Step:
-        """Apply one event."""
-        turn = self._turn(now)
-        self._dispatch(turn, event)
-        return self._done(turn)
+        """Apply one event, and settle it."""
+        self.take(event, now)
+        self._close()
+        return self._taken()
+
+    def take(self, event: Event, now: Now) -> None:
+        """Apply one event. What agents say is settled together; anything else on its own, after what was
+        said before it."""
+        together = isinstance(event, AgentSaid) and isinstance(event.message, Report | Heartbeat)
+        if not together:
+            self._close()
+        if self._open is None:
+            self._open = self._turn(now)
+        self._dispatch(self._open, event)
+        if not together:
+            self._close()
+
+    def settle(self, now: Now) -> Step:
+        """Let time pass after all that was taken: a sign of life that waits counts first."""
+        self._close()
+        self._steps.append(self.wake(now))
+        return self._taken()
+
+    def _close(self) -> None:
+        """Settle what was taken."""
+        if self._open is not None:
+            self._steps.append(self._done(self._open))
+            self._open = None
+
+    def _taken(self) -> Step:
+        steps, self._steps = self._steps, []
+        return joined(steps)
 
     def wake(self, now: Now) -> Step:
         """Let time pass."""

@@ -17,7 +17,7 @@ from controller.decide.filters import Candidate, PortKey, port_keys
 from controller.decide.reservations import reserve
 from controller.records import GLOBAL_MODES, Node, Service, Task
 from controller.state import State
-from controller.tasks import DESIRED_CODE
+from controller.task_columns import DESIRED_CODE
 
 _READY = DESIRED_CODE[Desired.READY]
 _VERSION = (1 << 32) - 1

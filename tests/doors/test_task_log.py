@@ -101,7 +101,7 @@ async def test_the_last_change_of_a_task_counts(tmp_path: Path) -> None:
     await append(store, state, Put(record=odd), Drop(kind="Task", key=task(8).id))
     assert state.tasks == {odd.id: odd, "of-old": ODD[3]}
     await append(store, state, Put(record=plain), Put(record=task(8)), Drop(kind="Task", key="of-old"))
-    await append(store, state, *state.tasks.changes(state.tasks.table.used()))
+    await append(store, state, *state.tasks.puts(state.tasks.table.used()))
     await append(store, state, state.tasks.drops(state.tasks.table.rows(ids.decode([task(8).id]))))
     await store.close()
     assert await kept(path) == {plain.id: plain}

@@ -22,6 +22,7 @@ from controller.doors.outbox import OUTBOX_MESSAGES_MAX
 from controller.events import AgentSaid, Assign, Publish, Reply, Send, SessionLost, SessionOpened
 from controller.records import Cluster, Drop, Node, Put, Record, Service, ServiceVersion, Task
 from controller.state import State
+from controller.task_columns import singly
 from tests.sim.clock import CLOCK_AHEAD_MS_MAX, Clock
 from tests.sim.daemon import Daemon, DiskFullError, Moment
 from tests.sim.host import Session
@@ -273,7 +274,7 @@ class Control:
     def _keep(self, changes: Sequence[Any]) -> None:
         if self.disk_full:
             raise DiskFullError
-        for change in changes:
+        for change in singly(changes):
             if isinstance(change, Drop):
                 self.records.pop((change.kind, change.key), None)
                 if change.kind in ("Service", "ServiceVersion"):

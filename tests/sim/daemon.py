@@ -120,12 +120,10 @@ class Daemon:
         self._guard_rest()
         assert self._core is not None
         now = self.now()
-        batch = range(min(len(self.inbox), BATCH_EVENTS_MAX))
-        steps = [self._core.step(self.inbox.popleft(), now) for _ in batch]
-        steps.append(self._core.wake(now))
-        changes = [change for step in steps for change in step.changes]
-        commands = [command for step in steps for command in step.commands]
-        self._settle(changes, commands)
+        for _ in range(min(len(self.inbox), BATCH_EVENTS_MAX)):
+            self._core.take(self.inbox.popleft(), now)
+        step = self._core.settle(now)
+        self._settle(list(step.changes), list(step.commands))
 
     def _settle(self, changes: list[Any], commands: list[Any]) -> None:
         """Make the changes durable, then perform the commands."""

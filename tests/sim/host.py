@@ -24,6 +24,7 @@ from agent.runtime.watch import PING_PERIOD_S
 from bayplan.model import Assignments, FileKind, Resources
 from bayplan.session import Dismissal, Hello, Report, Welcome
 from bayplan.session_wire import Listener, say
+from bayplan.step import OneByOne
 from tests.sim.clock import CLOCK_AHEAD_MS_MAX, Clock
 from tests.sim.daemon import Daemon
 from tests.sim.engine import Box, Engine
@@ -134,7 +135,7 @@ class Host:
         self.core = self._make_core()
         self._listed, self._own, self._delay_ms = False, {}, int(RECONNECT_DELAY_S_MIN * 1000)
         self._unheard.clear()
-        self.daemon.run(self.core)
+        self.daemon.run(OneByOne(self.core))
         self.daemon.post(ev.FilesListed(files=tuple(sorted(self.files))))
         self._news.tell(f"{self.name} agent starts")
         self._list_soon(self.daemon)

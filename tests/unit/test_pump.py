@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from bayplan import pump as pump_module
 from bayplan.model import Now
 from bayplan.pump import InboxFullError, Pump
-from bayplan.step import Step
+from bayplan.step import OneByOne, Step
 
 
 class Echo:
@@ -21,8 +22,10 @@ class Echo:
     def __init__(self) -> None:
         self.due: int | None = None
         self.woken = 0
+        self.slow_s = 0.0
 
     def step(self, event: str, now: Now) -> Step:
+        time.sleep(self.slow_s)
         return Step([f"keep {event}"], [f"do {event}"])
 
     def wake(self, now: Now) -> Step:
@@ -55,7 +58,7 @@ class Slow:
 async def running() -> AsyncIterator[tuple[Pump[str], Slow, list[str], Echo]]:
     log: list[str] = []
     core, keeper = Echo(), Slow(log)
-    pump: Pump[str] = Pump(core, keeper, log.append)
+    pump: Pump[str] = Pump(OneByOne(core), keeper, log.append)
     task = asyncio.create_task(pump.run())
     yield pump, keeper, log, core
     task.cancel()
@@ -106,7 +109,7 @@ async def test_a_failing_store_ends_the_pump_and_nothing_is_done() -> None:
     keeper = Slow(log)
     keeper.broken = True
     keeper.gate.set()
-    pump: Pump[str] = Pump(Echo(), keeper, log.append)
+    pump: Pump[str] = Pump(OneByOne(Echo()), keeper, log.append)
     pump.post("a")
     with pytest.raises(OSError, match="no space"):
         await asyncio.wait_for(pump.run(), 1)
@@ -124,11 +127,22 @@ async def test_the_core_is_woken_when_it_asked_to_be() -> None:
 
 async def test_a_full_inbox_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pump_module, "INBOX_EVENTS_MAX", 2)
-    pump: Pump[str] = Pump(Echo(), Slow([]), print)
+    pump: Pump[str] = Pump(OneByOne(Echo()), Slow([]), print)
     pump.post("a")
     pump.post("b")
     with pytest.raises(InboxFullError):
         pump.post("c")
+
+
+async def test_a_batch_takes_events_for_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump_module, "BATCH_MS_MAX", 20)
+    async with running() as (pump, keeper, _, core):
+        core.slow_s = 0.015
+        for name in "abcde":
+            pump.post(name)
+        keeper.gate.set()
+        await turns(60)
+        assert keeper.batches == [2, 2, 1]
 
 
 async def test_a_batch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
