@@ -190,7 +190,7 @@ class _Batch:
         found = joint.planned(groups, [_wish(fleet, each).bound for each in groups], fleet)
         singles: dict[Demand, list[int]] = {}
         for index, (group, rows) in enumerate(zip(groups, found, strict=True)):
-            if group.count > 1:
+            if group.count > 1 and rows.size:
                 fleet.take(group.service_id, group.demand, *np.unique(rows, return_counts=True))
             elif rows.size:
                 singles.setdefault(group.demand, []).append(index)
