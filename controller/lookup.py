@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from bayplan.errors import Problem, ProblemError, ProblemKind
 from bayplan.model import Instance
-from controller import names
+from controller import instances, names
 from controller.decide import registry
 from controller.state import State
 
@@ -31,14 +31,13 @@ def lookup(state: State, stack: str, service: str, *, every: bool = False) -> Fo
         except ProblemError as error:
             absence = error.problem
         return Found(0, (), absence)
-    exposure = state.exposure(record.id)
-    ready = registry.ready(exposure.instances)
-    shown = exposure.instances if every else ready
-    return Found(exposure.revision, shown, None if ready else _none_ready(full_name, exposure.instances))
+    found, revision = instances.shown(state, record.id), state.exposure(record.id).revision
+    ready = registry.ready(found)
+    return Found(revision, found if every else ready, None if ready else _none_ready(full_name, found))
 
 
-def _none_ready(name: str, instances: tuple[Instance, ...]) -> Problem:
-    details = tuple(f"{name}.{each.slot} on {each.node}: {each.reason}" for each in instances[:10])
+def _none_ready(name: str, found: tuple[Instance, ...]) -> Problem:
+    details = tuple(f"{name}.{each.slot} on {each.node}: {each.reason}" for each in found[:10])
     return Problem(
         kind=ProblemKind.NOT_FOUND,
         summary=f"{name} has no ready instance",

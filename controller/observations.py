@@ -6,10 +6,11 @@ The core writes it as agents report; after a restart it is observed anew. Nothin
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bayplan.model import Instance, NodeStatus
+from bayplan.model import NodeStatus
 
 #: Pulses without an answer whose time is kept; a lease ends long before.
 PULSES_KEPT_MAX = 100
@@ -93,7 +94,8 @@ class SlotHistory:
 
 @dataclass
 class Exposure:
-    """What the registry shows of a service."""
+    """Which view of a service the registry shows, and what could be connected to in it (None: not shown
+    yet); see `controller.instances`."""
 
     revision: int = 0
-    instances: tuple[Instance, ...] = ()
+    routable: Hashable = None

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from bayplan import ids
 from bayplan.columns import unpack_ids
 from bayplan.lifecycle import ENDED, ON_NODE, TaskState
-from bayplan.model import Availability, NodeStatus, Resources, ServiceSpec, TaskStatus
+from bayplan.model import Availability, Instance, NodeStatus, Resources, ServiceSpec, TaskStatus
 from bayplan.views import Event
 from controller.contents import Contents
 from controller.endpoints import Leaving, Watchers
@@ -44,6 +44,8 @@ from controller.records import (
 from controller.tasks import Tasks
 from controller.told import Statuses, Times
 
+#: Instances of the registry that are kept made.
+INSTANCES_KEPT_MAX = 50_000
 #: Events kept for people.
 EVENTS_KEPT_MAX = 1_000
 
@@ -73,6 +75,13 @@ class State:
         self.lives: dict[str, Life] = {}
         #: By number of a node in `tasks.table` whether it is within reach and keeps its tasks.
         self.steady: npt.NDArray[np.bool_] = np.zeros(64, bool)
+        #: By number of a node whether clients are sent to what is on it.
+        self._reached: npt.NDArray[np.bool_] = np.zeros(64, bool)
+        #: Grows when a node gets another address.
+        self.addresses_changed = 0
+        #: Instances of services as they were made last, until something about them changes.
+        self.shown: dict[str, tuple[Instance, ...]] = {}
+        self._shown_count = 0
         #: Nodes that are not as the scheduler's fleet has them: another record, status or load.
         self.changed_nodes: set[str] = set()
         #: When too many nodes were last silent together for any to be given up, monotonic ms.
@@ -99,6 +108,7 @@ class State:
         self._sorted: dict[str, list[Task]] = {}
         self._by_name: dict[str, str] = {}
         self._global: set[str] = set()
+        self._versions: dict[str, set[int]] = {}
         #: Services by the full name of one that they depend on, and those names by service.
         self._dependents: dict[str, set[str]] = {}
         self._depends_on: dict[str, tuple[str, ...]] = {}
@@ -130,6 +140,8 @@ class State:
             case Cluster() as cluster:
                 self.cluster = cluster
             case Node() as node:
+                before = self.nodes.get(node.id)
+                self.addresses_changed += before is not None and before.address != node.address
                 self.nodes[node.id] = node
                 self.lives.setdefault(node.id, Life())
                 self.note_node(node.id)
@@ -249,12 +261,14 @@ class State:
         self.tasks.table.forget_service(service_id)
         self._sorted.pop(service_id, None)
         self.exposures.pop(service_id, None)
+        self.forget_shown(service_id)
         self.headways.pop(service_id, None)
         self.forget_failures(service_id)
         self._index(service_id)
 
     def _put_version(self, version: ServiceVersion) -> None:
         self._drop_version(version.service_id, version.version)
+        self._versions.setdefault(version.service_id, set()).add(version.version)
         self.specs[version.service_id, version.version] = version.spec
         self.image_digests[version.service_id, version.version] = version.image_digest
         self.contents.refer(_mounted(version.spec), 1)
@@ -262,6 +276,10 @@ class State:
     def _drop_version(self, service_id: str, version: int) -> None:
         self.pending_reasons.forget_version(service_id, version)
         spec = self.specs.pop((service_id, version), None)
+        versions = self._versions.get(service_id, set())
+        versions.discard(version)
+        if not versions:
+            self._versions.pop(service_id, None)
         self.image_digests.pop((service_id, version), None)
         if spec is not None:
             self.contents.refer(_mounted(spec), -1)
@@ -372,6 +390,13 @@ class State:
         node = self.nodes.get(node_id)
         drained = node is None or node.availability is Availability.DRAIN
         self.steady[number] = not drained and not self.is_down(node_id)
+        unheard = node is None or self.lives[node_id].status is NodeStatus.UNKNOWN
+        self._reached[number] = not unheard and not self.is_down(node_id)
+
+    def in_reach(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """To what is on which of these nodes (numbers of `tasks.table`) clients are sent."""
+        self._grow_steady()
+        return self._reached[numbers]
 
     def steadies(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
         """Which of these nodes (numbers of `tasks.table`) are within reach and keep their tasks."""
@@ -381,7 +406,9 @@ class State:
     def _grow_steady(self) -> None:
         missing = len(self.tasks.table.nodes.names) - len(self.steady)
         if missing > 0:
-            self.steady = np.concatenate((self.steady, np.zeros(missing + 64, bool)))
+            more = np.zeros(missing + 64, bool)
+            self.steady = np.concatenate((self.steady, more))
+            self._reached = np.concatenate((self._reached, more))
 
     def is_down(self, node_id: str) -> bool:
         """Whether a node's lease has ended: nobody shall be sent to what is on it."""
@@ -409,9 +436,25 @@ class State:
         """What the registry shows of a service, made when first asked for."""
         return self.exposures.setdefault(service_id, Exposure())
 
+    def keep_shown(self, service_id: str, instances: tuple[Instance, ...]) -> None:
+        """Keep what was made of a service for the next who asks."""
+        if self._shown_count + len(instances) > INSTANCES_KEPT_MAX:
+            self.shown.clear()
+            self._shown_count = 0
+        self.shown[service_id] = instances
+        self._shown_count += len(instances)
+
+    def forget_shown(self, service_id: str) -> None:
+        """Something about a service's instances has changed."""
+        self._shown_count -= len(self.shown.pop(service_id, ()))
+
     def next_ordinal(self) -> int:
         """The ordinal of a node that has none yet."""
         return 1 + max((each.ordinal for each in self.nodes.values()), default=0)
+
+    def versions(self, service_id: str) -> list[int]:
+        """The versions of a service that are known, ascending."""
+        return sorted(self._versions.get(service_id, ()))
 
     def used_versions(self, service_id: str) -> set[int]:
         """Versions that a task still runs."""

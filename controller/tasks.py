@@ -63,7 +63,7 @@ class Tasks(Mapping[str, Task]):
         self._views: dict[str, Task] = {}
         self._seen: dict[str, TaskStatus] = {}
         #: Grows with each change, also of what is seen.
-        self.changes = 0
+        self.writes = 0
         #: Tasks without a node, by the number of their service.
         self._waiting: dict[int, int] = {}
 
@@ -94,7 +94,7 @@ class Tasks(Mapping[str, Task]):
     def put(self, task: Task) -> None:
         """Take over a task as it is now."""
         table, row = self.table, self.table.row(task.id)
-        self.changes += 1
+        self.writes += 1
         service = table.services.number(task.service_id)
         node = table.nodes.number(task.node_id) if task.node_id else NO_NODE
         if row >= 0:
@@ -174,6 +174,10 @@ class Tasks(Mapping[str, Task]):
         """The task in a row that is marked as odd."""
         return self._odd[row]
 
+    def whole(self, row: int) -> TaskStatus:
+        """What is told of the task in a row that is marked as WHOLE."""
+        return self._whole[row]
+
     def waiting_services(self) -> list[str]:
         """The ids of the services that have tasks without a node."""
         return sorted(self.table.services.names[service] for service in self._waiting)
@@ -193,7 +197,7 @@ class Tasks(Mapping[str, Task]):
         random_bits: Sequence[int],
     ) -> Rows:
         """New plain tasks that shall run and have no node yet, one to a slot; `random_bits` as many."""
-        self.changes += 1
+        self.writes += 1
         table = self.table
         rows = table.free_rows(len(slots))
         numbers = (np.array(random_bits, np.int64) << ROW_BITS) | rows
@@ -207,7 +211,7 @@ class Tasks(Mapping[str, Task]):
 
     def place(self, rows: Rows, nodes: npt.NDArray[np.int32]) -> None:
         """Tasks that waited have got nodes (numbers of `table.nodes`)."""
-        self.changes += 1
+        self.writes += 1
         table = self.table
         assert (table.node[rows] == NO_NODE).all(), "a task that has a node is placed again"
         services, counts = np.unique(table.service[rows], return_counts=True)
@@ -224,7 +228,7 @@ class Tasks(Mapping[str, Task]):
 
     def drop_rows(self, rows: Rows) -> None:
         """Forget tasks and all that was seen of them."""
-        self.changes += 1
+        self.writes += 1
         self._forget_views(rows)
         for row in rows.tolist():
             self._count_waiting(row, -1)
@@ -346,7 +350,7 @@ class Tasks(Mapping[str, Task]):
     def observe(self, status: TaskStatus) -> None:
         """Take over what is told of a task that there is."""
         table, row = self.table, self.table.row(status.task_id)
-        self.changes += 1
+        self.writes += 1
         table.state[row], table.health[row] = STATE_CODE[status.state], HEALTH_CODE[status.health]
         table.told_ms[row] = status.since_ms
         container, address = container_bytes(status.container_id), address_number(status.address)
@@ -370,7 +374,7 @@ class Tasks(Mapping[str, Task]):
         addresses: npt.NDArray[np.uint32],
     ) -> None:
         """Take over what is told of many tasks alike, none of which has anything odd to tell."""
-        self.changes += 1
+        self.writes += 1
         table = self.table
         table.state[rows], table.health[rows] = STATE_CODE[state], HEALTH_CODE[health]
         table.told_ms[rows], table.container[rows], table.address[rows] = told_ms, containers, addresses

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bayplan.lifecycle import ALIVE, TaskState
 from bayplan.model import Desired, NodeStatus
 from bayplan.views import NodeView, RegistryEntry, RolloutView, ServiceView, StackView, TaskView
+from controller import instances
 from controller.core import dependencies, fencing, history, placing, rolling, schedules
 from controller.decide import liveness, registry
 from controller.decide.reservations import reserve
@@ -20,7 +21,7 @@ def service_view(state: State, service: Service) -> ServiceView:
     completed = {task.slot for task in mine if task.completed and task.version == service.version}
     tasks = [task for task in mine if task.wanted and not state.is_down(task.node_id)]
     slots = placing.slots_of(state, spec, service.replicas).wanted
-    ready = {each.id for each in registry.ready(state.exposure(service.id).instances)}
+    ready = {each.id for each in instances.ready(state, service.id)}
     return ServiceView(
         id=service.id,
         name=service.name,
@@ -144,13 +145,13 @@ def registry_entries(state: State) -> list[RegistryEntry]:
 
 
 def _registry_entry(state: State, service: Service) -> RegistryEntry:
-    exposure = state.exposure(service.id)
+    shown = instances.shown(state, service.id)
     return RegistryEntry(
         stack=service.stack,
         service=service.name.removeprefix(f"{service.stack}_"),
-        ready=len(registry.ready(exposure.instances)),
-        total=len(exposure.instances),
-        revision=exposure.revision,
+        ready=len(registry.ready(shown)),
+        total=len(shown),
+        revision=state.exposure(service.id).revision,
     )
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from controller import instances
 from controller.core.turn import Turn
-from controller.decide import draining, registry
+from controller.decide import draining
 from controller.endpoints import Leaving
 from controller.events import WatcherAcknowledged, WatcherCame, WatcherLeft
 from controller.records import Service
@@ -34,9 +35,12 @@ def watched(turn: Turn, event: WatcherCame | WatcherAcknowledged | WatcherLeft) 
 def begin(turn: Turn, service: Service, task_ids: Iterable[str]) -> None:
     """Tasks of a service are about to be told to go: those that serve do so for a while."""
     state = turn.state
-    ready = {each.id for each in registry.ready(state.exposure(service.id).instances)}
+    going = set(task_ids)
+    if not going:
+        return
+    ready = {each.id for each in instances.ready(state, service.id)}
     has_watchers = state.watchers.revision(service.name) is not None
-    for task_id in ready.intersection(task_ids):
+    for task_id in sorted(ready & going):
         task = state.tasks[task_id]
         spec = state.specs[service.id, task.version]
         waits = draining.waits(spec, removed=service.removed, watched=has_watchers)
@@ -47,11 +51,10 @@ def begin(turn: Turn, service: Service, task_ids: Iterable[str]) -> None:
 def shown(turn: Turn, service: Service) -> None:
     """The registry's view of a service is renewed: it offers no task that leaves."""
     state = turn.state
-    for task in state.tasks_of(service.id):
-        leaving = state.leaving.get(task.id)
-        if leaving is not None and not leaving.revision:
-            revision = state.exposure(service.id).revision
-            state.leaving[task.id] = leaving._replace(revision=revision)
+    revision = state.exposure(service.id).revision
+    for task_id, leaving in state.leaving.items() if state.leaving else ():
+        if not leaving.revision and state.tasks[task_id].service_id == service.id:
+            state.leaving[task_id] = leaving._replace(revision=revision)
 
 
 def end(turn: Turn) -> None:

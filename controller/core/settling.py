@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from bayplan.lifecycle import TaskState
 from bayplan.model import Desired, ServiceSpec
+from controller import instances
 from controller.core import dependencies, draining, placing, rolling, statuses, surveys
 from controller.core.ground import Ground
 from controller.core.scheduling import Scheduler
@@ -106,12 +106,9 @@ class Settler:
         used = state.used_versions(service.id)
         gone = service.removed and not used
         keep = used if gone else used | rolling.versions_kept(service)
-        for service_id, version in [
-            key for key in state.specs if key[0] == service.id and key[1] not in keep
-        ]:
-            turn.drop(
-                ServiceVersion(service_id=service_id, version=version, spec=state.specs[service_id, version])
-            )
+        for version in [each for each in state.versions(service.id) if each not in keep]:
+            spec = state.specs[service.id, version]
+            turn.drop(ServiceVersion(service_id=service.id, version=version, spec=spec))
         if gone:
             turn.drop(service)
             self._wakes.pop(service.id, None)
@@ -173,21 +170,9 @@ def _assign(turn: Turn, node_id: str) -> None:
 def _expose(turn: Turn, service: Service) -> None:
     """Renew the registry's view; its revision moves only when what can be routed to has changed."""
     state = turn.state
-    rows = [
-        registry.Seen(
-            task=task,
-            status=state.status_of(task),
-            spec=state.specs[task.service_id, task.version],
-            node=state.nodes[task.node_id],
-            node_status=state.lives[task.node_id].status,
-            leaving=task.id in state.leaving,
-        )
-        for task in state.tasks_of(service.id)
-        if task.node_id in state.nodes and state.status_of(task).state is not TaskState.ASSIGNED
-    ]
-    exposure = state.exposure(service.id)
-    before = registry.routable(exposure.instances)
-    exposure.instances = registry.instances(rows)
-    if exposure.revision == 0 or registry.routable(exposure.instances) != before:
+    state.forget_shown(service.id)
+    exposure, now = state.exposure(service.id), instances.routable(state, service.id)
+    if exposure.routable != now:
+        exposure.routable = now
         state.revision = registry.next_revision(state.cluster.epoch, state.revision)
         exposure.revision = state.revision

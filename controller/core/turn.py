@@ -30,6 +30,8 @@ class Settings(Model, frozen=True, kw_only=True):
     preflight_ms: int = 600_000
     #: What a task sets aside whose service declares neither a reservation nor a limit.
     default_reservation: Resources = DEFAULT_RESERVATION
+    #: A waiting task may stop others that are less important.
+    preemption: bool = False
     #: What containers may be given beyond the ordinary.
     allowed: frozenset[Privilege] = frozenset()
     #: Keys the digests of configs' and secrets' contents.
@@ -54,6 +56,8 @@ class Turn:
         self._rng = rng
         self._noted = False
         self._changes: list[Change] = []
+        #: Rows that were changed in bulk, each with the number that it had.
+        self._many: list[tuple[Rows, ids.Numbers]] = []
         self._commands: list[Command] = []
 
     def put(self, record: Record) -> None:
@@ -80,7 +84,7 @@ class Turn:
             [self._rng.getrandbits(RANDOM_BITS) for _ in slots],
         )
         self.state.forget_sorted(service.id)
-        self._changes += [Put(record=task) for task in self.state.tasks.of(made)]
+        self._note_many(made)
 
     def place(self, rows: Rows, nodes: npt.NDArray[np.int32]) -> None:
         """Tasks that waited have got nodes (numbers of the table's)."""
@@ -89,7 +93,11 @@ class Turn:
         for service in np.unique(table.service[rows]).tolist():
             state.forget_sorted(table.services.names[service])
         self.nodes.update(table.nodes.names[node] for node in np.unique(nodes).tolist())
-        self._changes += [Put(record=task) for task in state.tasks.of(rows)]
+        self._note_many(rows)
+
+    def _note_many(self, rows: Rows) -> None:
+        """Tasks were changed in the columns: kept as they are when the turn is done."""
+        self._many.append((rows, self.state.tasks.table.number[rows]))
 
     def reply(self, ticket: str, value: Answer = None, *, problem: Problem | None = None) -> None:
         """Answer a caller once this turn is durable."""
@@ -144,4 +152,8 @@ class Turn:
         """What the turn came to."""
         if self.stacks or self._noted:
             self._commands.append(Publish(stacks=tuple(sorted(self.stacks))))
+        if self._many:
+            rows, numbers = (np.concatenate(column) for column in zip(*self._many, strict=True))
+            there = self.state.tasks.table.number[rows] == numbers  # else it was dropped again
+            self._changes += self.state.tasks.changes(np.unique(rows[there]))
         return Step(tuple(self._changes), tuple(self._commands))

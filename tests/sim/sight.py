@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bayplan.model import TaskStatus
+from controller import instances
 from controller.records import Task
 from controller.state import State
 from tests.sim.news import News, Part, Sighting
@@ -26,10 +27,10 @@ class Sight:
         lives = {node_id: life.status.value for node_id, life in state.lives.items()}
         if lives != self._lives:
             self._tell_lives(state, lives)
-        if state.tasks is not self._table or state.tasks.changes != self._changes:
-            self._table, self._changes = state.tasks, state.tasks.changes
+        if state.tasks is not self._table or state.tasks.writes != self._changes:
+            self._table, self._changes = state.tasks, state.tasks.writes
             self._tell_tasks(state)
-        shown = [(each.revision, each.instances) for each in state.exposures.values()]
+        shown = [(each.revision, instances.shown(state, key)) for key, each in state.exposures.items()]
         if shown != self._shown:
             self._shown = shown
             self._news.parts.add(Part.VIEW)

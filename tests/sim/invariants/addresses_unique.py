@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bayplan.model import NodeStatus
-from controller.decide import registry
+from controller import instances
 from tests.sim.invariants.base import Part, View
 
 
@@ -18,8 +18,8 @@ class AddressesUnique:
             node.name for node in state.nodes.values() if state.lives[node.id].status is NodeStatus.READY
         }
         taken: dict[tuple[str, int], str] = {}
-        for exposure in state.exposures.values():
-            for instance in registry.ready(exposure.instances):
+        for service_id in state.exposures:
+            for instance in instances.ready(state, service_id):
                 if not instance.address or instance.node not in ready:
                     continue
                 other = taken.setdefault((instance.address, instance.port), instance.id)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from agent import events as ev
 from bayplan.model import DependencyCondition, FailureAction, NodeStatus, ServiceSpec
+from controller import instances
 from controller.core import dependencies, placing, rolling
-from controller.decide import registry
 from controller.decide.rollout import HALTED
 from controller.decide.steering import BY_USER
 from controller.records import JOB_MODES, RolloutState, Service, Task
@@ -69,7 +69,7 @@ def _service(world: View, service_id: str) -> list[str]:
         left.append(f"{service.name} has not gone back from {service.version}, which fails")
     if excused:
         return left
-    shown = {each.id for each in registry.ready(state.exposure(service_id).instances)}
+    shown = {each.id for each in instances.ready(state, service_id)}
     if shown != {task.id for task in running}:
         left.append(f"the registry shows {sorted(shown)} of {service.name}, {running} run")
     rolls = service.rollout and service.rollout.state in (RolloutState.ROLLING, RolloutState.ROLLING_BACK)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from bayplan.lifecycle import TaskState
 from bayplan.model import Availability, NodeStatus, ServiceMode
-from controller.decide import registry, succession
+from controller import instances
+from controller.decide import succession
 from controller.records import Node, Service, Task
 from tests.sim.invariants.base import Part, View
 
@@ -48,5 +49,5 @@ class DrainsKeepOne:
 
     def _has_heir(self, world: View, task: Task) -> bool:
         """Also a task that came back from a lost node counts."""
-        shown = registry.ready(world.state.exposure(task.service_id).instances)
+        shown = instances.ready(world.state, task.service_id)
         return any(each.slot == task.slot and each.id != task.id for each in shown)

@@ -6,7 +6,7 @@ Only of calm hosts and one run of the controller: how long it waits is in its me
 from __future__ import annotations
 
 from agent import events as ev
-from controller.decide import registry
+from controller import instances
 from controller.records import JOB_MODES, Task
 from tests.sim.invariants.base import Part, View
 
@@ -27,8 +27,8 @@ class EndpointsDrain:
                 until_ms = world.clock.now_ms + spec.drain_ms if spec is not None and drains else 0
                 self._until_ms[task.id] = (until_ms, world.control.runs)
         if Part.VIEW in world.news.parts and world.control.running:
-            shown = (registry.ready(each.instances) for each in world.state.exposures.values())
-            self._ready = {instance.id for instances in shown for instance in instances}
+            shown = (instances.ready(world.state, each) for each in world.state.exposures)
+            self._ready = {instance.id for found in shown for instance in found}
         for host, box in world.news.boxes:
             until_ms, run = self._until_ms.get(box.task_id, (0, 0))
             if box.phase is not ev.Phase.EXITED or box.exit_code or not world.calm(host.name):

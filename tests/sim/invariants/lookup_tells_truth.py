@@ -5,7 +5,7 @@ A container that died is gone from the answer within a second.
 
 from __future__ import annotations
 
-from controller.decide import registry
+from controller import instances
 from tests.sim.invariants.base import VIEW_LAG_MS, Part, View, is_running
 
 
@@ -17,7 +17,7 @@ class LookupTellsTruth:
             return ""
         state, hosts = world.state, world.hosts_by_id
         for service in state.services.values():
-            for instance in registry.ready(state.exposure(service.id).instances):
+            for instance in instances.ready(state, service.id):
                 task = state.tasks.get(instance.id)
                 if task is None or not task.node_id:
                     return f"{service.name} shows {instance.id}, which is assigned to no node"

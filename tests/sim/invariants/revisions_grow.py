@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller import instances
 from controller.decide import registry
 from tests.sim.invariants.base import Part, View
 
@@ -20,7 +21,7 @@ class RevisionsGrow:
             exposure = state.exposures.get(service.id)
             if service.removed or exposure is None or not exposure.revision:
                 continue
-            routable = registry.routable(exposure.instances)
+            routable = registry.routable(instances.shown(state, service.id))
             revision, before = self._seen.get(service.name, (0, ()))
             self._seen[service.name] = (exposure.revision, routable)
             if exposure.revision < revision:
