@@ -19,6 +19,7 @@ from bayplan.model import (
     ContainerSpec,
     Desired,
     FileKind,
+    Health,
     Inventory,
     Model,
     Now,
@@ -192,7 +193,11 @@ class Outbox:
 
     def __init__(self) -> None:
         self.changed: set[str] = set()
+        #: Those that ended or became unhealthy: they are told at once.
+        self.urgent: set[str] = set()
         self.gone: set[str] = set()
+        #: How long the controller wants all else to wait after a report.
+        self.window_ms = 0
         #: A revision was taken over and not acknowledged.
         self.ack_due = False
         self.in_flight = False
@@ -201,6 +206,7 @@ class Outbox:
     def clear(self) -> None:
         """A new Hello tells all."""
         self.changed.clear()
+        self.urgent.clear()
         self.gone.clear()
         self.ack_due = False
         self.in_flight = False
@@ -262,6 +268,8 @@ class State:
         self.due.add(task.id)
         if old is None or old.status != task.status:
             self.outbox.changed.add(task.id)
+            if task.ended or task.status.health is Health.UNHEALTHY:
+                self.outbox.urgent.add(task.id)
             self.ends_changed |= task.ended and task.assignment is not None
 
     def forget(self, task: Task) -> None:
@@ -271,6 +279,7 @@ class State:
         self.busy[task.work] -= 1
         self.due.discard(task.id)
         self.outbox.changed.discard(task.id)
+        self.outbox.urgent.discard(task.id)
         self.outbox.gone.add(task.id)
         self.networks_due = self.files.due = True
 

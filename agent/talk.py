@@ -17,6 +17,9 @@ from agent.state import Task, Turn, Work, taken_up
 from bayplan.model import Assignment, Assignments, ContainerSpec
 from bayplan.session import Dismissal, Files, LogPull, LogStop, Preflight, PreflightResult, Pulse, Welcome
 
+#: Longest time that reports wait because the controller asks for it.
+WINDOW_MS_MAX = 5_000
+
 
 def link_opened(turn: Turn, link: int) -> None:
     """A new link is there."""
@@ -75,7 +78,8 @@ def heard(turn: Turn, event: ev.Heard) -> None:
             turn.commands.append(do.PushLogs(pull=message))
         case LogStop(request_id=request_id):
             turn.commands.append(do.StopLogs(request_id=request_id))
-        case Pulse():
+        case Pulse(window_ms=window_ms):
+            turn.state.outbox.window_ms = min(window_ms, WINDOW_MS_MAX)
             lease.pulsed(turn, message)
         case Welcome() | Dismissal():  # the door ends a dismissed link
             pass
@@ -102,7 +106,9 @@ def report(turn: Turn) -> None:
     if due_at is None or due_at > turn.now.mono_ms:
         return
     message = next_report(state)
-    outbox.changed.difference_update(status.task_id for status in message.tasks)
+    told = {status.task_id for status in message.tasks}
+    outbox.changed -= told
+    outbox.urgent -= told
     outbox.gone.difference_update(message.gone)
     outbox.ack_due, outbox.in_flight, outbox.last_sent_at = False, True, turn.now.mono_ms
     turn.commands.append(do.Say(link=state.session.link, message=message))
@@ -120,6 +126,7 @@ def _welcomed(turn: Turn, message: Welcome) -> None:
         turn.commands.append(do.CloseLink(link=session.link, reason=reason))
         return
     session.welcomed, session.alone_since = True, None
+    state.outbox.window_ms = min(message.window_ms, WINDOW_MS_MAX)
     lease.welcomed(turn, message)
     if message.epoch > state.epoch:
         state.epoch, state.confirmed = message.epoch, False

@@ -11,7 +11,8 @@ from agent.state import State, Task, Work
 from bayplan.model import Now, TaskStatus
 from bayplan.session import Hello, Report
 
-#: After a report the next waits this long, so that what happens together is told together.
+#: After a report the next waits this long at least, so that what happens together is told together; what is
+#: no end, no failure and no acknowledgement waits for as long as the controller asks.
 REPORT_WINDOW_MS = 20
 #: Tasks in one report; the rest goes with the next.
 REPORT_TASKS_MAX = 1_000
@@ -38,12 +39,14 @@ def as_told(task: Task, wall_ms: int) -> TaskStatus:
 
 
 def next_report(state: State) -> Report:
-    """The newest status of each task that changed, by id, and what is gone."""
-    changed = sorted(state.outbox.changed & state.tasks.keys())[:REPORT_TASKS_MAX]
+    """The newest status of each task that changed, by id, and what is gone. What is urgent goes first."""
+    outbox, known = state.outbox, state.tasks.keys()
+    urgent = sorted(outbox.urgent & known)
+    changed = sorted((urgent + sorted((outbox.changed - outbox.urgent) & known))[:REPORT_TASKS_MAX])
     return Report(
         revision=state.assignments.revision,
         tasks=tuple(state.tasks[task_id].status for task_id in changed),
-        gone=tuple(sorted(state.outbox.gone)[:REPORT_TASKS_MAX]),
+        gone=tuple(sorted(outbox.gone)[:REPORT_TASKS_MAX]),
     )
 
 
@@ -52,4 +55,6 @@ def report_at(state: State) -> int | None:
     outbox = state.outbox
     if not state.session.welcomed or outbox.in_flight or not outbox.waiting:
         return None
-    return outbox.last_sent_at + REPORT_WINDOW_MS
+    if outbox.urgent or outbox.ack_due:
+        return outbox.last_sent_at + REPORT_WINDOW_MS
+    return outbox.last_sent_at + max(REPORT_WINDOW_MS, outbox.window_ms)

@@ -22,7 +22,7 @@ from bayplan.model import (
     RestartCondition,
     TaskStatus,
 )
-from bayplan.session import Hello, LogPull, LogStop, Preflight, PreflightResult, Report
+from bayplan.session import Hello, LogPull, LogStop, Preflight, PreflightResult, Pulse, Report
 from tests.unit.agent.world import CHECKED, PLAIN, World, assignment, container, ready, remembered
 
 # --- converging -----------------------------------------------------------------------------------------
@@ -389,6 +389,35 @@ def test_many_changes_at_once_are_one_report_and_the_first_goes_at_once() -> Non
     world.wait(50)
     assert len(world.done(do.Say)) - before == 2
     assert {status.state for status in world.told.values()} == {TaskState.RUNNING}
+
+
+def test_reports_wait_as_long_as_the_controller_wants_but_ends_do_not() -> None:
+    world = ready(cores=50)
+    world.hear(Pulse(number=1, window_ms=700))
+    world.wait(1_000)
+
+    def reports() -> int:
+        return sum(isinstance(say.message, Report) for say in world.done(do.Say))
+
+    before = reports()
+    world.run("t1", "t2")  # acknowledged and told of at once
+    world.wait(600)
+    assert reports() == before + 1
+    world.wait(100)
+    assert reports() == before + 2
+    assert world.told["t1"].state is TaskState.RUNNING
+    world.die("t2", 3)
+    world.wait(20)
+    assert world.told["t2"].state is TaskState.FAILED
+
+
+def test_a_controller_cannot_silence_its_agents() -> None:
+    world = ready(cores=50)
+    world.hear(Pulse(number=1, window_ms=2**31))
+    world.wait(10_000)
+    world.run("t1")
+    world.wait(5_000)
+    assert world.told["t1"].state is TaskState.RUNNING
 
 
 def test_no_report_goes_while_one_is_in_flight() -> None:
