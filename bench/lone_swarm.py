@@ -31,7 +31,7 @@ UNMET = "node.labels.bench == nowhere"
 LISTENS_AT = "127.0.0.1:2399"
 
 
-class NoEngine(Exception):
+class NoEngineError(Exception):
     """There is no engine here, or it does not start; the text says which."""
 
 
@@ -46,9 +46,9 @@ class LoneSwarm:
 
     def __enter__(self) -> Self:
         if shutil.which("dockerd") is None:
-            raise NoEngine("no dockerd on this machine")
+            raise NoEngineError("no dockerd on this machine")
         if os.geteuid() != 0:
-            raise NoEngine("an engine needs root")
+            raise NoEngineError("an engine needs root")
         self._folder = Path(tempfile.mkdtemp(prefix="bench-swarm-"))
         self._socket = self._folder / "docker.sock"
         try:
@@ -61,9 +61,10 @@ class LoneSwarm:
     def _start(self) -> None:
         folder = self._folder
         command = [
-            "dockerd", "--data-root", folder / "data", "--exec-root", folder / "exec", "--pidfile", folder / "pid",
-            "--host", f"unix://{self._socket}", "--bridge", "none", "--iptables=false",
-            "--storage-driver", "vfs", "--exec-opt", "native.cgroupdriver=cgroupfs",
+            "dockerd", "--data-root", folder / "data", "--exec-root", folder / "exec",
+            "--pidfile", folder / "pid", "--host", f"unix://{self._socket}",
+            "--storage-driver", "vfs", "--bridge", "none",
+            "--iptables=false", "--exec-opt", "native.cgroupdriver=cgroupfs",
         ]  # fmt: skip
         with (folder / "log").open("wb") as log:
             self._engine = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
@@ -71,13 +72,13 @@ class LoneSwarm:
         while not self._answers():
             if self._engine.poll() is not None or time.monotonic() > deadline:
                 last = (folder / "log").read_text(errors="replace").strip().splitlines()[-1:]
-                raise NoEngine(f"the engine does not start: {' '.join(last)[:200]}")
+                raise NoEngineError(f"the engine does not start: {' '.join(last)[:200]}")
             time.sleep(0.1)
         body = {"ListenAddr": LISTENS_AT, "AdvertiseAddr": LISTENS_AT}
         try:
             self._ask("POST", "/swarm/init", body)
         except EngineError as error:
-            raise NoEngine(f"Swarm does not start: {error}") from error
+            raise NoEngineError(f"Swarm does not start: {error}") from error
 
     def _answers(self) -> bool:
         try:
@@ -98,7 +99,7 @@ class LoneSwarm:
         missing = sum(group.count for group in groups)
         while self._looked_at() < missing:
             if time.perf_counter() - begin > SCHEDULED_TIMEOUT_S:
-                raise NoEngine(f"Swarm has not scheduled {missing} tasks in {SCHEDULED_TIMEOUT_S:.0f} s")
+                raise NoEngineError(f"Swarm has not scheduled {missing} tasks in {SCHEDULED_TIMEOUT_S:.0f} s")
             time.sleep(LOOK_EVERY_S)
         took = time.perf_counter() - begin
         for name in names:

@@ -16,7 +16,7 @@ import numpy as np
 
 from bayplan.model import Strategy
 from bench.fleet_mix import Demands, candidates, filled, used
-from bench.lone_swarm import LoneSwarm, NoEngine
+from bench.lone_swarm import LoneSwarm, NoEngineError
 from bench.measuring import Report, Timed, at_least, at_most, options, percentile, timed
 from controller.decide.fleet import Fleet
 from controller.decide.schedule import Group, Placed, place_groups
@@ -143,7 +143,7 @@ def _beside_swarm(report: Report, services: int, tasks: int, seed: int, rounds: 
             rate = services * tasks / statistics.median(theirs)
             note = f"Swarm {swarm.version}: {rate:,.0f} tasks/s, from the first call until all are scheduled"
             report.add(what, statistics.median(ratios), "x", SWARM, note=note)
-    except NoEngine as error:
+    except NoEngineError as error:
         report.add(what, None, "x", SWARM, note=str(error))
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from controller.decide import affinity
+from controller.decide import affinity, pouring
 from controller.decide.demand import Demand
 from controller.decide.fleet import Fleet
 
@@ -28,7 +28,7 @@ PARTS = 3
 NODES_FIRST = 64
 
 _NONE: Ints = np.empty(0, np.int64)
-_ONE: Ints = np.ones(1, np.int64)
+_UNLIMITED = np.iinfo(np.int64).max
 
 
 class Wish(NamedTuple):
@@ -92,6 +92,18 @@ def ranked(fleet: Fleet, wish: Wish, rows: Ints) -> Ints:
     return rows[np.lexsort(_Filling(fleet, wish).criteria(rows)[::-1])]
 
 
+class _Share(NamedTuple):
+    """Rows with how many tasks each can take, the group of each row (sorted), and how many tasks each group
+    gets, for which it has room; whether nodes are packed, and how many of the service each has at most."""
+
+    rows: Ints
+    room: Ints
+    groups: Ints
+    amounts: Ints
+    packs: bool
+    limit: int
+
+
 class _Filling:
     """The filling of a fleet with tasks of one service, which notes what it has put where."""
 
@@ -133,7 +145,7 @@ class _Filling:
 
     def criteria(self, rows: Ints) -> list[Ints]:
         """For each row its values by each criterion, the smaller the better, the weightiest first."""
-        return [*(criterion(rows) for criterion in self._criteria()), self._last(rows)]
+        return [criterion(rows) for criterion in (*self._criteria(), self._last)]
 
     def _criteria(self) -> list[Callable[[Ints], Ints]]:
         """What counts before fullness, of that which tells any rows apart."""
@@ -144,7 +156,7 @@ class _Filling:
         if not self._packs:
             return [*found, lambda rows: self._counts[rows]]
         found.append(lambda rows: np.maximum(self._counts[rows] + 1 - self.wish.bound, 0))
-        if self.fleet.zoned:
+        if self.fleet.zoned and not self.wish.demand.preferences:
             found.append(self._by_zone)
         return found
 
@@ -179,112 +191,138 @@ class _Filling:
     def _last(self, rows: Ints) -> Ints:
         return self.fleet.emptiest_first(self.wish.demand, rows) if self.wish.level else self.fleet.key[rows]
 
-    # In bulk: each returns how many tasks found no place.
+    # In bulk: whole steps at once, then what is less than a step, all branches side by side.
 
-    def fill(self, rows: Ints, count: int) -> int:
+    def fill(self, rows: Ints, count: int) -> None:
         """Puts up to `count` tasks on these rows, those without doubts first."""
         if self._doubtless:
-            return self._over_branches(rows, count, self.fleet.branches(self.wish.demand.preferences))
+            self._fill(rows, count)
+            return
         doubts = self._doubts(rows)
         for each in np.unique(doubts):
-            branches = self.fleet.branches(self.wish.demand.preferences)
-            count = self._over_branches(rows[doubts == each], count, branches)
-        return count
+            count -= self._fill(rows[doubts == each], count)
 
-    def _over_branches(self, rows: Ints, count: int, branches: list[Codes]) -> int:
-        if branches:
-            return self._evenly(
-                branches[0], rows, count, lambda own, share: self._over_branches(own, share, branches[1:])
-            )
-        if not self._packs:
-            return self._by_counts(rows, count)
+    def _fill(self, rows: Ints, count: int) -> int:
+        """The same for rows that are equally doubted; returns how many tasks have found a place."""
+        branches = self.fleet.branches(self.wish.demand.preferences)
+        if branches or not self._packs:
+            return self._over(branches, rows, count, packs=self._packs)
         within = rows[self._counts[rows] < self.wish.bound]
         if self.fleet.zoned:
-            count = self._evenly(self.fleet.zones, within, count, self._fullest_first)
+            done = self._over([self.fleet.zones], within, count, packs=True, limit=self.wish.bound)
         else:
-            count = self._fullest_first(within, count)
-        return self._by_counts(rows, count)
+            done = self._fullest_first(within, count)
+        return done + (self._over([], rows, count - done, packs=False) if count > done else 0)
 
-    def _evenly(self, codes: Codes, rows: Ints, count: int, fill: Callable[[Ints, int], int]) -> int:
-        """Over the branches, so that those with the fewest tasks get some first: whole levels at once, what
-        is less than a level one by one. A branch that is full is left out from then on."""
-        branches = _groups(codes[rows], rows)
-        while count and branches:
-            sums = self._sums(codes)
-            levels = np.array([sums[code] for code in branches])
-            shares = _water(levels, np.full(levels.size, count), count)
-            if not shares.any():
-                lowest = [code for code, level in zip(branches, levels, strict=True) if level == levels.min()]
-                count -= self._one_of(branches, lowest)
-                continue
-            for code, share in [each for each in zip(list(branches), shares, strict=True) if each[1]]:
-                missed = fill(branches[code], int(share))
-                count -= int(share) - missed
-                if missed:
-                    del branches[code]
+    def _over(
+        self, branches: list[Codes], rows: Ints, count: int, *, packs: bool, limit: int = _UNLIMITED
+    ) -> int:
+        """Evenly over branches within branches, as far as no node gets more than `limit` of the service."""
+        if branches:
+            rows = rows[np.argsort(branches[-1][rows], kind="stable")]
+        room = self._room(rows, count, limit)
+        rows, room = rows[room > 0], room[room > 0]
+        count = min(count, int(room.sum()))
+        if count:
+            groups, amounts = np.zeros(rows.size, np.int64), np.array([count])
+            self._share(branches, _Share(rows, room, groups, amounts, packs, limit))
         return count
 
-    def _one_of(self, branches: dict[int, Ints], lowest: list[int]) -> int:
-        """Puts one task on the best row of these branches; without any they are full. Returns how many."""
-        rows = np.concatenate([branches[code] for code in lowest])
-        rows = rows[self._times(rows, 1) > 0]
-        if not rows.size:
-            for code in lowest:
-                del branches[code]
-            return 0
-        self._take(np.array([self.best(rows)]), _ONE)
-        return 1
+    def _room(self, rows: Ints, most: int, limit: int) -> Ints:
+        """How many more tasks each row takes, with at most `limit` on it."""
+        times = self._times(rows, most)
+        return times if limit == _UNLIMITED else np.minimum(times, limit - self._counts[rows])
+
+    def _share(self, branches: list[Codes], share: _Share) -> None:
+        """Deals the amount of each group out over its branches, and so on within these."""
+        if not branches:
+            self._onto_nodes(self._packed(share) if share.packs else share)
+            return
+        codes = branches[0][share.rows]
+        starts = pouring.starts_of(codes)
+        parents, branch = share.groups[starts], pouring.spread(np.arange(starts.size), starts, codes.size)
+        levels, room = self._sums(branches[0])[codes[starts]], np.add.reduceat(share.room, starts)
+        steps = pouring.poured(levels, room, parents, share.amounts)
+        if steps.any():
+            self._share(branches[1:], share._replace(groups=branch, amounts=steps))
+        rest = pouring.rest(share.amounts, parents, steps)
+        if rest.any():
+            lowest = pouring.lowest(levels + steps, room > steps, parents, rest.size)
+            some = lowest[branch]
+            best = self._best_of_each(share.rows[some], branch[some], share.limit)
+            self._take_firsts(share.rows[best := np.flatnonzero(some)[best]], share.groups[best], rest)
+
+    def _best_of_each(self, rows: Ints, branch: Ints, limit: int) -> Ints:
+        """Where the best row of each branch stands that takes one more task; rows come sorted by branch."""
+        at = np.flatnonzero(self._room(rows, 1, limit) > 0)
+        for criterion in (*self._criteria(), self._last):
+            column, starts = criterion(rows[at]), pouring.starts_of(branch[at])
+            least = np.minimum.reduceat(column, starts)
+            at = at[column == pouring.spread(least, starts, at.size)]
+        return at
+
+    def _take_firsts(self, rows: Ints, groups: Ints, amounts: Ints) -> None:
+        """One task on each of the best rows of each group, so many of them."""
+        order = np.lexsort([*self.criteria(rows)[::-1], groups])
+        rows = rows[order][pouring.first_in_groups(groups[order], amounts)]
+        self._take(rows, np.ones(rows.size, np.int64))
+
+    def _packed(self, share: _Share) -> _Share:
+        """Fills the nodes of each group one after the other, the fullest first, each to its part of the
+        service; what is left to do then."""
+        order = np.lexsort([self.fleet.key[share.rows], share.groups])
+        rows, groups, room = share.rows[order], share.groups[order], share.room[order]
+        part = np.maximum(np.minimum(room, self.wish.bound - self._counts[rows]), 0)
+        numbers = pouring.from_the_first(part, groups, share.amounts)
+        self._take_some(rows, numbers)
+        left = pouring.rest(share.amounts, groups, numbers)
+        return share._replace(rows=rows, groups=groups, room=room - numbers, amounts=left)
+
+    def _onto_nodes(self, share: _Share) -> None:
+        """Evenly over the nodes of each group; of equal ones the fullest come first."""
+        if not share.amounts.any():
+            return
+        rows, groups = share.rows, share.groups
+        steps = pouring.poured(self._counts[rows], share.room, groups, share.amounts)
+        order = self.fleet.key[rows].argsort()
+        self._take_some(rows[order], steps[order])
+        rest, more = pouring.rest(share.amounts, groups, steps), share.room > steps
+        if rest.any():
+            lowest = pouring.lowest(self._counts[rows], more, groups, rest.size)
+            rows, groups = rows[lowest], groups[lowest]
+            order = np.lexsort([self.fleet.key[rows], groups])
+            rows = rows[order][pouring.first_in_groups(groups[order], rest)]
+            self._take(rows, np.ones(rows.size, np.int64))
+
+    def _take_some(self, rows: Ints, numbers: Ints) -> None:
+        """Where there are any."""
+        some = np.flatnonzero(numbers)
+        if some.size:
+            self._take(rows[some], numbers[some])
 
     def _fullest_first(self, rows: Ints, count: int) -> int:
-        """Each node as far as it goes, or to its part of the service, the fullest first."""
+        """Each node to its part of the service, the fullest first; returns how many tasks have found a place.
+        Looks at no more nodes than it needs."""
         keys, window = self.fleet.key[rows], NODES_FIRST
         while True:
             chosen = rows[_smallest(keys, window)]
-            parts = np.minimum(self._times(chosen, count), self.wish.bound - self._counts[chosen])
+            parts = self._room(chosen, count, self.wish.bound)
             if window >= rows.size or parts.sum() >= count:
                 break
             window *= 4
         numbers = np.clip(count - (np.cumsum(parts) - parts), 0, parts)
-        some = numbers > 0
-        if some.any():
-            self._take(chosen[some], numbers[some])
-        return count - int(numbers.sum())
-
-    def _by_counts(self, rows: Ints, count: int) -> int:
-        """The nodes with the fewest tasks of the service first; of equal ones the fullest."""
-        if not count:
-            return 0
-        times = self._times(rows, count)
-        rows, times = rows[times > 0], times[times > 0]
-        shares = _water(self._counts[rows], times, count)
-        given = np.flatnonzero(shares)
-        if given.size:
-            given = given[self.fleet.key[rows[given]].argsort()]
-            self._take(rows[given], shares[given])
-            count -= int(shares.sum())
-        more = rows[times > shares]
-        if count and more.size:  # they are equal now, and more than there are tasks left
-            last = more[_smallest(self.fleet.key[more], count)]
-            self._take(last, np.ones(last.size, np.int64))
-            count -= last.size
-        return count
+        self._take_some(chosen, numbers)
+        return int(numbers.sum())
 
 
 class _Singles(_Filling):
     """The same for one task of each of many new services: nothing but fullness tells nodes apart."""
 
-    def _over_branches(self, rows: Ints, count: int, branches: list[Codes]) -> int:
+    def _fill(self, rows: Ints, count: int) -> int:
         return self._fullest_first(rows, count)
 
     def _note(self, rows: Ints, numbers: Ints) -> None:
         self.fleet.move(self.wish.demand, rows, numbers)
-
-
-def _groups(codes: Codes, rows: Ints) -> dict[int, Ints]:
-    """The rows by their code, ascending."""
-    order = np.argsort(codes, kind="stable")
-    found, first = np.unique(codes[order], return_index=True)
-    return dict(zip(found.tolist(), np.split(rows[order], first[1:]), strict=True)) if rows.size else {}
 
 
 def _smallest(keys: Ints, count: int) -> Ints:
@@ -293,19 +331,3 @@ def _smallest(keys: Ints, count: int) -> Ints:
         return keys.argsort()
     where = np.argpartition(keys, count)[:count]
     return where[keys[where].argsort()]
-
-
-def _water(levels: Ints, room: Ints, count: int) -> Ints:
-    """How much each level rises when at most `count` is poured in, whole steps only: where `room` is left,
-    all that rise come to stand equally high."""
-    if room.sum() <= count:
-        return room
-    low = int(levels.min())  # reachable
-    high = min(int((levels + room).max()), low + count) + 1  # not reachable
-    while high - low > 1:
-        middle = (low + high) // 2
-        if np.clip(middle - levels, 0, room).sum() <= count:
-            low = middle
-        else:
-            high = middle
-    return np.clip(low - levels, 0, room)

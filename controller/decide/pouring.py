@@ -1,0 +1,86 @@
+"""The arithmetic of filling evenly: tasks are poured like water into vessels of different levels and rooms.
+
+Vessels stand in groups (all zones; the racks of each zone; the nodes of each rack), which are worked out at
+once. Vessels come sorted by group, groups are numbered from 0 on, and each has at least one. Plain arrays in
+and out; knows no nodes and no tasks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+def starts_of(groups: npt.NDArray[np.signedinteger]) -> Ints:
+    """Where each group begins."""
+    return np.flatnonzero(np.concatenate([[True], groups[1:] != groups[:-1]]))
+
+
+def spread(values: Ints, starts: Ints, size: int) -> Ints:
+    """The value of each group, for each of its members; there are `size` of them in all."""
+    return np.repeat(values, np.diff(starts, append=size))
+
+
+def poured(levels: Ints, room: Ints, groups: Ints, amounts: Ints) -> Ints:
+    """How far each vessel rises when up to `amounts` (by group) are poured in, in whole steps only: those of
+    a group that have room left stand equally high then, or higher than the others could be raised."""
+    if amounts.size == 1:
+        return _poured_one(levels, room, int(amounts[0]))
+    starts = starts_of(groups)
+    enough = np.add.reduceat(room, starts) <= amounts
+    low = np.minimum.reduceat(levels, starts)  # can be reached
+    high = np.maximum.reduceat(levels, starts) + amounts + 1  # cannot, where there is room for more
+    while (high - low > 1).any():
+        middle = (low + high) // 2
+        rises = np.minimum(np.maximum(middle[groups] - levels, 0), room)
+        reached = np.add.reduceat(rises, starts) <= amounts
+        low, high = np.where(reached, middle, low), np.where(reached, high, middle)
+    rises = np.minimum(np.maximum(low[groups] - levels, 0), room)
+    return np.where(enough[groups], room, rises)
+
+
+def _poured_one(levels: Ints, room: Ints, amount: int) -> Ints:
+    """The same for a single group."""
+    if int(room.sum()) <= amount:
+        return room
+    low = int(levels.min())
+    if np.count_nonzero(room[levels == low]) > amount:
+        return np.zeros(levels.size, np.int64)  # less than a step
+    high = int(levels.max()) + amount + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if int(np.minimum(np.maximum(middle - levels, 0), room).sum()) <= amount:
+            low = middle
+        else:
+            high = middle
+    return np.minimum(np.maximum(low - levels, 0), room)
+
+
+def rest(amounts: Ints, groups: Ints, taken: Ints) -> Ints:
+    """What is left of the amount of each group."""
+    return amounts - np.bincount(groups, weights=taken, minlength=amounts.size).astype(np.int64)
+
+
+def lowest(levels: Ints, free: Bools, groups: Ints, count: int) -> Bools:
+    """Of the vessels that are free to rise those that stand lowest in their group, of `count` groups."""
+    least = np.full(count, np.iinfo(np.int64).max)
+    np.minimum.at(least, groups[free], levels[free])
+    found: Bools = free & (levels == least[groups])
+    return found
+
+
+def first_in_groups(groups: Ints, amounts: Ints) -> Bools:
+    """The first so many of each group, in the order in which they come (sorted by group)."""
+    starts = np.searchsorted(groups, np.arange(amounts.size))
+    return np.arange(groups.size) - starts[groups] < amounts[groups]
+
+
+def from_the_first(room: Ints, groups: Ints, amounts: Ints) -> Ints:
+    """How much each vessel takes when those of a group are filled one after the other."""
+    before = np.cumsum(room) - room
+    starts = starts_of(groups)
+    before -= before[starts][groups]
+    return np.minimum(np.maximum(amounts[groups] - before, 0), room)
