@@ -137,7 +137,8 @@ class SetMaker:
 
     def _make(self) -> None:
         until = time.perf_counter() + MAKING_MS_MAX / 1000
-        while (self._small or self._large) and time.perf_counter() < until:
-            (self._small or self._large).popleft().make(self._set_of)
-        if not self._small and not self._large:
-            self._some.clear()
+        while waiting := self._small or self._large:
+            waiting.popleft().make(self._set_of)
+            if time.perf_counter() > until:
+                return
+        self._some.clear()
