@@ -84,6 +84,7 @@ async def run(config: Config, data_dir: Path) -> None:
         settings = Settings(
             timing=config.timing,
             default_reservation=config.default_reservation,
+            preemption=config.preemption,
             allowed=frozenset(config.allow),
             file_key=digest_key,
         )
@@ -169,7 +170,7 @@ def _doors(
         stacks=StackDoor(gate),
         services=ServiceDoor(gate),
         rollouts=RolloutDoor(gate),
-        explaining=ExplainDoor(gate),
+        explaining=ExplainDoor(gate, core.ground),
         files=FileDoor(gate),
         tasks=TaskDoor(gate, agents, logs),
         nodes=NodeDoor(gate),

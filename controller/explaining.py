@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from bayplan import cron
 from bayplan.errors import ProblemKind, refuse
 from bayplan.lifecycle import ENDED, TaskState
-from bayplan.model import Desired, Health, NodeStatus, ServiceMode, ServiceSpec, TaskStatus
+from bayplan.model import Desired, Health, NodeStatus, Resources, ServiceMode, TaskStatus
 from bayplan.units import format_duration_ms
-from bayplan.views import Event, Explanation, NodeVerdict, ServiceView
+from bayplan.views import CauseCount, Event, Explanation, NodeVerdict, Score, ServiceView
 from controller import names, views
-from controller.core import dependencies, fencing, placing
-from controller.decide import restarts, schedule
-from controller.decide.reservations import reserve
+from controller.core import dependencies, fencing, paper, placing
+from controller.core.ground import Ground
+from controller.decide import restarts
+from controller.decide.demand import DIMENSIONS
+from controller.decide.filling import Wish, bound_of
+from controller.decide.fleet import Fleet
+from controller.decide.ratings import Rated, Ratings, rate
 from controller.records import JOB_MODES, Service, Task
 from controller.state import State
 
@@ -24,7 +28,7 @@ from controller.state import State
 SLOTS_TOLD_MAX = 10
 #: Lines of a health check's last output.
 OUTPUT_LINES_MAX = 10
-#: Nodes whose verdict is shown, the best first.
+#: Nodes whose verdict is shown: the best, then those that are nearest to taking it.
 VERDICTS_MAX = 200
 #: Tasks shown.
 TASKS_MAX = 100
@@ -34,7 +38,7 @@ EVENTS_MAX = 20
 _DONE = (TaskState.COMPLETE, TaskState.SHUTDOWN)
 
 
-def explain(state: State, target: str, now_ms: int) -> Explanation:
+def explain(state: State, ground: Ground, target: str, now_ms: int) -> Explanation:
     """The explanation of a service or a task by any of its names; `now_ms` is monotonic.
 
     Raises ProblemError (NOT_FOUND).
@@ -51,12 +55,18 @@ def explain(state: State, target: str, now_ms: int) -> Explanation:
     subject = service.name if slot is None else f"{service.name}.{slot}"
     slots = sorted(wanted) if slot is None else [slot]
     rows = views.task_views(state, service_id=service.id)
+    ratings, fleet = _ratings(state, ground, service, slot)
+    said = ratings.verdicts
     return Explanation(
         subject=subject,
         lines=(*_of_service(state, service, now_ms), *_of_slots(state, service, slots, now_ms)),
-        verdicts=tuple(_verdicts(state, service, slot)[:VERDICTS_MAX]),
+        verdicts=tuple(_verdict(fleet, each) for each in ratings.rows),
         tasks=tuple(row for row in rows if slot in (None, row.slot))[:TASKS_MAX],
         events=tuple(_events(state, service, slot)),
+        nodes=said.nodes,
+        fits=said.fits,
+        causes=tuple(CauseCount(cause=cause.value, nodes=number) for cause, number in said.causes.items()),
+        nearest=said.nearest,
     )
 
 
@@ -193,30 +203,32 @@ def _seconds(amount_ms: int) -> str:
     return format_duration_ms(max(1, round(amount_ms / 1_000)) * 1_000)
 
 
-def _verdicts(state: State, service: Service, slot: int | None) -> list[NodeVerdict]:
+def _ratings(state: State, ground: Ground, service: Service, slot: int | None) -> tuple[Ratings, Fleet]:
     """What each node says to a new task; to one in the place of those that a slot has."""
-    spec, tasks = state.spec_of(service), state.tasks_of(service.id)
-    mine = frozenset(task.id for task in tasks if task.slot == slot)
-    avoided = restarts.avoided(tasks, service.version)
-    need = _need(state, service, spec, slot)._replace(avoided=avoided)
-    rated = schedule.rank(need, placing.candidates(state, without=mine))
-    return [
-        NodeVerdict(
-            node=state.nodes[each.node_id].name,
-            fits=each.cause is None,
-            reason=each.reason,
-            free=each.free,
-            tasks=each.tasks,
-            rank=each.rank,
-        )
-        for each in rated
-    ]
-
-
-def _need(state: State, service: Service, spec: ServiceSpec, slot: int | None) -> schedule.Need:
-    reserved = reserve(spec, state.default_reservation).resources
+    spec, table = state.spec_of(service), state.tasks.table
+    rows = table.of_service(service.id)
+    fleet = paper.fleet(ground, state, without=rows[table.slot[rows] == (-1 if slot is None else slot)])
     wanted = placing.slots_of(state, spec, service.replicas).wanted
-    return schedule.Need("", service.id, spec, reserved, wanted.get(slot or 0, ""), slot or 0)
+    wish = Wish(
+        service.id,
+        ground.demand(service.id, service.version),
+        bound_of(max(service.replicas, fleet.counts.total(service.id) + 1)),
+        restarts.avoided(state.tasks_of(service.id), service.version),
+    )
+    return rate(fleet, wish, VERDICTS_MAX, wanted.get(slot or 0, "")), fleet
+
+
+def _verdict(fleet: Fleet, rated: Rated) -> NodeVerdict:
+    free = {each: max(0, fleet.free[each].item(rated.row)) for each in DIMENSIONS}
+    return NodeVerdict(
+        node=fleet.nodes[rated.row].name,
+        fits=rated.cause is None,
+        reason=rated.reason,
+        free=Resources(**free),
+        tasks=rated.tasks,
+        rank=rated.rank,
+        scores=tuple(Score(part=part, value=value) for part, value in rated.parts),
+    )
 
 
 def _events(state: State, service: Service, slot: int | None) -> list[Event]:

@@ -39,12 +39,13 @@ class Reasons:
             f"CPU {self._percent('cpu_millis', row)}, memory {self._percent('memory_bytes', row)} reserved"
         )
         if self._fit == 1:
-            return (*self._doubts(row), f"the only node that fits: {shares}")
+            return (*self.doubts(row), f"the only node that fits: {shares}")
         size = "emptiest" if self._wish.level else "fullest"
         last = f"{self._own(row)}, {size} that fits: {shares}"
-        return (*self._doubts(row), *self._branches(row), last)
+        return (*self.doubts(row), *self._branches(row), last)
 
-    def _doubts(self, row: int) -> tuple[str, ...]:
+    def doubts(self, row: int) -> tuple[str, ...]:
+        """What speaks against a node that could take the task, if anything does."""
         words = [SHAKY] if self._fleet.shaky[row] else []
         words += [FAILED_HERE] if self._fleet.ids[row] in self._wish.avoided else []
         return (f"a last choice, since {' and '.join(words)}",) if words else ()

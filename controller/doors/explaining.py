@@ -7,6 +7,7 @@ from typing import Any
 from bayplan.v1 import explain_pb2, explain_pb2_grpc
 from bayplan.wire import to_pb
 from controller import explaining
+from controller.core.ground import Ground
 from controller.doors.gate import Context, Gate, answers
 from controller.events import RebalanceAsked, SimulateAsked
 
@@ -14,14 +15,14 @@ from controller.events import RebalanceAsked, SimulateAsked
 class ExplainDoor(explain_pb2_grpc.ExplainServiceServicer):
     """ExplainService."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, gate: Gate, ground: Ground) -> None:
+        self._gate, self._ground = gate, ground
 
     @answers
     async def Explain(self, request: explain_pb2.ExplainRequest, context: Context) -> Any:
         """Why a service or a task stands as it does."""
         state = await self._gate.read()
-        found = explaining.explain(state, request.target, self._gate.clock().mono_ms)
+        found = explaining.explain(state, self._ground, request.target, self._gate.clock().mono_ms)
         return explain_pb2.ExplainResponse(explanation=to_pb(found))
 
     @answers

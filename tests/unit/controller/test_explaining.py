@@ -29,7 +29,7 @@ def world() -> World:
 
 
 def of(world: World, target: str = "shop_web") -> Explanation:
-    return explain(world.state, target, world.now_ms)
+    return explain(world.state, world.core.ground, target, world.now_ms)
 
 
 def told(world: World, target: str = "shop_web") -> str:
