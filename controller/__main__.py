@@ -80,6 +80,11 @@ def main(context: click.Context) -> None:
     default="",
     help="How often each node is asked for a sign of life; after three unanswered it is down. Default 2s.",
 )
+@click.option(
+    "--preemption",
+    is_flag=True,
+    help="A task that finds no room may stop tasks whose priority is lower by 10 or more.",
+)
 @click.option("--socket", default=configuration.SOCKET, show_default=True, help="The commands' unix socket.")
 def init(
     data_dir: Path,
@@ -93,6 +98,7 @@ def init(
     default_cpus: str,
     default_memory: str,
     heartbeat: str,
+    preemption: bool,
 ) -> None:
     """Make a new cluster on this host."""
     from controller.making import make_cluster
@@ -108,6 +114,7 @@ def init(
             timing=configuration.parse_heartbeat(heartbeat),
             allow=configuration.parse_allow(allow),
             default_reservation=configuration.parse_default(default_cpus, default_memory),
+            preemption=preemption,
         )
         make_cluster(config, data_dir)
 

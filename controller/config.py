@@ -47,7 +47,8 @@ class Config(Model, frozen=True, kw_only=True):
     """Addresses as host:port. `advertise_addr` is the host under which others reach the controller.
 
     `witness_listen` empty: beside `listen`. `allow` are privileges that containers may have;
-    `default_reservation` is what a task sets aside whose service declares nothing.
+    `default_reservation` is what a task sets aside whose service declares nothing. `preemption`: a task that
+    waits may stop less important ones.
     """
 
     advertise_addr: str
@@ -59,6 +60,7 @@ class Config(Model, frozen=True, kw_only=True):
     timing: Timing = Timing()
     allow: tuple[Privilege, ...] = ()
     default_reservation: Resources = DEFAULT_RESERVATION
+    preemption: bool = False
 
     @property
     def main_address(self) -> str:

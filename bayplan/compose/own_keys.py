@@ -51,6 +51,11 @@ def _schedule(field: Field) -> typed.Cron:
 
 
 _MOST = f"at most {AFFINITIES_MAX}"
+_PRIORITY = (
+    f"who comes first where there is not room for all; {PRIORITY_USUAL}. In a cluster made with "
+    "`bayplan init --preemption` a task that finds no room stops the fewest tasks whose priority is lower by "
+    "10 or more, but none of jobs, of fenced or global services, or that stay with their volumes"
+)
 #: What stands for the node itself where an attribute of nodes is asked for.
 NODE = "node"
 
@@ -100,13 +105,11 @@ BAYPLAN: Keys = {
     "ttl": yes(read.duration, "a job's that has no schedule: it is removed so long after it has finished"),
     "strategy": yes(
         choice({"pack": Strategy.PACK, "binpack": Strategy.PACK, "spread": Strategy.SPREAD}),
-        "`pack` (few nodes, at most a third of the service on one) or `spread` (the emptiest); `pack`",
+        "`pack` (few nodes, at most a third of the service on one) or `spread` (evenly over nodes); `pack`",
     ),
     "affinity": yes(_affinities, f"near to tasks of these services; names, or the long form; {_MOST}"),
     "anti_affinity": yes(_affinities, "away from them; a required one holds for the other service too"),
-    "priority": yes(
-        whole(0, PRIORITY_MAX), f"who comes first where there is not room for all; {PRIORITY_USUAL}"
-    ),
+    "priority": yes(whole(0, PRIORITY_MAX), _PRIORITY),
     "reservations": yes(struct(typed.Aside, RESERVATIONS, "reservations")),
     "volumes": yes(
         choice({each.value: each for each in HomePolicy}),

@@ -89,7 +89,7 @@ class Dependency(Model, frozen=True, kw_only=True):
 
 class Strategy(StrEnum):
     """Which of the nodes that fit: PACK fills few of them, with at most a third of a service on one; SPREAD
-    takes the one with the fewest tasks of the service, then the emptiest."""
+    takes the one with the fewest tasks of the service."""
 
     PACK = "pack"
     SPREAD = "spread"

@@ -176,7 +176,7 @@ class _StrategyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Strategy.Val
     STRATEGY_PACK: _Strategy.ValueType  # 1
     """Few nodes are filled, with at most a third of a service on one, and zones are used evenly."""
     STRATEGY_SPREAD: _Strategy.ValueType  # 2
-    """The one with the fewest tasks of the service, then the emptiest."""
+    """The one with the fewest tasks of the service."""
 
 class Strategy(_Strategy, metaclass=_StrategyEnumTypeWrapper):
     """Which of the nodes that fit takes a task."""
@@ -186,7 +186,7 @@ STRATEGY_UNSPECIFIED: Strategy.ValueType  # 0
 STRATEGY_PACK: Strategy.ValueType  # 1
 """Few nodes are filled, with at most a third of a service on one, and zones are used evenly."""
 STRATEGY_SPREAD: Strategy.ValueType  # 2
-"""The one with the fewest tasks of the service, then the emptiest."""
+"""The one with the fewest tasks of the service."""
 Global___Strategy: _TypeAlias = Strategy  # noqa: Y015
 
 class _HomePolicy:

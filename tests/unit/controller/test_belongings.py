@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bayplan.model import Affinity, Desired, Good, HomePolicy, Mount, MountKind, Resources, ServiceSpec
+from bayplan.model import Affinity, Good, HomePolicy, Mount, MountKind, Resources, ServiceSpec
 from bayplan.views import Plan
 from tests.unit.controller.world import Node, World, service, stack
 
