@@ -7,18 +7,17 @@ from collections.abc import Iterator
 import msgspec
 
 from bayplan.errors import ProblemError, ProblemKind, refuse
-from bayplan.lifecycle import TaskState
-from bayplan.model import MountKind, ServiceSpec
+from bayplan.model import ServiceSpec
 from bayplan.views import Move
 from controller import names
-from controller.core import dependencies, placing, trial
+from controller.core import dependencies, mobility, placing, trial
 from controller.core.ground import Ground
 from controller.core.turn import Turn
 from controller.decide import schedule
 from controller.decide.fleet import Fleet
 from controller.decide.rebalance import Movable, rebalance
 from controller.events import Foreseen, RebalanceAsked, SimulateAsked
-from controller.records import GLOBAL_MODES, JOB_MODES, Service, Task
+from controller.records import GLOBAL_MODES, Task
 from controller.state import State
 
 #: Of so many tasks of one service it is told why they would go where they would.
@@ -102,7 +101,9 @@ def _rebalanced(turn: Turn, event: RebalanceAsked) -> Foreseen:
     state = turn.state
     if not 0 <= event.moves_max <= MOVES_MAX:
         raise refuse(ProblemKind.INVALID, f"{event.moves_max} moves: 1 to {MOVES_MAX} are possible")
-    found = _by_name(state, [task for each in state.services.values() for task in _mobile(state, each)])
+    found = _by_name(
+        state, [task for each in state.services.values() for task in mobility.mobile(state, each)]
+    )
     movables = [Movable(task.id, task.node_id, _need(turn, name, task)) for name, task in found.items()]
     shifts = rebalance(movables, placing.candidates(state), event.moves_max or MOVES_USUAL)
     moves = []
@@ -115,28 +116,6 @@ def _rebalanced(turn: Turn, event: RebalanceAsked) -> Foreseen:
             turn.services.add(task.service_id)
             turn.note("task", name, f"moves from {before} to even out the load: {shift.reason}")
     return Foreseen(moves=tuple(moves))
-
-
-def _mobile(state: State, service: Service) -> list[Task]:
-    """The tasks of a service that may be moved without need: it is at rest, and each runs well, alone in its
-    slot, and leaves nothing behind on its node."""
-    at_rest = service.rollout is None and service.version == service.settled and not service.removed
-    if not at_rest or not _is_mobile(state.spec_of(service)):
-        return []
-    in_slots = state.tasks_by_slot(service.id).values()
-    alone = [staying for tasks in in_slots if len(staying := [t for t in tasks if not t.leaving]) == 1]
-    return [task for (task,) in alone if _runs_well(state, task) and task.version == service.version]
-
-
-def _runs_well(state: State, task: Task) -> bool:
-    running = state.status_of(task).state is TaskState.RUNNING and not state.is_down(task.node_id)
-    return task.wanted and running and not task.displaced
-
-
-def _is_mobile(spec: ServiceSpec) -> bool:
-    """Cases against it: bound to its nodes, soon over, one copy at most, data there, a spread of its own."""
-    data = any(mount.kind is not MountKind.TMPFS and not mount.read_only for mount in spec.container.mounts)
-    return not (spec.mode in GLOBAL_MODES | JOB_MODES or spec.fence or data or spec.preferences)
 
 
 def _by_name(state: State, tasks: list[Task]) -> dict[str, Task]:

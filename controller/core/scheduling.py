@@ -15,6 +15,7 @@ import numpy as np
 from bayplan.model import HomePolicy, ServiceSpec
 from controller.core import belongings
 from controller.core.ground import Ground
+from controller.core.room import RoomMaker
 from controller.core.turn import Turn
 from controller.core.waiting import Waiting
 from controller.decide import homes, restarts, schedule
@@ -42,6 +43,7 @@ class Scheduler:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._waiting = Waiting()
+        self._room = RoomMaker(ground)
 
     def place(self, turn: Turn) -> None:
         """Give nodes to as many as possible of those who wait."""
@@ -81,7 +83,8 @@ class Scheduler:
                 for crowd in self._alike(turn, service_id, version, rows[index : index + 1], avoided):
                     # Beside one that a rebalance moves it evens out the load.
                     level = any(each.displaced and each.wanted for each in others)
-                    group = msgspec.structs.replace(crowd.group, level=level)
+                    left = {each.node_id for each in others if each.displaced and each.wanted}
+                    group = msgspec.structs.replace(crowd.group, level=level, avoided=avoided | left)
                     yield crowd._replace(group=group, beside=others)
 
     def _alike(
@@ -121,6 +124,7 @@ class Scheduler:
     def _take(self, turn: Turn, crowd: _Crowd, found: schedule.Placed) -> None:
         count = len(found.rows)
         placed, rest = crowd.rows[:count], crowd.rows[count:]
+        self._room.placed(count)
         if count:
             self._waiting.nodes_changed(self._ground.fleet().ids[row] for row in set(found.rows.tolist()))
             numbers = self._ground.numbers(found.rows)
@@ -138,6 +142,7 @@ class Scheduler:
         if found.refusal is not None and len(rest):
             self._waiting.refused(crowd.asker)
             self._refused(turn, crowd, rest)
+            self._room.make(turn, crowd.group)
         elif not crowd.beside:
             turn.state.pending_reasons.forget(*self._key(turn, crowd))
 
