@@ -257,7 +257,7 @@ class Tasks(Mapping[str, Task]):
     def put_many(self, change: PutTasks) -> None:
         """Take over tasks as they are now. Raises ColumnsError."""
         table, found = self.table, columns(change)
-        self.changes += 1
+        self.writes += 1
         rows = table.rows(found.numbers)
         known = rows[rows >= 0]
         self._leave(known)

@@ -20,6 +20,7 @@ from controller.core import (
     lives,
     nodes,
     quotas,
+    reports,
     rollouts,
     sessions,
     stacks,
@@ -168,6 +169,7 @@ class ControllerCore:
         return Turn(self.state, self._rng, self._settings, now)
 
     def _done(self, turn: Turn) -> Step:
+        reports.settle(turn)
         self._requests.give_up(turn)
         self._schedules.look(turn)
         self._settler.settle(turn)

@@ -10,7 +10,7 @@ import msgspec
 from bayplan import columns
 from bayplan.model import NodeStatus
 from bayplan.session import Dismissal, FilesWanted, Goodbye, Heartbeat, Report, Welcome
-from controller.core import files, lives, statuses
+from controller.core import files, lives, reports, statuses
 from controller.core.nodes import REMOVED_REASON
 from controller.core.turn import Turn
 from controller.events import AgentSaid, SessionLost, SessionOpened
@@ -81,11 +81,7 @@ def agent_said(turn: Turn, event: AgentSaid) -> None:
     if isinstance(event.message, Heartbeat):
         lives.answered(turn, event.node_id, life, event.message)
     elif isinstance(event.message, Report):
-        report = columns.unpacked(event.message)
-        statuses.take_statuses(turn, event.node_id, report.tasks)
-        statuses.take_gone(turn, event.node_id, report.gone)
-        if report.revision == life.revision:
-            statuses.take_gone(turn, event.node_id, statuses.never_there(turn, event.node_id))
+        reports.take(turn, event.node_id, event.message)
     elif isinstance(event.message, FilesWanted):
         files.wanted(turn, event.node_id, event.message.digests)
     elif isinstance(event.message, Goodbye):

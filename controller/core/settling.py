@@ -22,41 +22,99 @@ from controller.state import State
 
 #: Rounds of reconciling and placing in one turn; two are the rule, more are a broken invariant.
 ROUNDS_MAX = 10
+#: Work of one turn, in tasks that are made or removed: about as long as nobody minds to wait.
+UNITS_PER_TURN = 1_000
+#: Tasks that are looked at, and nothing is to be done about, for the price of one that is made.
+ROWS_PER_UNIT = 50
+#: Services in which tasks come a step further are looked at so many a millisecond, and at the latest after so
+#: long: at this rate it takes a tenth of the time.
+CALM_LOOKS_PER_MS = 1
+CALM_MS_MAX = 1_000
+#: Few of them are looked at once.
+CALM_FEW = 8
+
+
+def _size(state: State, service_id: str) -> int:
+    """What a look at a service costs, in tasks that are made: far less for those that are there."""
+    service = state.services.get(service_id)
+    there = len(state.tasks.table.of_service(service_id))
+    wanted = 0 if service is None or service.removed else service.replicas
+    return abs(wanted - there) + there // ROWS_PER_UNIT
 
 
 class Settler:
-    """Remembers only when each service wants to be looked at again (monotonic ms), and which wait for
-    another one."""
+    """Remembers which services are still to be looked at, when each wants to be looked at again (monotonic
+    ms), and which wait for another one.
+
+    Large work is done in slices, the smallest services first, so that nobody waits for the large ones.
+    """
 
     def __init__(self, ground: Ground) -> None:
         self._scheduler = Scheduler(ground)
         self._wakes: dict[str, int] = {}
         self._held: set[str] = set()
+        #: Services to be looked at, with their sizes.
+        self._backlog: dict[str, int] = {}
+        self._calm: set[str] = set()
+        self._calm_due_ms: int | None = None
+        self._now_ms = 0
 
     def wake_at(self) -> int | None:
-        """When a delay ends next."""
-        return min(self._wakes.values(), default=None)
+        """When a delay ends next; at once while there is work left."""
+        if self._backlog:
+            return self._now_ms
+        wake_ms = min(self._wakes.values(), default=None)
+        dues = [due for due in (wake_ms, self._calm_due_ms) if due is not None]
+        return min(dues, default=None)
 
     def settle(self, turn: Turn) -> None:
-        """Bring everything that the turn touched to rest."""
-        due = [service_id for service_id, at in self._wakes.items() if at <= turn.now.mono_ms]
-        turn.services.update(due)
+        """Bring what the turn touched to rest, or a slice of it."""
+        self._now_ms = turn.now.mono_ms
+        turn.services.update(each for each, at in self._wakes.items() if at <= self._now_ms)
+        self._calm_down(turn)
         draining.end(turn)
-        touched: set[str] = set()
+        touched, units = set[str](), UNITS_PER_TURN
         for _ in range(ROUNDS_MAX):
-            if not turn.services and not (turn.state.changed_nodes and turn.state.tasks.waiting_services()):
+            chosen, units = self._slice(turn, units)
+            if not chosen and not (turn.state.changed_nodes and turn.state.tasks.waiting_services()):
                 break
-            dirty = sorted(turn.services & turn.state.services.keys())
-            touched |= turn.services
-            turn.services.clear()
-            for service_id in dirty:
+            touched |= chosen
+            for service_id in sorted(chosen & turn.state.services.keys()):
                 self._reconcile(turn, turn.state.services[service_id])
             self._scheduler.place(turn)
-        assert not turn.services, f"services do not come to rest: {sorted(turn.services)}"
+        else:
+            assert units <= 0 or not turn.services, f"services do not come to rest: {sorted(turn.services)}"
+        self._slice(turn, 0)
         for service_id in sorted(touched & turn.state.services.keys()):
             self._finish(turn, turn.state.services[service_id])
         for node_id in sorted(turn.nodes):
             _assign(turn, node_id)
+
+    def _calm_down(self, turn: Turn) -> None:
+        """Who only comes a step further is looked at once in a while: the more there are, the less often."""
+        self._calm |= turn.calm
+        if not self._calm:
+            return
+        if self._calm_due_ms is None:
+            window_ms = 0 if len(self._calm) <= CALM_FEW else len(self._calm) // CALM_LOOKS_PER_MS
+            self._calm_due_ms = self._now_ms + min(CALM_MS_MAX, window_ms)
+        if self._now_ms >= self._calm_due_ms:
+            turn.services |= self._calm
+            self._calm, self._calm_due_ms = set(), None
+
+    def _slice(self, turn: Turn, units: int) -> tuple[set[str], int]:
+        """What is looked at next, of all that is to be: the smallest first. Returns what is left of the
+        units, too, of which one service may take more than there are."""
+        for service_id in turn.services:
+            self._backlog[service_id] = _size(turn.state, service_id)
+        turn.services.clear()
+        chosen = set[str]()
+        for service_id in sorted(self._backlog, key=lambda each: (self._backlog[each], each)):
+            if units <= 0:
+                break
+            units -= 1 + min(self._backlog.pop(service_id), surveys.SLOTS_AT_ONCE_MAX)
+            chosen.add(service_id)
+        return chosen, units
 
     def _reconcile(self, turn: Turn, service: Service) -> None:
         state = turn.state

@@ -14,6 +14,7 @@ from controller.core.turn import Turn
 from controller.decide import restarts
 from controller.records import Task
 from controller.state import State
+from controller.task_columns import REMOVING
 
 
 def was_there(turn: Turn, task: Task) -> bool:
@@ -24,8 +25,9 @@ def was_there(turn: Turn, task: Task) -> bool:
 def never_there(turn: Turn, node_id: str) -> tuple[str, ...]:
     """Tasks to be removed of which an agent that has taken over all it was sent has never spoken: they
     came and went while it was sent something else."""
-    tasks = turn.state.tasks_on(node_id)
-    return tuple(task.id for task in tasks if task.removing and task.id not in turn.state.statuses)
+    table = turn.state.tasks.table
+    rows = table.on_node(node_id)
+    return tuple(table.ids_of(rows[((table.flags[rows] & REMOVING) != 0) & (table.state[rows] == 0)]))
 
 
 def take_statuses(turn: Turn, node_id: str, statuses: tuple[TaskStatus, ...]) -> None:

@@ -12,7 +12,7 @@ from bayplan import ids
 from bayplan.errors import Problem, ProblemError
 from bayplan.model import Model, Now, Resources
 from bayplan.policy import Privilege
-from bayplan.session import Dismissal, Files, Preflight, Pulse, Welcome
+from bayplan.session import Dismissal, Files, Preflight, Pulse, Report, Welcome
 from bayplan.step import Step
 from bayplan.views import Event
 from controller.decide.liveness import Timing
@@ -56,6 +56,10 @@ class Turn:
         self._rng = rng
         self._noted = False
         self._changes: list[Change] = []
+        #: Reports that are taken in together, by node.
+        self.reports: dict[str, Report] = {}
+        #: Services of which tasks came a step further, and nothing else: a look at them may wait a little.
+        self.calm: set[str] = set()
         #: Rows that were changed in bulk, each with the number that it had.
         self._many: list[tuple[Rows, ids.Numbers]] = []
         self._commands: list[Command] = []
@@ -155,5 +159,5 @@ class Turn:
         if self._many:
             rows, numbers = (np.concatenate(column) for column in zip(*self._many, strict=True))
             there = self.state.tasks.table.number[rows] == numbers  # else it was dropped again
-            self._changes += self.state.tasks.changes(np.unique(rows[there]))
+            self._changes += self.state.tasks.puts(np.unique(rows[there]))
         return Step(tuple(self._changes), tuple(self._commands))
