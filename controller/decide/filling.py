@@ -139,6 +139,8 @@ class _Filling:
     def best(self, rows: Ints) -> int:
         """The best of rows that fit."""
         for criterion in self._criteria():
+            if rows.size == 1:
+                return int(rows[0])
             values = criterion(rows)
             rows = rows[values == values.min()]
         return int(rows[self._last(rows).argmin()])

@@ -145,11 +145,19 @@ class Counts:
         self._keep(service_id, pairs[(pairs & _COUNT) > 0])
 
     def add_one(self, service_id: str, row: int) -> None:
-        """One more task of a service on a row."""
-        if service_id in self._pairs:
-            self.add(service_id, np.array([row]), np.array([1]))
+        """One more task of a service on a row: as `add`, several times faster."""
+        pairs, new = self._pairs.get(service_id), row << _COUNT_BITS
+        if pairs is None:
+            self._pairs[service_id] = np.array([new | 1])
+            return
+        at = int(pairs.searchsorted(new))
+        if at < pairs.size and pairs.item(at) >> _COUNT_BITS == row:
+            more = pairs.copy()
+            more[at] += 1
         else:
-            self._pairs[service_id] = np.array([row << _COUNT_BITS | 1])
+            more = np.empty(pairs.size + 1, np.int64)
+            more[:at], more[at], more[at + 1 :] = pairs[:at], new | 1, pairs[at:]
+        self._pairs[service_id] = more
 
     def clear_rows(self, rows: Ints) -> None:
         """Nothing stands on these rows."""
