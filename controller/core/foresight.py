@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
+import numpy as np
 
 from bayplan.errors import ProblemError, ProblemKind, refuse
 from bayplan.model import ServiceSpec
 from bayplan.views import Move
 from controller import names
-from controller.core import dependencies, mobility, placing, trial
+from controller.core import dependencies, mobility, trial
 from controller.core.ground import Ground
 from controller.core.turn import Turn
-from controller.decide import schedule
 from controller.decide.fleet import Fleet
-from controller.decide.rebalance import Movable, rebalance
+from controller.decide.rebalance import Pile, rebalance
 from controller.events import Foreseen, RebalanceAsked, SimulateAsked
-from controller.records import GLOBAL_MODES, Task
+from controller.records import GLOBAL_MODES, Service, Task
 from controller.state import State
+from controller.table import Rows
 
 #: Of so many tasks of one service it is told why they would go where they would.
 REASONS_TOLD_MAX = 100
 #: Moves of a rebalance where the user gives no number.
 MOVES_USUAL = 10
-#: Most moves of one rebalance: with thousands of tasks each takes some 50 ms to be found.
+#: Most moves of one rebalance: on thousands of nodes each takes some milliseconds to be found.
 MOVES_MAX = 50
 
 
@@ -34,7 +36,7 @@ def asked(turn: Turn, event: RebalanceAsked | SimulateAsked, ground: Ground) -> 
         if isinstance(event, SimulateAsked):
             turn.reply(event.ticket, _simulated(turn, ground, event.lose))
         else:
-            turn.reply(event.ticket, _rebalanced(turn, event))
+            turn.reply(event.ticket, _rebalanced(turn, ground, event))
     except ProblemError as error:
         turn.refuse(event.ticket, error)
 
@@ -96,26 +98,40 @@ def _would_go_on(state: State, task: Task, in_slot: list[Task], lost: set[str]) 
     return all(each.id == task.id or each.node_id in lost for each in in_slot if each.wanted)
 
 
-def _rebalanced(turn: Turn, event: RebalanceAsked) -> Foreseen:
+def _rebalanced(turn: Turn, ground: Ground, event: RebalanceAsked) -> Foreseen:
     """The moves that pay; unless it is a dry run each task is marked, and replaced one after the other."""
     state = turn.state
     if not 0 <= event.moves_max <= MOVES_MAX:
         raise refuse(ProblemKind.INVALID, f"{event.moves_max} moves: 1 to {MOVES_MAX} are possible")
-    found = _by_name(
-        state, [task for each in state.services.values() for task in mobility.mobile(state, each)]
-    )
-    movables = [Movable(task.id, task.node_id, _need(turn, name, task)) for name, task in found.items()]
-    shifts = rebalance(movables, placing.candidates(state), event.moves_max or MOVES_USUAL)
-    moves = []
+    fleet = ground.fleet().copy()
+    found = [pile for each in _by_service_name(state) for pile in _piles(state, ground, fleet, each)]
+    shifts = rebalance([pile for pile, _ in found], fleet, event.moves_max or MOVES_USUAL)
+    moves, taken = [], Counter[int]()
     for shift in shifts:
-        name, task = shift.movable.need.task_id, state.tasks[shift.movable.task_id]
-        before, after = state.nodes[task.node_id].name, state.nodes[shift.node_id].name
+        (task,) = state.tasks.of(found[shift.pile][1][taken[shift.pile] :][:1])
+        taken[shift.pile] += 1
+        name = f"{state.services[task.service_id].name}.{task.slot}"
+        before, after = state.nodes[task.node_id].name, fleet.nodes[shift.row].name
         moves.append(Move(task=name, before=before, after=after, reasons=(shift.reason,)))
         if not event.dry_run:
             turn.put(msgspec.structs.replace(task, displaced=True))
             turn.services.add(task.service_id)
             turn.note("task", name, f"moves from {before} to even out the load: {shift.reason}")
     return Foreseen(moves=tuple(moves))
+
+
+def _by_service_name(state: State) -> list[Service]:
+    return sorted(state.services.values(), key=lambda service: service.name)
+
+
+def _piles(state: State, ground: Ground, fleet: Fleet, service: Service) -> Iterator[tuple[Pile, Rows]]:
+    """The tasks of a service that may be moved, by node, each pile with their rows in the table."""
+    table, mobile = state.tasks.table, mobility.mobile(state, service)
+    mobile = mobile[np.argsort(table.node[mobile], kind="stable")]
+    numbers, first = np.unique(table.node[mobile], return_index=True)
+    for number, mine in zip(numbers.tolist(), np.split(mobile, first[1:]), strict=numbers.size > 0):
+        row = fleet.rows[table.nodes.names[number]]
+        yield Pile(service.id, ground.demand(service.id, service.version), row, len(mine)), mine
 
 
 def _by_name(state: State, tasks: list[Task]) -> dict[str, Task]:
@@ -127,8 +143,3 @@ def _by_name(state: State, tasks: list[Task]) -> dict[str, Task]:
 
 def _spec(state: State, task: Task) -> ServiceSpec:
     return state.specs[task.service_id, task.version]
-
-
-def _need(turn: Turn, name: str, task: Task, wave: int = 0) -> schedule.Need:
-    spec = _spec(turn.state, task)
-    return placing.need(turn.settings, name, task.service_id, spec, task.slot, wave=wave)

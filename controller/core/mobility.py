@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bayplan.lifecycle import TaskState
-from bayplan.model import MountKind, ServiceSpec
+from bayplan.model import Desired, MountKind, ServiceSpec
 from controller.records import GLOBAL_MODES, JOB_MODES, Service, Task
 from controller.state import State
+from controller.table import NO_NODE, Rows
+from controller.task_columns import DESIRED_CODE, DISPLACED, REMOVING
+from controller.tasks import STATE_CODE
+
+_STOP, _RUNNING = DESIRED_CODE[Desired.STOP], STATE_CODE[TaskState.RUNNING]
 
 
-def mobile(state: State, service: Service) -> list[Task]:
-    """The tasks of a service that may be moved without need: it is at rest, and each runs well, alone in its
-    slot, and leaves nothing behind on its node."""
+def mobile(state: State, service: Service) -> Rows:
+    """The rows of a service's tasks that may be moved without need, by slot: it is at rest, and each runs
+    well, alone in its slot, and leaves nothing behind on its node."""
+    table = state.tasks.table
     if not at_rest(service) or not is_mobile(state.spec_of(service)):
-        return []
-    in_slots = state.tasks_by_slot(service.id).values()
-    alone = [staying for tasks in in_slots if len(staying := [t for t in tasks if not t.leaving]) == 1]
-    return [task for (task,) in alone if runs_well(state, task) and task.version == service.version]
+        return table.of_service(service.id)[:0]
+    rows = table.of_service(service.id)
+    rows = rows[(table.desired[rows] != _STOP) & ((table.flags[rows] & REMOVING) == 0)]
+    slots, alone = table.slot[rows], np.ones(rows.size, np.bool_)
+    alone[1:] &= slots[1:] != slots[:-1]
+    alone[:-1] &= slots[1:] != slots[:-1]
+    rows = rows[alone]
+    rows = rows[(table.version[rows] == service.version) & (table.state[rows] == _RUNNING)]
+    rows = rows[((table.flags[rows] & DISPLACED) == 0) & (table.node[rows] != NO_NODE)]
+    down = [number for number in np.unique(table.node[rows]) if state.is_down(table.nodes.names[number])]
+    rows = rows[~np.isin(table.node[rows], down)]
+    return rows
 
 
 def at_rest(service: Service) -> bool:

@@ -9,149 +9,136 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bayplan.model import Availability, NodeStatus, Resources
-from controller.decide import schedule
-from controller.decide.filters import Candidate, port_keys
+import numpy as np
+import numpy.typing as npt
+
+from controller.decide.demand import Demand
+from controller.decide.filling import Wish, ranked
+from controller.decide.fleet import Fleet
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 #: By how much a move must lower the fuller node's share of CPU or memory.
 GAIN_MIN = 0.05
-#: Tasks that are tried for one move, the most promising first.
+#: Piles that are tried for one move, the most promising first.
 TRIES_MAX = 50
 
-_NOTHING = Resources()
+_COUNTING = ("cpu_millis", "memory_bytes")
 
 
-class Movable(NamedTuple):
-    """A task that may run elsewhere: where it is, and what it needs."""
+class Pile(NamedTuple):
+    """So many tasks of a service that ask alike, are on one node (its row), and may run elsewhere."""
 
-    task_id: str
-    node_id: str
-    need: schedule.Need
+    service_id: str
+    demand: Demand
+    row: int
+    tasks: int
 
 
 class Shift(NamedTuple):
-    """A task that moves, the node where it goes, and what is gained."""
+    """One task of a pile (by its place among them) that moves, the row where it goes, and what is gained."""
 
-    movable: Movable
-    node_id: str
+    pile: int
+    row: int
     reason: str
 
 
-#: Tasks that are alike: of one service, on one node, of one size.
-_Alike = dict[tuple[str, str, Resources], list[Movable]]
-
-
-def rebalance(movables: Sequence[Movable], candidates: Sequence[Candidate], moves_max: int) -> list[Shift]:
-    """The moves, one after the other, each of which makes it better; empty when nothing is to be gained."""
-    nodes = {candidate.node.id: candidate for candidate in candidates}
-    alike: _Alike = {}
-    for each in movables:
-        alike.setdefault((each.need.service_id, each.node_id, each.need.reserved), []).append(each)
+def rebalance(piles: Sequence[Pile], fleet: Fleet, moves_max: int) -> list[Shift]:
+    """The moves, one after the other, each of which makes it better; empty when nothing is to be gained. Of
+    equally promising piles the first comes first. The fleet is then as it will be after them."""
     moves: list[Shift] = []
-    while len(moves) < moves_max and (shift := _best(alike, nodes)) is not None:
+    load = _Load(piles, fleet)
+    while len(moves) < moves_max and (shift := load.best()) is not None:
         moves.append(shift)
-        gone = shift.movable
-        alike[gone.need.service_id, gone.node_id, gone.need.reserved].remove(gone)
-        _move(nodes, shift)
+        load.move(shift)
     return moves
 
 
-def _best(alike: _Alike, nodes: dict[str, Candidate]) -> Shift | None:
-    """The first of the promising moves that makes it better."""
-    for movable in _promising(alike, nodes)[:TRIES_MAX]:
-        shift = _tried(movable, nodes)
-        if shift is not None:
-            return shift
-    return None
+class _Load:
+    """The piles as columns: how many tasks are left in each, how many of its service its node has, and the
+    fewest that any node has which takes tasks."""
 
+    def __init__(self, piles: Sequence[Pile], fleet: Fleet) -> None:
+        self._piles, self._fleet = piles, fleet
+        self._rows = np.array([pile.row for pile in piles], np.int64)
+        self._left = np.array([pile.tasks for pile in piles], np.int64)
+        self._sizes = np.array([_size(fleet, pile) for pile in piles])
+        self._there, self._fewest = np.zeros((2, len(piles)), np.int64)
+        self._of_service: dict[str, list[int]] = {}
+        for index, pile in enumerate(piles):
+            self._of_service.setdefault(pile.service_id, []).append(index)
+        self._targets = np.flatnonzero(fleet.barred == 0)
+        for service_id in self._of_service if self._targets.size else ():
+            self._count(service_id)
 
-def _promising(alike: _Alike, nodes: dict[str, Candidate]) -> list[Movable]:
-    """Tasks that could gain by a move: those of services that are spread worst, then the largest gains, as if
-    each could go to the emptiest node."""
-    targets = [each for each in nodes.values() if _takes_tasks(each)]
-    if not targets:
-        return []
-    shares = {node_id: _share(each) for node_id, each in nodes.items()}
-    least = min(shares[each.node.id] for each in targets)
-    services = {service_id for service_id, _, _ in alike}
-    fewest = {each: min(target.counts.get(each, 0) for target in targets) for each in services}
-    found: list[tuple[float, float, str, Movable]] = []
-    for (service_id, node_id, reserved), tasks in alike.items():
-        spread = nodes[node_id].counts.get(service_id, 0) - fewest[service_id]
-        size = _size(nodes[node_id], reserved)
-        gain = min(size, shares[node_id] - least - size)
-        if tasks and (spread >= 2 or gain >= GAIN_MIN):
-            found.append((-max(spread, 1), -gain, tasks[0].need.task_id, tasks[0]))
-    return [movable for *_, movable in sorted(found, key=lambda each: each[:3])]
+    def _count(self, service_id: str) -> None:
+        counts, mine = self._fleet.tasks_of(service_id), self._of_service[service_id]
+        self._there[mine] = counts[self._rows[mine]]
+        self._fewest[mine] = counts[self._targets].min()
 
-
-def _tried(movable: Movable, nodes: dict[str, Candidate]) -> Shift | None:
-    need, source = movable.need._replace(level=True), nodes[movable.node_id]
-    target_id = schedule.place([need], list(nodes.values())).placed.get(need.task_id)
-    if target_id is None or target_id == movable.node_id:
+    def best(self) -> Shift | None:
+        """The first of the promising moves that makes it better."""
+        if not self._targets.size or not self._rows.size:
+            return None
+        shares = _shares(self._fleet)
+        spread = self._there - self._fewest
+        # As if each could go to the emptiest node.
+        gain = np.minimum(self._sizes, shares[self._rows] - shares[self._targets].min() - self._sizes)
+        promising = np.flatnonzero((self._left > 0) & ((spread >= 2) | (gain >= GAIN_MIN)))
+        order = np.lexsort([promising, -gain[promising], -np.maximum(spread[promising], 1)])
+        for index in promising[order[:TRIES_MAX]].tolist():
+            shift = self._tried(index, shares)
+            if shift is not None:
+                return shift
         return None
-    target = nodes[target_id]
-    here, there = (each.counts.get(need.service_id, 0) for each in (source, target))
-    if here - there >= 2:
-        reason = f"{source.node.name} has {here} tasks of the service, {target.node.name} {there}"
-        return Shift(movable, target_id, reason)
-    if here > there and _gain(source, target, need.reserved) >= GAIN_MIN:
-        shares = [f"{_percent(each)} of {each.node.name}" for each in (source, target)]
-        return Shift(movable, target_id, f"reserved are {shares[0]} and {shares[1]}")
-    return None
+
+    def _tried(self, index: int, shares: Floats) -> Shift | None:
+        pile, fleet = self._piles[index], self._fleet
+        rows = np.flatnonzero(fleet.fits(pile.demand, pile.service_id))
+        if not rows.size:
+            return None
+        target = int(ranked(fleet, Wish(pile.service_id, pile.demand, bound=1, level=True), rows)[0])
+        if target == pile.row:
+            return None
+        source_name, name = fleet.nodes[pile.row].name, fleet.nodes[target].name
+        here, there = (fleet.counts.at(pile.service_id, row) for row in (pile.row, target))
+        if here - there >= 2:
+            return Shift(index, target, f"{source_name} has {here} tasks of the service, {name} {there}")
+        if here > there and _gain(fleet, pile, target) >= GAIN_MIN:
+            told = [f"{max(0, round(100 * shares[row]))} %" for row in (pile.row, target)]
+            return Shift(index, target, f"reserved are {told[0]} of {source_name} and {told[1]} of {name}")
+        return None
+
+    def move(self, shift: Shift) -> None:
+        """One task of a pile less, and what it takes is on the other node."""
+        pile, one = self._piles[shift.pile], np.ones(1, np.int64)
+        self._fleet.release(pile.service_id, pile.demand, np.array([pile.row]), one)
+        self._fleet.take(pile.service_id, pile.demand, np.array([shift.row]), one)
+        self._left[shift.pile] -= 1
+        self._count(pile.service_id)
 
 
-def _move(nodes: dict[str, Candidate], shift: Shift) -> None:
-    need = shift.movable.need
-    nodes[shift.movable.node_id] = _changed(nodes[shift.movable.node_id], need, -1)
-    nodes[shift.node_id] = _changed(nodes[shift.node_id], need, 1)
-
-
-def _changed(candidate: Candidate, need: schedule.Need, by: int) -> Candidate:
-    """A node with a task more or less."""
-    ports = port_keys(need.spec.container.ports)
-    counts, generic = dict(candidate.counts), dict(candidate.generic)
-    counts[need.service_id] = counts.get(need.service_id, 0) + by
-    for kind, count in need.spec.generic.items():
-        generic[kind] = generic.get(kind, 0) - by * count
-    return candidate._replace(
-        free=_less(candidate.free, need.reserved, by),
-        ports=candidate.ports | ports if by > 0 else candidate.ports - ports,
-        counts=counts,
-        generic=generic,
-    )
-
-
-def _less(free: Resources, taken: Resources, by: int) -> Resources:
-    return Resources(
-        cpu_millis=free.cpu_millis - by * taken.cpu_millis,
-        memory_bytes=free.memory_bytes - by * taken.memory_bytes,
-    )
-
-
-def _takes_tasks(candidate: Candidate) -> bool:
-    return candidate.status is NodeStatus.READY and candidate.node.availability is Availability.ACTIVE
-
-
-def _gain(source: Candidate, target: Candidate, moved: Resources) -> float:
+def _gain(fleet: Fleet, pile: Pile, target: int) -> float:
     """By how much the share of the fuller of two nodes falls when a task moves."""
-    before = max(_share(source), _share(target))
-    return before - max(_share(source, moved, -1), _share(target, moved, 1))
+    rows = np.array([pile.row, target])
+    return float(_shares(fleet, rows).max() - _shares(fleet, rows, pile.demand, np.array([-1, 1])).max())
 
 
-def _size(candidate: Candidate, reserved: Resources) -> float:
+def _size(fleet: Fleet, pile: Pile) -> float:
     """The share of a node that a task takes, of its scarcer good."""
-    capacity = candidate.node.inventory.capacity
-    cpu = reserved.cpu_millis / max(1, capacity.cpu_millis)
-    return max(cpu, reserved.memory_bytes / max(1, capacity.memory_bytes))
+    whole = ((each, max(1, fleet.capacity[each].item(pile.row))) for each in _COUNTING)
+    return max(pile.demand.amount(each) / capacity for each, capacity in whole)
 
 
-def _share(candidate: Candidate, moved: Resources = _NOTHING, by: int = 0) -> float:
-    """What is set aside of a node's scarcer good, 0 to 1, with a task more or less."""
-    free, capacity = _less(candidate.free, moved, by), candidate.node.inventory.capacity
-    cpu = 1 - free.cpu_millis / max(1, capacity.cpu_millis)
-    return max(cpu, 1 - free.memory_bytes / max(1, capacity.memory_bytes))
-
-
-def _percent(candidate: Candidate) -> str:
-    return f"{max(0, round(100 * _share(candidate)))} %"
+def _shares(
+    fleet: Fleet, rows: Ints | None = None, moved: Demand | None = None, by: Ints | None = None
+) -> Floats:
+    """What is set aside of each node's scarcer good, 0 to 1, with tasks more or less."""
+    chosen = np.arange(fleet.size) if rows is None else rows
+    found = []
+    for each in _COUNTING:
+        whole = np.maximum(1, fleet.capacity[each][chosen])
+        more = 0 if moved is None or by is None else by * moved.amount(each)
+        found.append(1 - (fleet.free[each][chosen] - more) / whole)
+    return np.maximum(*found)

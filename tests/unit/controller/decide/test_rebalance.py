@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bayplan.model import Availability, Inventory, NodeStatus, Resources
+from controller.decide.demand import demand
 from controller.decide.filters import Candidate
-from controller.decide.rebalance import Movable, rebalance
-from controller.decide.schedule import Need
+from controller.decide.fleet import Fleet
+from controller.decide.rebalance import Pile, rebalance
 from controller.records import Node
 from tests.unit.controller.world import GIB, service
 
@@ -18,8 +19,8 @@ CAPACITY = Resources(cpu_millis=10_000, memory_bytes=10 * GIB)
 
 
 def cluster(layout: dict[str, dict[str, int]], cpu: int = 1_000, **fields: Any) -> tuple[Any, Any]:
-    """Movable tasks and nodes: by node how many tasks of each service, which take `cpu` of 10,000 each."""
-    movables, candidates = [], []
+    """Piles and a fleet: by node how many tasks of each service, which take `cpu` of 10,000 each."""
+    piles, candidates = [], []
     for name, counts in layout.items():
         total = sum(counts.values())
         candidates.append(
@@ -38,18 +39,16 @@ def cluster(layout: dict[str, dict[str, int]], cpu: int = 1_000, **fields: Any) 
         )
         for short, count in counts.items():
             spec = service(short, cpu=cpu)
-            for number in range(count):
-                task = f"{short}.{name}{number}"
-                movables.append(Movable(task, name, Need(task, short, spec, spec.reservations)))
-    return movables, candidates
+            piles.append(Pile(short, demand(spec, spec.reservations), len(candidates) - 1, count))
+    return sorted(piles, key=lambda pile: pile.service_id), Fleet.of(candidates)
 
 
 def moves(layout: dict[str, dict[str, int]], most: int = 10, **fields: Any) -> list[tuple[str, str, str]]:
     """By move the service, and the nodes."""
-    movables, candidates = cluster(layout, **fields)
+    piles, fleet = cluster(layout, **fields)
     return [
-        (each.movable.need.service_id, each.movable.node_id, each.node_id)
-        for each in rebalance(movables, candidates, most)
+        (piles[each.pile].service_id, fleet.ids[piles[each.pile].row], fleet.ids[each.row])
+        for each in rebalance(piles, fleet, most)
     ]
 
 
@@ -98,14 +97,14 @@ layouts = st.dictionaries(
 def test_neither_the_fullest_node_nor_the_most_tasks_of_a_service_ever_grow(
     layout: dict[str, dict[str, int]],
 ) -> None:
-    movables, candidates = cluster(layout)
-    shifts = rebalance(movables, candidates, 100)
-    moved = {each.movable.task_id: each.node_id for each in shifts}
-    assert len(moved) == len(shifts)
-    after: dict[str, dict[str, int]] = {name: {} for name in layout}
-    for each in movables:
-        counts = after[moved.get(each.task_id, each.node_id)]
-        counts[each.need.service_id] = counts.get(each.need.service_id, 0) + 1
+    piles, fleet = cluster(layout)
+    shifts = rebalance(piles, fleet, 100)
+    after = {name: dict(counts) for name, counts in layout.items()}
+    for each in shifts:
+        pile, target = piles[each.pile], fleet.ids[each.row]
+        after[fleet.ids[pile.row]][pile.service_id] -= 1
+        after[target][pile.service_id] = after[target].get(pile.service_id, 0) + 1
+    assert all(count >= 0 for counts in after.values() for count in counts.values())
     fullest = [max(sum(counts.values()) for counts in each.values()) for each in (layout, after)]
     assert fullest[1] <= fullest[0]
     for name in ("web", "db", "api"):
