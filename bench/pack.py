@@ -7,7 +7,7 @@ times are this one's. Ours goes through the scheduler's own doors (`schedule.pla
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -38,6 +38,10 @@ SPARE = 1.2
 STEP, STEPS_MAX = 0.005, 200
 #: Sizes for whose mixes the linear program over patterns is solved.
 SHAPES_MAX = 60
+#: Mixes that arrive need so many times the fleet.
+TOO_MANY = 2.2
+#: Rolling updates of everything.
+ROUNDS = 2
 #: Of a service so many tasks are renewed at a time.
 PARALLEL = 0.25
 
@@ -69,47 +73,60 @@ def in_use(found: Fleet) -> npt.NDArray[np.bool_]:
 # The whole batch.
 
 
-def whole_batch(drawn: Mix, capacity: Ints) -> float:
-    """The price of the nodes that our plan of the whole mix opens."""
-    found = nodes_of(capacity)
-    placed = place_groups(groups_of(drawn), found)
-    assert sum(each.rows.size for each in placed) == drawn.tasks
-    return float(bounds.prices(capacity)[in_use(found)].sum())
-
-
-def least(drawn: Mix, capacity: Ints) -> float:
-    """The lower bound of that price; equal nodes are whole."""
-    bound = bounds.continuous(drawn.sizes, drawn.counts, capacity)
-    if len(np.unique(capacity, axis=0)) > 1:
-        return bound
+def least(drawn: Mix, *, mixed: bool) -> int:
+    """The lower bound of the nodes of a fleet for a mix."""
+    kinds = fleet(drawn.sizes.shape[1], 3 if mixed else 1, mixed=mixed)
+    bound = bounds.continuous(drawn.sizes, drawn.counts, kinds)
     if len(np.unique(drawn.sizes, axis=0)) <= SHAPES_MAX:
-        bound = max(bound, bounds.configurations(drawn.sizes, drawn.counts, capacity[0]))
+        bound = max(bound, bounds.configurations(drawn.sizes, drawn.counts, kinds))
     return math.ceil(bound - 1e-6)
 
 
-def first_fit_decreasing(drawn: Mix, capacity: Ints) -> float:
-    free = capacity.copy()
-    order = np.argsort(-(drawn.sizes / capacity.mean(axis=0)).max(axis=1), kind="stable")
-    for row in order:
-        FirstFit().place(free, capacity, drawn.sizes[row], int(drawn.counts[row]))
-    return float(bounds.prices(capacity)[(free != capacity).any(axis=1)].sum())
-
-
-def smallest_fleet(drawn: Mix, bound: float, rival: Callable[[int], Placer], *, mixed: bool) -> float:
-    """The nodes of the smallest fleet, in steps, on which a rival places the whole mix, service by service.
-    A fleet of so many mean nodes has that price."""
-
-    def fits(steps: int) -> bool:
-        whole = fleet(drawn.sizes.shape[1], math.ceil(bound * (1 + steps * STEP)), mixed=mixed)
-        free, place = whole.copy(), rival(len(whole))
-        pairs = zip(drawn.sizes, drawn.counts.tolist(), strict=True)
-        return all(place(free, whole, size, count) == count for size, count in pairs)
-
+def smallest(bound: int, fits: Callable[[int], bool]) -> int:
+    """The nodes of the smallest fleet, in steps, that suffices."""
     low, high = -1, STEPS_MAX
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if fits(middle) else (middle, high)
+        low, high = (low, middle) if fits(math.ceil(bound * (1 + middle * STEP))) else (middle, high)
     return math.ceil(bound * (1 + high * STEP))
+
+
+def whole_batch(drawn: Mix, capacity: Ints) -> tuple[int, int]:
+    """How many tasks our plan of the whole mix places, and how many nodes it opens."""
+    found = nodes_of(capacity)
+    placed = place_groups(groups_of(drawn), found)
+    return sum(each.rows.size for each in placed), int(in_use(found).sum())
+
+
+def ours(drawn: Mix, bound: int, *, mixed: bool) -> int:
+    """The nodes that we need: of equal ones those that are opened, of several kinds the smallest fleet."""
+    dimensions = drawn.sizes.shape[1]
+    if not mixed:
+        placed, opened = whole_batch(drawn, fleet(dimensions, int(bound * SPARE), mixed=False))
+        assert placed == drawn.tasks
+        return opened
+    return smallest(
+        bound, lambda nodes: whole_batch(drawn, fleet(dimensions, nodes, mixed=True))[0] == drawn.tasks
+    )
+
+
+def rivals(drawn: Mix, bound: int, rival: Callable[[int], Placer], *, mixed: bool) -> int:
+    """The nodes of the smallest fleet on which a rival places the whole mix, service by service."""
+
+    def fits(nodes: int) -> bool:
+        whole = fleet(drawn.sizes.shape[1], nodes, mixed=mixed)
+        free, place = whole.copy(), rival(nodes)
+        pairs = zip(drawn.sizes, drawn.counts.tolist(), strict=True)
+        return all(place(free, whole, size, count) == count for size, count in pairs)
+
+    return smallest(bound, fits)
+
+
+def largest_first(drawn: Mix) -> Mix:
+    order = np.argsort(
+        -(drawn.sizes / fleet(drawn.sizes.shape[1], 1, mixed=False)).max(axis=1), kind="stable"
+    )
+    return Mix(drawn.name, drawn.sizes[order], drawn.counts[order])
 
 
 # One service after the other, until one is refused.
@@ -200,20 +217,18 @@ def rival_arrivals(drawn: Mix, capacity: Ints, place: Placer) -> float:
 # Rolling updates.
 
 
-def rolled(drawn: Mix, capacity: Ints, rounds: int) -> float:
-    """The price of the nodes in use after so many rolling updates of everything, start-first."""
+def rolled(drawn: Mix, capacity: Ints, rounds: int) -> int:
+    """The nodes in use after so many rolling updates of everything, start-first."""
     found, groups = nodes_of(capacity), groups_of(drawn)
-    rows = {
-        group.service_id: placed.rows
-        for group, placed in zip(groups, place_groups(groups, found), strict=True)
-    }
-    for number in range(rounds):
+    placed = place_groups(groups, found)
+    rows = {group.service_id: each.rows for group, each in zip(groups, placed, strict=True)}
+    for _ in range(rounds):
         for group in groups:
-            rows[group.service_id] = _renewed(found, group, rows[group.service_id], number)
-    return float(bounds.prices(capacity)[in_use(found)].sum())
+            rows[group.service_id] = _renewed(found, group, rows[group.service_id])
+    return int(in_use(found).sum())
 
 
-def _renewed(found: Fleet, group: Group, elders: Ints, number: int) -> Ints:
+def _renewed(found: Fleet, group: Group, elders: Ints) -> Ints:
     """The rows of the heirs of a service's tasks, of which a part starts before its elders leave."""
     heirs = []
     for some in np.array_split(elders, math.ceil(1 / PARALLEL)):
@@ -223,3 +238,85 @@ def _renewed(found: Fleet, group: Group, elders: Ints, number: int) -> Ints:
             assert heirs[-1].size == some.size
             found.release(group.service_id, group.demand, *np.unique(some, return_counts=True))
     return np.concatenate(heirs)
+
+
+# The report.
+
+
+def waste(nodes: int, bound: int) -> float:
+    return 100 * (nodes / bound - 1)
+
+
+def _whole(report: Report, drawn: Mix, *, mixed: bool) -> None:
+    bound, kind = least(drawn, mixed=mixed), "mixed nodes" if mixed else "equal nodes"
+    done = timed(lambda: ours(drawn, bound, mixed=mixed))
+    title = f"{drawn.name}, {kind}"
+    report.add(
+        f"waste, {title}",
+        waste(done.value, bound),
+        "%",
+        WASTE,
+        done.wall_s,
+        done.cpu_s,
+        f"{drawn.tasks} tasks, bound {bound} nodes",
+    )
+    sorted_ = largest_first(drawn)
+    for name, mine, rival in (
+        ("first fit decreasing", sorted_, lambda nodes: FirstFit().place),
+        ("Nomad's best fit", drawn, lambda nodes: Nomad(report.options.seed).place),
+        ("Swarm's spread", drawn, lambda nodes: Spread(nodes).place),
+    ):
+        report.add(f"  {name}", waste(rivals(mine, bound, rival, mixed=mixed), bound), "%")
+
+
+def _arriving(report: Report, drawn: Mix, nodes: int, *, mixed: bool) -> None:
+    capacity, kind = (
+        fleet(drawn.sizes.shape[1], nodes, mixed=mixed),
+        "mixed nodes" if mixed else "equal nodes",
+    )
+    done = timed(lambda: arrivals(drawn, capacity))
+    note = f"{done.value.moves:.2f} moves per 100 placements"
+    report.add(
+        f"use at the first refusal, {drawn.name}, {kind}",
+        done.value.use,
+        "%",
+        USE,
+        done.wall_s,
+        done.cpu_s,
+        note,
+    )
+    for name, place in (
+        ("Nomad's best fit", Nomad(report.options.seed).place),
+        ("Swarm's spread", Spread(nodes).place),
+    ):
+        report.add(f"  {name}", rival_arrivals(drawn, capacity, place), "%")
+
+
+def _rolling(report: Report, drawn: Mix, *, mixed: bool) -> None:
+    bound = least(drawn, mixed=mixed)
+    capacity = fleet(drawn.sizes.shape[1], int(bound * SPARE), mixed=mixed)
+    before, done = rolled(drawn, capacity, 0), timed(lambda: rolled(drawn, capacity, ROUNDS))
+    report.add(
+        f"waste after {ROUNDS} updates, {drawn.name}",
+        waste(done.value, bound),
+        "%",
+        ROLLED,
+        done.wall_s,
+        done.cpu_s,
+        f"{waste(before, bound):.2f} % before",
+    )
+
+
+def main() -> None:
+    wanted = options(__doc__ or "")
+    whole, arriving = (NODES_QUICK, NODES_ARRIVING_QUICK) if wanted.quick else (NODES, NODES_ARRIVING)
+    with Report("pack", wanted) as report:
+        for name in MIXES:
+            for mixed in (False, True):
+                _whole(report, mix(name, whole, wanted.seed), mixed=mixed)
+                _arriving(report, mix(name, int(arriving * TOO_MANY), wanted.seed), arriving, mixed=mixed)
+            _rolling(report, mix(name, arriving, wanted.seed), mixed=False)
+
+
+if __name__ == "__main__":
+    main()

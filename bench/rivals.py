@@ -2,7 +2,7 @@
 
 *Spread* as Swarm's: the node with the fewest tasks of the service, then with the fewest tasks; amounts only
 exclude (https://github.com/moby/swarmkit, manager/scheduler). *Nomad*'s best fit: nodes in a shuffled order,
-of those that fit the first log2(n) are scored, at least two, by 20 - (10^free CPU + 10^free memory) as shares,
+the first log2(n) that fit are scored, at least two, by 20 - (10^free CPU + 10^free memory) in shares,
 with its penalty for nodes that have tasks of the same job (https://github.com/hashicorp/nomad, scheduler and
 nomad/structs/funcs.go). *First fit*, the largest first: the textbook's.
 """
