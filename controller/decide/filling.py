@@ -111,7 +111,7 @@ class _Filling:
         self.fleet, self.wish = fleet, wish
         self._packs = wish.demand.packs and not wish.level
         self._doubtless = fleet.doubtless and not wish.avoided and not wish.demand.affinities
-        self._counts = fleet.tasks_of(wish.service_id)
+        self._dense: Ints | None = None
         self._rows: list[Ints] = []
         self._numbers: list[Ints] = []
 
@@ -128,7 +128,15 @@ class _Filling:
 
     def _note(self, rows: Ints, numbers: Ints) -> None:
         self.fleet.take(self.wish.service_id, self.wish.demand, rows, numbers)
-        self._counts[rows] += numbers
+        if self._dense is not None:
+            self._dense[rows] += numbers
+
+    @property
+    def _counts(self) -> Ints:
+        """How many tasks of the service each row has."""
+        if self._dense is None:
+            self._dense = self.fleet.tasks_of(self.wish.service_id)
+        return self._dense
 
     def _times(self, rows: Ints, most: int) -> Ints:
         """How many more tasks each row takes, at most `most`."""
@@ -157,9 +165,11 @@ class _Filling:
         found += [self._by_branch(codes) for codes in self.fleet.branches(self.wish.demand.preferences)]
         if not self._packs:
             return [*found, lambda rows: self._counts[rows]]
-        found.append(lambda rows: np.maximum(self._counts[rows] + 1 - self.wish.bound, 0))
+        crowded = self.fleet.counts.most(self.wish.service_id) >= self.wish.bound
+        if crowded:
+            found.append(lambda rows: np.maximum(self._counts[rows] + 1 - self.wish.bound, 0))
         if self.fleet.zoned and not self.wish.demand.preferences:
-            found.append(self._by_zone)
+            found.append(self._by_zone if crowded else self._by_branch(self.fleet.zones))
         return found
 
     def _doubts(self, rows: Ints) -> Ints:

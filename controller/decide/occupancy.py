@@ -114,6 +114,11 @@ class Counts:
         pairs = self._pairs.get(service_id)
         return 0 if pairs is None else int((pairs & _COUNT).sum())
 
+    def most(self, service_id: str) -> int:
+        """The most that any row has."""
+        pairs = self._pairs.get(service_id)
+        return 0 if pairs is None else int((pairs & _COUNT).max())
+
     def at(self, service_id: str, row: int) -> int:
         """How many tasks of a service a row has."""
         pairs = self._pairs.get(service_id, _NONE)
