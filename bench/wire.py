@@ -1,4 +1,4 @@
-"""What a task costs on its way: made into its node's message, told in a report, kept in the log, loaded again.
+"""What a task costs on its way: in the message to its node, in a report, in the log, and loaded again.
 
 Everything runs in this process, without sockets: the codecs and the table as both daemons use them, and the
 real store on a real disk. What the whole costs over real streams is `bench.plane`'s.

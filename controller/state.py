@@ -72,6 +72,8 @@ class State:
         #: Where a volume has data, by its name and the node's id.
         self.homes: dict[str, dict[str, Home]] = {}
         self.tasks = Tasks()
+        #: Grows whenever a service or a version of one is put: what was made of them is to be looked at again.
+        self.intents = 0
         self.lives: dict[str, Life] = {}
         #: By number of a node in `tasks.table` whether it is within reach and keeps its tasks.
         self.steady: npt.NDArray[np.bool_] = np.zeros(64, bool)
@@ -177,6 +179,7 @@ class State:
 
     def _index(self, service_id: str) -> None:
         """Renew what is found by the current spec of a service; records come in any order."""
+        self.intents += 1
         service = self.services.get(service_id)
         spec = self.specs.get((service_id, service.version)) if service and not service.removed else None
         for name in self._depends_on.pop(service_id, ()):

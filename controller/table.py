@@ -120,6 +120,8 @@ class Table:
         self._names_elsewhere: dict[int, str] = {}
         self._by_service: dict[int, _Group] = {}
         self._by_node: dict[int, _Group] = {}
+        #: Rows that were noted and not sorted out yet, by column.
+        self._entered: dict[str, list[Rows]] = {"service": [], "node": []}
         for name, kind, _ in _COLUMNS:
             setattr(self, name, np.empty(0, kind))
         self._grow(ROWS_MIN)
@@ -198,7 +200,8 @@ class Table:
 
     def take_named(self, numbers: ids.Numbers) -> Rows:
         """The rows of new tasks of these ids: those that they name, where that can be."""
-        self.expect(self.count + len(numbers))
+        if (self.count + len(numbers)) * (1 + SPARE_SHARE) > self._space:
+            self.expect(max(self.count + len(numbers), self._space))
         rows = numbers & ((1 << ROW_BITS) - 1)
         _, first = np.unique(rows, return_index=True)
         free = np.zeros(len(rows), bool)
@@ -243,7 +246,7 @@ class Table:
     def of_service(self, service_id: str) -> Rows:
         """A service's rows by slot, oldest first."""
         key = self.services.known(service_id)
-        group = self._by_service.get(key)
+        group = self._sort_out("service").get(key)
         if group is None:
             return np.empty(0, np.int64)
         if group.stale:
@@ -255,7 +258,7 @@ class Table:
     def on_node(self, node_id: str) -> Rows:
         """A node's rows by id."""
         key = self.nodes.known(node_id)
-        group = self._by_node.get(key)
+        group = self._sort_out("node").get(key)
         if group is None:
             return np.empty(0, np.int64)
         if group.stale:
@@ -265,13 +268,20 @@ class Table:
 
     def enter(self, rows: Rows, column: str) -> None:
         """Note where rows belong now, by what stands in their column `service` or `node`."""
+        self._entered[column].append(rows)
+
+    def _sort_out(self, column: str) -> dict[int, _Group]:
+        """The groups of a column, with all rows that were noted: those of many calls at once."""
         groups = self._by_service if column == "service" else self._by_node
-        keys = getattr(self, column)[rows]
-        for key, mine in _split(keys, rows):
-            if key >= 0:
-                group = groups.setdefault(key, _Group())
-                group.added.append(mine)
-                group.stale = True
+        entered, self._entered[column] = self._entered[column], []
+        if entered:
+            rows = entered[0] if len(entered) == 1 else np.concatenate(entered)
+            for key, mine in _split(getattr(self, column)[rows], rows):
+                if key >= 0:
+                    group = groups.setdefault(key, _Group())
+                    group.added.append(mine)
+                    group.stale = True
+        return groups
 
     def leave(self, rows: Rows, column: str) -> None:
         """Rows are about to belong elsewhere, or nowhere."""

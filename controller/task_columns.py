@@ -61,7 +61,7 @@ def columns(change: PutTasks) -> TaskColumns:
         _column(change.desired, "u1", count, len(DESIRES), 0),
         _column(change.flags, "u1", count, _FLAGS + 1, 0),
     )
-    if len(np.unique(numbers)) != count:
+    if (np.diff(np.sort(numbers)) == 0).any():
         raise ColumnsError("a task stands twice in one change")
     return found
 

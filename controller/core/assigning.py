@@ -45,6 +45,9 @@ class Assigner:
     def __init__(self, state: State) -> None:
         self._state = state
         self._kinds: dict[int, _Kind] = {}
+        #: Those that hold as long as no service changes: many sets are made in a row.
+        self._sure: dict[int, _Kind] = {}
+        self._intents = -1
 
     def assignments(self, node_id: str) -> Assignments | None:
         """All that a node shall have, in columns; None for a node that is no more.
@@ -70,7 +73,9 @@ class Assigner:
         table = self._state.tasks.table
         keys = (table.service[rows].astype(np.int64) << _VERSION_BITS | table.version[rows]) << _DESIRED_BITS
         present, kind_of = np.unique(keys | desired, return_inverse=True)
-        kinds = [self._kind(key) for key in present.tolist()]
+        if self._intents != self._state.intents:
+            self._sure, self._intents = {}, self._state.intents
+        kinds = [self._sure.get(key) or self._kind(key) for key in present.tolist()]
         alike = [each.alike for each in kinds]
         specs = {each.alike.spec_id: each.spec.container for each in kinds}
         slots = table.slot[rows]
@@ -102,11 +107,12 @@ class Assigner:
         restart = dependencies.restart_policy(state, service, spec).condition
         kept = self._kinds.get(key)
         if kept is not None and kept.made_of(service, spec, restart):
+            self._sure[key] = kept
             return kept
         alike = assign.kind(service, version, spec, DESIRES[desired], restart)
         if kept is not None and kept.alike == alike:
             alike = kept.alike
         if len(self._kinds) >= KINDS_KEPT_MAX:
             self._kinds.clear()
-        made = self._kinds[key] = _Kind(service, spec, alike)
+        made = self._kinds[key] = self._sure[key] = _Kind(service, spec, alike)
         return made
