@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from bayplan.errors import Problem, ProblemKind
 from bayplan.model import Affinity, ServiceSpec
+from bayplan.nearest import did_you_mean
 from controller.decide import deploy
 from controller.state import State
 
@@ -63,6 +65,27 @@ def of(state: State, service: Named, wished: Proposed = NOTHING) -> tuple[Affini
         if each.anti and each.required and _id_of(state, other.stack, each.service, wished) == service.id
     ]
     return tuple(dict.fromkeys((*own, *theirs)))
+
+
+def faults(state: State, changes: Iterable[deploy.Change]) -> Iterator[Problem]:
+    """Services that want to be near one that is not there: no node could ever take their tasks."""
+    wished = proposed(changes)
+    for service in wished.wishing:
+        for each in service.spec.affinities:
+            meant = _id_of(state, service.stack, each.service, wished)
+            there = meant in state.services or meant in wished.by_name
+            if each.required and not each.anti and not there:
+                known = {
+                    *wished.by_name,
+                    *(other.name for other in state.services.values() if not other.removed),
+                }
+                known |= {name.removeprefix(f"{service.stack}_") for name in known}
+                yield Problem(
+                    kind=ProblemKind.REFUSED,
+                    summary=f"{service.name} has to be near {each.service!r}, which is not there",
+                    hint=did_you_mean(each.service, known, "deploy that service first, or with this one"),
+                    place=service.spec.places.get("affinity", service.spec.places.get("service", "")),
+                )
 
 
 def _others(state: State, service: Named, wished: Proposed) -> Iterator[Named]:

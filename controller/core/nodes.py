@@ -8,7 +8,7 @@ from bayplan.errors import ProblemError, ProblemKind, refuse
 from bayplan.model import Availability, NodeStatus
 from bayplan.session import Dismissal
 from controller import names
-from controller.core import fencing, lives
+from controller.core import belongings, fencing, lives
 from controller.core.turn import Turn
 from controller.decide.labels import check_labels
 from controller.events import NodeRemoveAsked, NodeUpdateAsked
@@ -119,5 +119,6 @@ def _remove(turn: Turn, node: Node) -> None:
         if not task.completed:  # what did its work must not be done again
             turn.drop(task)
     turn.nodes.discard(node.id)
+    belongings.forget_node(turn, node.id)
     turn.drop(node)
     turn.note("node", node.name, "removed from the cluster")

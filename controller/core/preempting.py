@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from bayplan.model import Desired, HomePolicy, ServiceSpec
 from controller.core import draining
 from controller.core.ground import Ground
+from controller.core.trial import NOWHERE, Trial
 from controller.core.turn import Turn
 from controller.decide import preempt
 from controller.decide.demand import Demand
@@ -24,29 +25,30 @@ _SHORT = [code for code, cause in enumerate(CAUSES) if cause in SHORT]
 
 
 class Preemption:
-    """What one turn may still do."""
+    """What one turn may still do; on `paper` (the fleet of a trial) nobody is stopped, and more is tried."""
 
-    def __init__(self, turn: Turn, ground: Ground) -> None:
-        self._turn, self._ground = turn, ground
-        self._left = preempt.EVICTIONS_PER_TURN_MAX
+    def __init__(self, turn: Turn, ground: Ground, paper: Fleet | None = None) -> None:
+        self._turn, self._ground, self._paper = turn, ground, paper
+        self._left = preempt.EVICTIONS_PER_TURN_MAX if paper is None else preempt.EVICTIONS_TRIED_MAX
         self._rooms: dict[int, Room] = {}
 
-    def make_room(self, service_id: str, asked: Demand, count: int) -> None:
-        """For up to `count` waiting tasks that no node can take now."""
+    def make_room(self, service_id: str, asked: Demand, count: int) -> int:
+        """For up to `count` waiting tasks that no node can take now; for how many there will be room."""
         if asked.priority < preempt.PRIORITY_GAP_MIN or not self._left:
-            return
-        fleet = self._ground.fleet()
+            return 0
+        fleet = self._ground.fleet() if self._paper is None else self._paper
         rows = np.flatnonzero(np.isin(fleet.causes(asked, service_id), _SHORT))
         rows = rows[np.argsort(shortage(fleet, asked, rows), kind="stable")][: preempt.NODES_MAX]
-        for _ in range(count):
+        for number in range(count):
             rooms = [self._room(fleet, row) for row in rows.tolist()]
             found = preempt.best(asked.by_dimension, asked.priority, rooms)
             if found is None or len(found.holders) > self._left:
-                return
+                return number
             self._left -= len(found.holders)
-            for holder in found.holders:
+            for holder in found.holders if self._paper is None else ():
                 self._evict(holder, service_id, asked.priority)
             self._promise(fleet.rows[found.room.node_id], found, asked)
+        return count
 
     def _promise(self, row: int, eviction: preempt.Eviction, asked: Demand) -> None:
         """The room that comes free is taken: the next task looks elsewhere, or further."""
@@ -86,6 +88,19 @@ class Preemption:
         node = state.nodes[task.node_id].name
         text = f"gives way on {node} to {winner.name}, of priority {priority} (its own is {holder.priority})"
         turn.note("task", f"{victim.name}.{task.slot}", text)
+
+
+def relieved(turn: Turn, ground: Ground, tried: Trial) -> frozenset[str]:
+    """The services of a trial whose tasks find no room but will, because others would give way."""
+    found, preemption = set(), Preemption(turn, ground, tried.fleet)
+    for lot in tried.lots if turn.settings.preemption else ():
+        missing = int((lot.nodes == NOWHERE).sum())
+        if missing and lot.refusal is not None and lot.spec.mode not in GLOBAL_MODES:
+            there = turn.state.service_named(lot.name)
+            key, asked = there.id if there else lot.name, lot.refusal.demand
+            if preemption.make_room(key, asked, missing) == missing:
+                found.add(lot.name)
+    return frozenset(found)
 
 
 def _yields(spec: ServiceSpec) -> bool:

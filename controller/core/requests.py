@@ -15,7 +15,17 @@ from bayplan.errors import Problem, ProblemError, ProblemKind
 from bayplan.model import NodeStatus, ServiceSpec
 from bayplan.session import Preflight, PreflightResult
 from bayplan.views import ServiceAction
-from controller.core import placing, planning, proposals, quotas, services, stacks, trial
+from controller.core import (
+    affinities,
+    placing,
+    planning,
+    preempting,
+    proposals,
+    quotas,
+    services,
+    stacks,
+    trial,
+)
 from controller.core.ground import Ground
 from controller.core.proposals import Proposal
 from controller.core.trial import Trial
@@ -147,9 +157,11 @@ def _tried(
         proposal = services.propose(turn, event, images)
     else:
         proposal = proposals.propose(turn, event, images)
-    proposal = proposal._replace(problems=(*proposal.problems, *quotas.faults(turn, proposal)))
+    faults = (*affinities.faults(turn.state, proposal.changes), *quotas.faults(turn, proposal))
+    proposal = proposal._replace(problems=(*proposal.problems, *faults))
     told_max = planning.shown_max(len(proposal.changes)) if isinstance(event, PlanAsked) else 0
     tried = trial.place(turn, ground, proposal.changes, told_max)
+    tried = tried._replace(relieved=preempting.relieved(turn, ground, tried))
     found = (*proposal.problems, *tried.problems())
     if found and not isinstance(event, PlanAsked):
         raise ProblemError(*found)
@@ -165,7 +177,7 @@ def _finish(
     except ProblemError as error:
         turn.refuse(event.ticket, error)
         return
-    warnings = trial.warnings(turn, ground, proposal.changes)
+    warnings = (*tried.warnings(), *trial.warnings(turn, ground, proposal.changes))
     if isinstance(event, PlanAsked):
         turn.reply(event.ticket, planning.plan(turn, proposal, tried, warnings, faults))
         return

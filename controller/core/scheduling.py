@@ -15,6 +15,7 @@ import numpy as np
 from bayplan.model import HomePolicy, ServiceSpec
 from controller.core import belongings
 from controller.core.ground import Ground
+from controller.core.preempting import Preemption
 from controller.core.room import RoomMaker
 from controller.core.turn import Turn
 from controller.core.waiting import Waiting
@@ -58,9 +59,20 @@ class Scheduler:
         placed = schedule.place_groups([crowd.group for crowd in tried], fleet)
         for crowd, found in zip(tried, placed, strict=True):
             self._take(turn, crowd, found)
+        if turn.settings.preemption:
+            self._preempt(turn, tried, placed)
         for crowd in crowds:
             if crowd.asker not in due:
                 self._refused(turn, crowd, crowd.rows)
+
+    def _preempt(self, turn: Turn, tried: list[_Crowd], placed: list[schedule.Placed]) -> None:
+        """Room for those that no node could take, the most important first."""
+        preemption = Preemption(turn, self._ground)
+        left = [each for each in zip(tried, placed, strict=True) if each[1].refusal is not None]
+        for crowd, found in sorted(left, key=lambda each: -each[0].asker.demand.priority):
+            if crowd.group.pinned is None and not crowd.group.stays:
+                missing = len(crowd.rows) - len(found.rows)
+                preemption.make_room(crowd.asker.service_id, crowd.asker.demand, missing)
 
     # --- who asks for what ---
 

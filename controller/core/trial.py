@@ -83,6 +83,8 @@ class Trial(NamedTuple):
 
     lots: tuple[Lot, ...]
     fleet: Fleet
+    #: Services that find no room now, but will, because less important tasks give way.
+    relieved: frozenset[str] = frozenset()
 
     def needed(self) -> dict[str, list[ServiceSpec]]:
         """By node the specs of which it would get tasks, each once."""
@@ -94,7 +96,16 @@ class Trial(NamedTuple):
 
     def problems(self) -> tuple[Problem, ...]:
         """One problem for each service with tasks that fit nowhere: its first such task and its reasons."""
-        return tuple(_unplaceable(lot) for lot in self.lots if lot.unplaced)
+        left = (lot for lot in self.lots if lot.name not in self.relieved)
+        return tuple(_unplaceable(lot) for lot in left if lot.unplaced)
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is no reason to refuse, but may be none that the user wants."""
+        return tuple(
+            f"{lot.unplaced} finds room once tasks of lower priority were stopped for it"
+            for lot in self.lots
+            if lot.unplaced and lot.name in self.relieved
+        )
 
 
 def place(turn: Turn, ground: Ground, changes: Sequence[deploy.Change], told_max: int = 0) -> Trial:

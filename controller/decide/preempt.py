@@ -14,6 +14,8 @@ from typing import NamedTuple
 PRIORITY_GAP_MIN = 10
 #: Tasks that give way in one turn.
 EVICTIONS_PER_TURN_MAX = 20
+#: Tasks that give way on paper, for one request.
+EVICTIONS_TRIED_MAX = 1_000
 #: Nodes that are looked at for one task, those that are short of least.
 NODES_MAX = 100
 

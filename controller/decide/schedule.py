@@ -96,11 +96,12 @@ def place_groups(groups: Sequence[Group], fleet: Fleet, told_max: int = 0) -> li
 
 def _waves(groups: Sequence[Group]) -> list[list[int]]:
     """The positions of the groups of each wave, the earliest first; within it a service comes after those
-    that it wants to be near to."""
-    waves: dict[tuple[int, int], list[int]] = {}
+    that it wants to be near to, and before those that are less important."""
+    waves: dict[tuple[int, int, int], list[int]] = {}
     after = affinity.order({each.service_id: each.demand.affinities for each in groups})
     for index, group in enumerate(groups):
-        waves.setdefault((group.wave, after.get(group.service_id, 0)), []).append(index)
+        turn = group.wave, after.get(group.service_id, 0), -group.demand.priority
+        waves.setdefault(turn, []).append(index)
     return [waves[wave] for wave in sorted(waves)]
 
 
@@ -226,8 +227,8 @@ class _Batch:
         return np.array(found, np.int64)
 
     def _home(self, group: Group) -> Placed | None:
-        """A task whose volumes have data: to the first of those nodes that can take it. None when none can, and
-        it may be elsewhere."""
+        """A task whose volumes have data: to the first of those nodes that can take it. None when none can,
+        and it may be elsewhere."""
         fleet = self._fleet
         fits = fleet.fits(group.demand, group.service_id)
         for node_id in group.homes:

@@ -6,11 +6,14 @@ columns: ten thousand nodes make as many rows only for who asks to see them. Dec
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from bayplan import constraints
+from bayplan.nearest import nearest
 from bayplan.units import format_bytes, format_cpus
 from controller.decide.demand import GENERIC, Demand
 from controller.decide.filters import Cause
@@ -22,6 +25,8 @@ NO_NODES = "the cluster has no nodes; `bayplan join-token` prints how one joins"
 SHORT = frozenset({Cause.GENERIC, Cause.CPU, Cause.MEMORY, Cause.DISK, Cause.PIDS})
 #: Nodes that are equally near and whose names are compared.
 EQUALS_MAX = 100
+#: Nodes whose labels are read to find one with a name like that which no node has.
+NODES_READ_MAX = 1_000
 
 _SHORT_CODES = [code for code, cause in enumerate(CAUSES) if cause in SHORT]
 
@@ -29,7 +34,8 @@ _SHORT_CODES = [code for code, cause in enumerate(CAUSES) if cause in SHORT]
 class Verdicts(NamedTuple):
     """The answers of `nodes` nodes to one more task: `fits` say yes, the others no, counted by cause in the
     order of causes. `nearest` is told where none fits: who is short of the smallest share of what is asked.
-    `node` is the name of the only one that was asked, of a task that is bound to it."""
+    `node` is the name of the only one that was asked, of a task that is bound to it. `hopeless` says what no
+    node has, whatever its state."""
 
     demand: Demand
     nodes: int
@@ -37,6 +43,7 @@ class Verdicts(NamedTuple):
     causes: dict[Cause, int]
     nearest: str = ""
     node: str = ""
+    hopeless: tuple[str, ...] = ()
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -44,7 +51,7 @@ class Verdicts(NamedTuple):
         if not self.nodes:
             return (NO_NODES,)
         nearest = [f"nearest: {self.nearest}"] if self.nearest else []
-        return (*_needs(self.demand, self.causes), self.answer, *nearest)
+        return (*_needs(self.demand, self.causes), self.answer, *nearest, *self.hopeless)
 
     @property
     def answer(self) -> str:
@@ -65,8 +72,35 @@ def judge(fleet: Fleet, demand: Demand, service_id: str, pinned: str = "") -> Ve
         )
     counts = np.bincount(causes[causes != VACANT], minlength=len(CAUSES)).tolist()
     found = {cause: number for cause, number in zip(CAUSES, counts, strict=True) if cause and number}
-    nearest = "" if counts[0] else nearest_of(fleet, demand, np.flatnonzero(np.isin(causes, _SHORT_CODES)))
-    return Verdicts(demand, sum(counts), counts[0], found, nearest)
+    closest = "" if counts[0] else nearest_of(fleet, demand, np.flatnonzero(np.isin(causes, _SHORT_CODES)))
+    hopeless = () if counts[0] else tuple(_hopeless(fleet, demand, found))
+    return Verdicts(demand, sum(counts), counts[0], found, closest, hopeless=hopeless)
+
+
+def _hopeless(fleet: Fleet, demand: Demand, causes: Container[Cause]) -> Iterator[str]:
+    """What no node has: so much of something in all, or a label that a constraint asks for."""
+    there = np.flatnonzero(fleet.barred != VACANT)
+    for dimension, amount in demand.amounts if there.size else ():
+        capacity = fleet.capacity.get(dimension, np.zeros(fleet.size, np.int64))[there]
+        whole, asked = int(capacity.max()), amount_text(dimension, amount)
+        if whole < amount and not whole:
+            yield f"no node has any of it: {asked}"
+        elif whole < amount:
+            node = fleet.nodes[there[capacity.argmax()]].name
+            yield f"no node has {asked} in all: the most has {node}, {amount_text(dimension, whole)}"
+    for text in demand.kind.constraints if Cause.CONSTRAINT in causes else ():
+        key = constraints.parse(text).key
+        if constraints.is_label(key) and not any(fleet.attribute(key).values):
+            name, known = key.partition(".labels.")[2], _labels(fleet, key)
+            near = nearest(name, known)
+            yield f"no node has the label {name}" + (f"; there is {near}" if near else "")
+
+
+def _labels(fleet: Fleet, key: str) -> set[str]:
+    """The names of the labels of some nodes, or of their engines."""
+    of_engines = key.startswith(constraints.ENGINE_LABELS)
+    some = [fleet.nodes[row] for row in np.flatnonzero(fleet.barred != VACANT)[:NODES_READ_MAX].tolist()]
+    return {name for node in some for name in (node.inventory.engine_labels if of_engines else node.labels)}
 
 
 def verdict_of(fleet: Fleet, demand: Demand, causes: Codes, row: int) -> Verdicts:

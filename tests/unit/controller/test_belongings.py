@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from bayplan.model import Affinity, Good, HomePolicy, Mount, MountKind, Resources, ServiceSpec
 from bayplan.views import Plan
+from controller.events import NodeRemoveAsked
 from tests.unit.controller.world import Node, World, service, stack
 
 
@@ -193,6 +194,18 @@ def test_a_required_distance_holds_for_the_other_service_too() -> None:
     assert names_of(world, "blog_noisy") == ["n2"]
 
 
+def test_nearness_to_a_service_that_is_not_there_is_refused_with_the_nearest() -> None:
+    world = World()
+    world.node("n1")
+    near = Affinity(service="dbb", required=True)
+    refused = world.deploy(stack(service("web", affinities=(near,)), service("db"))).problem
+    assert refused is not None
+    assert refused.summary == "shop_web has to be near 'dbb', which is not there"
+    assert refused.hint == "did you mean db?"
+    preferred = replace(near, required=False)
+    assert world.deploy(stack(service("web", affinities=(preferred,)), service("db"))).problem is None
+
+
 def test_disk_and_processes_are_set_aside() -> None:
     world = World()
     made = world.node("n1")
@@ -205,3 +218,31 @@ def test_disk_and_processes_are_set_aside() -> None:
     refused = world.scale("shop_web", 2).problem
     assert refused is not None
     assert "1 node: 1 short of disk" in refused.details
+
+
+# --- what no node has ---
+
+
+def test_what_no_node_has_is_said() -> None:
+    world = World()
+    world.node("n1", zone="a")
+    world.node("n2", cpu=8, zone="b")
+    wants = service(cpu=9_000, constraints=("node.labels.zonne == a",))
+    refused = world.deploy(stack(wants)).problem
+    assert refused is not None
+    assert refused.details[-2:] == (
+        "no node has 9 CPU in all: the most has n2, 8 CPU",
+        "no node has the label zonne; there is zone",
+    )
+    refused = world.deploy(stack(service(generic={"fpga": 1}))).problem
+    assert refused is not None
+    assert "no node has any of it: 1 fpga" in refused.details
+
+
+def test_the_data_of_a_node_that_was_removed_is_forgotten() -> None:
+    world = World()
+    gone = world.node("n1")
+    world.deploy(stack(with_data()))
+    assert world.state.homes["shop_data"].keys() == {gone.id}
+    world.ask(NodeRemoveAsked(ticket="", node="n1", force=True))
+    assert not world.state.homes

@@ -97,3 +97,26 @@ def test_the_more_important_chooses_first() -> None:
     world.pass_time(60_000)
     assert running(world, "shop_a") == 1  # what runs stays without preemption
     assert running(world, "top_b") == 0
+
+
+def test_a_deploy_finds_room_where_others_give_way() -> None:
+    for preemption in (False, True):
+        world = World(settings=Settings(preemption=preemption))
+        world.node("n1")
+        world.deploy(stack(low()))
+        wished = stack(service("high", cpu=2_000, priority=80), name="top")
+        plan = world.plan(wished)
+        problem = world.deploy(wished).problem
+        world.pass_time(60_000)
+        if preemption:
+            assert problem is None
+            assert plan.warnings == (
+                "top_high.1 finds room once tasks of lower priority were stopped for it",
+            )
+            assert (running(world, "top_high"), running(world, "shop_low")) == (1, 2)
+        else:
+            assert problem is not None
+            assert (running(world, "top_high"), running(world, "shop_low")) == (0, 4)
+        too_much = world.deploy(stack(service("vast", cpu=5_000, priority=80), name="more")).problem
+        assert too_much is not None
+        assert too_much.summary == "more_vast.1 cannot be placed"

@@ -22,7 +22,9 @@ def candidate(name: str, cpu: int = 4, memory_gib: int = 8, **fields: Any) -> Ca
         name=name,
         labels=fields.get("labels", {}),
         availability=fields.get("availability", Availability.ACTIVE),
-        inventory=Inventory(capacity=fields.get("capacity", resources), arch=fields.get("arch", "x86_64")),
+        inventory=Inventory(
+            capacity=fields.get("capacity", resources), arch=fields.get("arch", "x86_64"), generic={"gpu": 4}
+        ),
     )
     return Candidate(
         node=node,
