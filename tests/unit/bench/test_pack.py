@@ -1,4 +1,4 @@
-"""Packing is counted in nodes and moves, which are the same on every machine: at most twice what is aimed at."""
+"""Packing is counted in nodes and moves, the same on every machine: at most twice what is aimed at."""
 
 from __future__ import annotations
 
