@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from bayplan.model import Availability, NodeStatus, Resources
+from bayplan.model import Availability, NodeStatus, Resources, Strategy
 from bayplan.session import Goodbye, Heartbeat
 from controller import lookup, views
-from controller.core import placing
+from controller.core import lives, placing
 from controller.decide import liveness, restarts, schedule
 from controller.events import NodeUpdateAsked, SessionLost, WitnessLost, WitnessOpened
 from tests.unit.controller.world import CRASHES, Node, World, service, stack
@@ -19,11 +19,11 @@ def status(world: World, node: Node) -> NodeStatus:
 
 
 def fleet(count: int, replicas: int = 0) -> tuple[World, list[Node]]:
-    """A world with nodes, and a service with so many tasks on them."""
+    """A world with nodes, and a service with so many tasks spread over them."""
     world = World()
     nodes = [world.node(f"n{number}") for number in range(1, count + 1)]
     if replicas:
-        world.deploy(stack(service(replicas=replicas)))
+        world.deploy(stack(service(replicas=replicas, strategy=Strategy.SPREAD)))
     return world, nodes
 
 
@@ -87,6 +87,20 @@ def test_answers_that_are_made_up_or_repeated_say_nothing() -> None:
     for each in (number, number - 1, number + 50, 0):
         node.says(Heartbeat(pulse=each))
     assert world.state.lives[node.id].heard_ms == heard_ms
+
+
+def test_a_large_fleet_is_asked_a_few_nodes_at_a_time_and_each_once_a_beat() -> None:
+    world, nodes = fleet(120)
+    lives_of = [world.state.lives[node.id] for node in nodes]
+    most = 0
+    for _ in range(100):  # their Hellos came at the same moment
+        before = sum(life.pulse for life in lives_of)
+        world.pass_time(lives.PULSES_APART_MS)
+        most = max(most, sum(life.pulse for life in lives_of) - before)
+    assert 0 < most <= 2 * lives.PULSES_TOGETHER
+    counts = {life.pulse for life in lives_of}
+    world.pass_time(10 * world.state.lease_ms // 3)
+    assert {life.pulse for life in lives_of} <= {count + more for count in counts for more in (9, 10, 11)}
 
 
 # --- witnesses
