@@ -6,8 +6,10 @@ A process of its own with a higher priority, so that the worst answer is the con
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
+import urllib.request
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -34,6 +36,7 @@ class Probe:
     def __init__(self, socket: str, http_port: int) -> None:
         self._socket, self._http_port = socket, http_port
         self._waits: dict[str, list[float]] = {"health": [], "lookup": []}
+        self._since = time.monotonic()
         self._path = "/v1/lookup/probe/probe"
 
     async def run(self) -> None:
@@ -84,14 +87,26 @@ class Probe:
         return await self.slowest()
 
     async def slowest(self) -> dict[str, Any]:
-        """By kind: the worst and the 99th percentile (ms), and how many answers there were."""
-        found = {}
-        for kind, waits in self._waits.items():
-            ordered = sorted(waits) or [0.0]
-            p99 = ordered[int(0.99 * (len(ordered) - 1))]
-            found[kind] = {"worst_ms": ordered[-1] * 1e3, "p99_ms": p99 * 1e3, "answers": len(waits)}
-            waits.clear()
-        return found
+        """By kind: the worst and the 99th percentile (ms), and how many answers there were, since this was
+        asked last; and of the same time how late the controller says that its loop was."""
+        lags = await asyncio.to_thread(self._lags)
+        seconds = int(time.monotonic() - self._since) + 1
+        self._since = time.monotonic()
+        waits = self._waits | {"loop": [ms / 1_000 for ms in lags[-seconds:]]}
+        self._waits = {kind: [] for kind in self._waits}
+        return {kind: _told(mine) for kind, mine in waits.items()}
+
+    def _lags(self) -> list[float]:
+        url = f"http://127.0.0.1:{self._http_port}/v1/loop"
+        with urllib.request.urlopen(url, timeout=ANSWER_S_MAX) as answer:
+            lags: list[float] = json.load(answer)["lag_ms"]
+            return lags
+
+
+def _told(waits: list[float]) -> dict[str, float]:
+    ordered = sorted(waits) or [0.0]
+    p99 = ordered[int(0.99 * (len(ordered) - 1))]
+    return {"worst_ms": ordered[-1] * 1e3, "p99_ms": p99 * 1e3, "answers": len(waits)}
 
 
 async def main(socket: str, http_port: int) -> None:

@@ -207,4 +207,6 @@ def stall(report: Report, row: str, seen: dict[str, dict[str, float]]) -> None:
     """How long the worst answer took that had nothing to do with the row's own work."""
     for kind, waits in seen.items():
         note = f"p99 {waits['p99_ms']:.1f} ms of {waits['answers']:,} answers"
+        if kind == "loop":
+            note = "by GET /v1/loop: the worst of all seconds"
         report.add(f"{row}: worst {kind}", waits["worst_ms"], "ms", at_most(50, 10), note=note)
