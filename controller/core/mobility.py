@@ -30,8 +30,8 @@ def mobile(state: State, service: Service) -> Rows:
     rows = rows[(table.version[rows] == service.version) & (table.state[rows] == _RUNNING)]
     rows = rows[((table.flags[rows] & DISPLACED) == 0) & (table.node[rows] != NO_NODE)]
     down = [number for number in np.unique(table.node[rows]) if state.is_down(table.nodes.names[number])]
-    rows = rows[~np.isin(table.node[rows], down)]
-    return rows
+    found: Rows = rows[~np.isin(table.node[rows], down)]
+    return found
 
 
 def at_rest(service: Service) -> bool:

@@ -17,7 +17,7 @@ from controller.decide.filling import Wish, ranked
 from controller.decide.filters import Cause
 from controller.decide.fleet import CAUSES, ZONE, Codes, Fleet
 from controller.decide.reasons import Reasons, against
-from controller.decide.verdicts import Verdicts, judge, shortage
+from controller.decide.verdicts import SHORT, Verdicts, judge, shortage
 
 Ints = npt.NDArray[np.int64]
 Column = npt.NDArray[Any]
@@ -63,11 +63,13 @@ def rate(fleet: Fleet, wish: Wish, most: int, pinned: str = "") -> Ratings:
 
 
 def _nearest_first(fleet: Fleet, wish: Wish, causes: Codes) -> Ints:
-    """The rows that say no: by how much they are short, then those with other causes."""
+    """The rows that say no: those that are only short of something, of least first; then by other causes."""
     rest = np.flatnonzero(causes > 0)
     lacks = shortage(fleet, wish.demand, rest)
     names = np.array([fleet.nodes[row].name for row in rest.tolist()])
-    return rest[np.lexsort([names, causes[rest], lacks, lacks == 0])] if rest.size else rest
+    others = ~np.isin(causes[rest], [code for code, cause in enumerate(CAUSES) if cause in SHORT])
+    key = np.where(others, causes[rest], lacks)
+    return rest[np.lexsort([names, key, others])] if rest.size else rest
 
 
 def _refusing(fleet: Fleet, wish: Wish, causes: Codes, rows: Ints) -> Iterator[Rated]:

@@ -81,6 +81,7 @@ def test_nodes_that_do_not_fit_come_after_the_others_the_nearest_first() -> None
         candidate("b"),
         candidate("c", status=NodeStatus.DOWN),
         candidate("d", cpu=3),
+        candidate("e", cpu=1, status=NodeStatus.DOWN),
     ]
     found = rated(service(cpu=4_000), nodes)
     assert [(each.row, each.rank, each.cause) for each in found.rows] == [
@@ -88,10 +89,11 @@ def test_nodes_that_do_not_fit_come_after_the_others_the_nearest_first() -> None
         ("d", 0, Cause.CPU),
         ("a", 0, Cause.CPU),
         ("c", 0, Cause.NOT_READY),
+        ("e", 0, Cause.NOT_READY),
     ]
     assert row(found, "d").reason == "short of CPU: 3 CPU free (1 CPU short), 8 GiB free"
-    assert (found.verdicts.nodes, found.verdicts.fits) == (4, 1)
-    assert found.verdicts.causes == {Cause.NOT_READY: 1, Cause.CPU: 2}
+    assert (found.verdicts.nodes, found.verdicts.fits) == (5, 1)
+    assert found.verdicts.causes == {Cause.NOT_READY: 2, Cause.CPU: 2}
 
 
 @pytest.mark.parametrize(("fit", "no", "shown"), [(50, 50, (5, 5)), (50, 2, (8, 2)), (3, 50, (3, 7))])
