@@ -194,7 +194,10 @@ def _unreadable(text: str) -> ConstraintError:
 
 def _set_values(text: str, column: int) -> tuple[str, ...]:
     if not (text.startswith("(") and text.endswith(")")):
-        raise ConstraintError(f"{_shown(text)} is no set of values", "write it like (a, b)", column)
+        hint = "write it like (a, b)"
+        if text.startswith("("):
+            hint += ", with quotes around the constraint: a comma ends an item of a list in [...]"
+        raise ConstraintError(f"{_shown(text)} is no set of values", hint, column)
     values = tuple(value.strip() for value in text[1:-1].split(","))
     if not all(values):
         raise ConstraintError(f"a value is missing in {_shown(text)}", "write it like (a, b)", column)

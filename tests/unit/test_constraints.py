@@ -83,6 +83,7 @@ def test_which_values_satisfy_it(text: str, yes: list[str], no: list[str]) -> No
         (" node.hostnam == a", "'node.hostnam' is not a key", "did you mean node.hostname?", 2),
         ("node.label.zone == a", "is not a key", "did you mean node.labels.zone?", 1),
         ("node.labels.z in a", "'a' is no set of values", "write it like (a, b)", 18),
+        ("node.labels.z in (a", "'(a' is no set of values", "with quotes around the constraint", 18),
         ("node.labels.z in (a,,b)", "a value is missing", "write it like (a, b)", 18),
         ("node.labels.n > abc", "'abc' is not a number", "write it like 2.5", 17),
         ("node.labels.n > nan", "'nan' is not a number", "write it like 2.5", 17),
