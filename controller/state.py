@@ -72,7 +72,7 @@ class State:
         #: Where a volume has data, by its name and the node's id.
         self.homes: dict[str, dict[str, Home]] = {}
         self.tasks = Tasks()
-        #: Grows whenever a service or a version of one is put: what was made of them is to be looked at again.
+        #: Grows whenever a service or a version of one is put: what was made of them may have changed.
         self.intents = 0
         self.lives: dict[str, Life] = {}
         #: By number of a node in `tasks.table` whether it is within reach and keeps its tasks.

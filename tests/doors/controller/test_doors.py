@@ -201,7 +201,7 @@ async def test_a_malformed_message_ends_its_session_and_no_other(
 ) -> None:
     good, task = await deployed(controller, tmp_path)
     bad = await controller.node(tmp_path, "n2")
-    await bad.call.write(agent_pb2.SessionRequest())
+    await bad.call.write(agent_pb2.SessionRequest().SerializeToString())
     with pytest.raises((grpc.aio.AioRpcError, AttributeError, TypeError)):
         while True:
             unwrap(await bad.call.read())
