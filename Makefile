@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 # Benches that `make bench` runs, each as `python -m bench.NAME --quick`.
-BENCHES := pack deploy hostile failover
+BENCHES := schedule pack deploy hostile failover
 FUZZ_SECONDS := 60
 # Hours of random faults that `make sim` simulates, and the seed of its first run.
 SIM_HOURS ?= 200
