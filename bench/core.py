@@ -95,9 +95,12 @@ class Bench:
 
     def connect(self) -> None:
         """All nodes open their sessions."""
+        opened = []
         for node_id in list(self.core.state.nodes):
             hello = Hello(boot_id=node_id, epoch=1, revision=0, inventory=self.inventory)
-            self.turn("connect", SessionOpened(node_id=node_id, session_id=f"s-{node_id}", hello=hello))
+            opened.append(SessionOpened(node_id=node_id, session_id=f"s-{node_id}", hello=hello))
+        for at in range(0, len(opened), BATCH):
+            self.turn("connect", *opened[at : at + BATCH])
 
     def deploy(self, name: str, services: int, replicas: int) -> None:
         """A stack, until it is answered."""

@@ -6,7 +6,7 @@ A failure that comes after the monitor time is the restart policy's business, no
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from bayplan.lifecycle import ENDED, TaskState
 from bayplan.model import FailureAction, ServiceSpec
@@ -102,27 +102,25 @@ def deadline_ms(
         return None
     if not rules.deadline_ms or rules.failure_action is FailureAction.CONTINUE:
         return None
-    if not plain.unready and not behind(service, spec, newest, slots, plain):
+    if not plain.unready and not any(_behind(service, spec, newest, slots, plain)):
         return None
     return going.since_ms + (rules.delay_ms if going.done else 0) + rules.deadline_ms
 
 
-def behind(
+def _behind(
     service: Service,
     spec: ServiceSpec,
     newest: Mapping[int, Seen],
     slots: Collection[int],
     plain: Plain = NO_PLAIN,
-) -> list[int]:
+) -> Iterator[int]:
     """The slots that are not where they shall be now: all of them, or until promotion the canaries'. Failures
     that are put up with are left out, and `plain` slots."""
     chosen = canaries(service, spec, slots) or plain.others(slots)
     failed = service.rollout.failed if service.rollout else ()
-    return [
-        slot
-        for slot in sorted(chosen)
-        if slot not in failed and not is_there(newest.get(slot), service.version)
-    ]
+    for slot in sorted(chosen):
+        if slot not in failed and not is_there(newest.get(slot), service.version):
+            yield slot
 
 
 def stall(
@@ -133,7 +131,7 @@ def stall(
     slots: Collection[int],
 ) -> str:
     """Why a rollout whose deadline has passed has failed: the first slot that holds it up, and how it is."""
-    (slot, *_) = behind(service, spec, newest, slots)
+    slot = next(_behind(service, spec, newest, slots))
     here = [row for row in rows if row.task.slot == slot]
     fresh = [row for row in here if row.task.version == service.version]
     limit = format_duration_ms(policy(service, spec).deadline_ms)

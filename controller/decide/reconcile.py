@@ -51,7 +51,11 @@ def reconcile(
         renewal = slots_to_renew(service, spec, newest, slots.wanted, now_ms, plain)
     decisions, fill = [Decision(wake_ms=_next_ms(rows, renewal, now_ms))], []
     canaries = rollout.canaries(service, spec, slots.wanted)
-    for number in sorted(by_slot.keys() | set(plain.others(slots.wanted))):
+    others = plain.others(slots.wanted)
+    if not (held or canaries or past or service.run or rollout.halted(service)):
+        fill = [number for number in others if number not in by_slot]
+        others = ()
+    for number in sorted(by_slot.keys() | set(others)):
         mine = by_slot.get(number, [])
         if number in slots.idle:
             decisions.append(away([row for row in mine if row.task.wanted and row.overdue(now_ms)]))
