@@ -12,6 +12,7 @@ from bayplan.lifecycle import TaskState
 from bayplan.model import Desired, Health, Instance, TaskStatus
 from controller.decide import registry
 from controller.state import State
+from controller.table import Rows
 from controller.task_columns import DESIRED_CODE, REMOVING
 from controller.tasks import HEALTH_CODE, STATE_CODE, WHOLE
 
@@ -52,7 +53,20 @@ def routable(state: State, service_id: str) -> Hashable:
     """Another value when a client could connect to something else than before, off the columns: which tasks
     are ready, and all that their endpoints are made of."""
     tasks, table = state.tasks, state.tasks.table
-    rows = table.of_service(service_id)
+    rows = ready_rows(state, service_id)
+    columns = (table.number[rows], table.address[rows], table.version[rows], table.node[rows])
+    odd = rows[(table.flags[rows] & WHOLE) != 0].tolist()
+    return (
+        state.addresses_changed,
+        *(column.tobytes() for column in columns),
+        *filter(None, (_own_endpoint(tasks.whole(row), int(table.address[row])) for row in odd)),
+    )
+
+
+def ready_rows(state: State, service_id: str) -> Rows:
+    """The rows of those that can be used now, by slot: what `ready` shows, off the columns."""
+    table = state.tasks.table
+    rows: Rows = table.of_service(service_id)
     fine = (table.state[rows] == _RUNNING) & (table.desired[rows] != _STOP)
     health = table.health[rows]
     fine &= (health != _UNREADY[0]) & (health != _UNREADY[1]) & ((table.flags[rows] & REMOVING) == 0)
@@ -61,13 +75,7 @@ def routable(state: State, service_id: str) -> Hashable:
     if state.leaving:
         leaving = [table.row(task_id) for task_id in state.leaving]
         rows = rows[~np.isin(rows, leaving)]
-    columns = (table.number[rows], table.address[rows], table.version[rows], table.node[rows])
-    odd = rows[(table.flags[rows] & WHOLE) != 0].tolist()
-    return (
-        state.addresses_changed,
-        *(column.tobytes() for column in columns),
-        *filter(None, (_own_endpoint(tasks.whole(row), int(table.address[row])) for row in odd)),
-    )
+    return rows
 
 
 def _own_endpoint(status: TaskStatus, packed: int) -> Hashable:

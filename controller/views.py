@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bayplan.lifecycle import ALIVE, TaskState
 from bayplan.model import Desired, NodeStatus
 from bayplan.views import NodeView, RegistryEntry, RolloutView, ServiceView, StackView, TaskView
@@ -12,32 +14,40 @@ from controller.decide.reservations import reserve
 from controller.observations import Life
 from controller.records import Node, Service, Task
 from controller.state import State
+from controller.task_columns import COMPLETED, DESIRED_CODE, REMOVING
+from controller.tasks import STATE_CODE
+
+#: By the code of a state whether the container's process runs; 0 is what nothing is known of.
+_ALIVE = np.isin(np.arange(len(STATE_CODE) + 1), [STATE_CODE[state] for state in ALIVE])
 
 
 def service_view(state: State, service: Service) -> ServiceView:
     """One service with its numbers."""
     spec = state.spec_of(service)
-    mine = [task for task in state.tasks_of(service.id) if not task.removing]
-    completed = {task.slot for task in mine if task.completed and task.version == service.version}
-    tasks = [task for task in mine if task.wanted and not state.is_down(task.node_id)]
+    table = state.tasks.table
+    rows = table.of_service(service.id)
+    rows = rows[table.flags[rows] & REMOVING == 0]
+    done = rows[(table.flags[rows] & COMPLETED != 0) & (table.version[rows] == service.version)]
+    kept = rows[(table.desired[rows] != DESIRED_CODE[Desired.STOP]) & (table.node[rows] >= 0)]
+    running = _ALIVE[table.state[kept]] & state.in_reach(table.node[kept])
+    ready = instances.ready_rows(state, service.id)
     slots = placing.slots_of(state, spec, service.replicas).wanted
-    ready = {each.id for each in instances.ready(state, service.id)}
     return ServiceView(
         id=service.id,
         name=service.name,
         stack=service.stack,
         mode=spec.mode,
         desired=0 if service.removed else len(slots),
-        running=sum(state.status_of(task).state in ALIVE for task in tasks),
-        ready=sum(task.id in ready for task in tasks),
-        current=sum(task.id in ready and task.version == service.version for task in tasks),
+        running=int(running.sum()),
+        ready=len(ready),
+        current=int((table.version[ready] == service.version).sum()),
         image=spec.container.image,
         ports=spec.container.ports,
         version=service.version,
         removed=service.removed,
         revision=state.exposure(service.id).revision,
         updated_ms=service.updated_ms,
-        completed=len(completed),
+        completed=len(np.unique(table.slot[done])),
         waits_for=dependencies.hindrance(state, service),
         rollout=rolling.told(state, service),
         reservation=reserve(spec, state.default_reservation),
