@@ -33,8 +33,9 @@ class Load:
         return round(WINDOW_MS_MIN + busy * max(0, crowded_ms - WINDOW_MS_MIN))
 
     def _sampled(self) -> float:
-        wall_s, cpu_s = self._wall(), self._cpu()
+        wall_s = self._wall()
         if wall_s - self._wall_s >= SAMPLE_S:
+            cpu_s = self._cpu()  # asked no oftener: it is a system call
             self._share = (cpu_s - self._cpu_s) / (wall_s - self._wall_s)
             self._wall_s, self._cpu_s = wall_s, cpu_s
         return self._share
