@@ -429,7 +429,7 @@ class Assignments(_message.Message):
     """Grows with each change, within an epoch."""
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Assignment]:
-        """Tasks of which each has something of its own, by id."""
+        """Tasks whose ids have no number, by id."""
 
     @_builtins.property
     def specs(self) -> _containers.MessageMap[_builtins.str, _container_pb2.ContainerSpec]:
