@@ -313,8 +313,8 @@ def _gathered(group: _Group, column: Column, key: int) -> Rows:
 
 def _split(keys: Column, rows: Rows) -> Iterable[tuple[int, Rows]]:
     """The rows by their key."""
-    if len(rows) == 1:
-        return [(int(keys[0]), rows)]
+    if len(rows) < 2:
+        return [(int(keys[0]), rows)] if len(rows) else []
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     cuts = np.flatnonzero(np.diff(ordered)) + 1

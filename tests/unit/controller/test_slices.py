@@ -1,0 +1,83 @@
+"""Large work is done in slices, small services first; who only comes a step further is looked at later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from bayplan.lifecycle import TaskState
+from controller.core import settling, surveys
+from controller.lookup import lookup
+from tests.unit.controller.world import GIB, Node, World, service, stack
+
+LARGE = 200
+
+
+@pytest.fixture
+def narrow() -> Iterator[None]:
+    """A turn makes ten tasks."""
+    with patch.object(settling, "UNITS_PER_TURN", 10), patch.object(surveys, "SLOTS_AT_ONCE_MAX", 10):
+        yield
+
+
+def deaf() -> Any:
+    """For as long as this is entered the nodes do not do what they are told."""
+    return patch.object(Node, "obey", lambda node: None)
+
+
+def world_with_room() -> World:
+    world = World()
+    world.node("n1", cpu=64, memory=64 * GIB)
+    return world
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_small_deploy_does_not_wait_for_a_large_one() -> None:
+    world = world_with_room()
+    with deaf():
+        assert world.deploy(stack(service("large", replicas=LARGE), name="big")).problem is None
+        assert world.deploy(stack(service("small", replicas=3), name="tiny")).problem is None
+        assert [bool(task.node_id) for task in world.tasks("tiny_small")] == [True] * 3
+        assert len(world.tasks("big_large")) < LARGE / 2
+        world.pass_time(1_000)
+    assert len(world.tasks("big_large")) == LARGE
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_large_service_is_emptied_in_slices() -> None:
+    world = world_with_room()
+    world.deploy(stack(service("large", replicas=LARGE), name="big"))
+    world.pass_time(1_000)
+    (node,) = world.nodes.values()
+    with deaf():
+        world.scale("big_large", 1)
+        assert len(world.wanted("big_large")) > 1
+    world.pass_time(5_000)
+    node.obey()
+    world.pass_time(5_000)
+    assert [task.slot for task in world.tasks("big_large")] == [1]
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_scale_down_overtakes_the_rest_of_a_deploy() -> None:
+    world = world_with_room()
+    world.deploy(stack(service("large", replicas=LARGE), name="big"))
+    world.scale("big_large", 5)
+    world.pass_time(5_000)
+    assert len(world.tasks("big_large")) == 5
+
+
+def test_steps_of_many_services_are_looked_at_together_later() -> None:
+    with patch.object(settling, "CALM_FEW", 0), patch.object(settling, "CALM_LOOKS_PER_MS", 0.01):
+        world = world_with_room()
+        world.deploy(stack(service("web", replicas=1)))
+        (node,) = world.nodes.values()
+        (task,) = world.tasks()
+        before = lookup(world.state, "shop", "web").revision
+        world.pass_time(1_000)
+        assert lookup(world.state, "shop", "web").revision >= before
+        node.reports(task.id, TaskState.FAILED, message="exit code 1")  # is looked at at once
+        assert len(world.tasks()) == 2
