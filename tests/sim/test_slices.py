@@ -1,4 +1,4 @@
-"""Random runs in which everything is large: work goes in tiny slices, and tasks are counted from the first on."""
+"""Random runs in which everything is large: tiny slices, and tasks that are counted from the first on."""
 
 from __future__ import annotations
 
