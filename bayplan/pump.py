@@ -59,7 +59,9 @@ class Pump(Generic[EventT]):
         self._keeper = keeper
         self._perform = perform
         self._clock = clock
+        #: Events that wait, and beside each when it came (monotonic ms).
         self._inbox: deque[EventT] = deque()
+        self._came_ms: deque[int] = deque()
         self._arrived = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
@@ -70,6 +72,7 @@ class Pump(Generic[EventT]):
         if len(self._inbox) >= INBOX_EVENTS_MAX:
             raise InboxFullError
         self._inbox.append(event)
+        self._came_ms.append(self._clock().mono_ms)
         self._arrived.set()
 
     @property
@@ -110,9 +113,11 @@ class Pump(Generic[EventT]):
     def _turn(self) -> Step:
         now, until = self._clock(), time.perf_counter() + BATCH_MS_MAX / 1000
         for _ in range(min(len(self._inbox), BATCH_EVENTS_MAX)):
+            self._came_ms.popleft()
             self._core.take(self._inbox.popleft(), now)
             if time.perf_counter() > until:
                 break
-        step = self._core.settle(now)
+        heard_ms = self._came_ms[0] if self._came_ms else now.mono_ms
+        step = self._core.settle(now, heard_ms)
         self.turned_mono_ms = now.mono_ms
         return step

@@ -23,8 +23,12 @@ class Core(Protocol[EventT_contra]):
     def take(self, event: EventT_contra, now: Now) -> None:
         """Apply one event; what follows from it may be left to `settle`."""
 
-    def settle(self, now: Now) -> Step:
-        """Let time pass. Returns what it, and all events taken since the last time, came to."""
+    def settle(self, now: Now, heard_ms: int | None = None) -> Step:
+        """Let time pass. Returns what it, and all events taken since the last time, came to.
+
+        `heard_ms`: all that came before it has been taken (monotonic; None: all that came): what came since
+        waits, so that nobody's silence since then is known.
+        """
 
     def wake_at(self) -> int | None:
         """When something falls due next, in monotonic ms; None when nothing will."""
@@ -54,7 +58,7 @@ class OneByOne(Generic[EventT_contra]):
         """One step."""
         self._steps.append(self._core.step(event, now))
 
-    def settle(self, now: Now) -> Step:
+    def settle(self, now: Now, heard_ms: int | None = None) -> Step:
         """All steps since the last time, and waking."""
         steps, self._steps = [*self._steps, self._core.wake(now)], []
         return joined(steps)

@@ -90,6 +90,8 @@ class State:
         self.braked_ms: int | None = None
         #: When this process last went on after it had stood still, monotonic ms.
         self.resumed_ms: int | None = None
+        #: When a node was last heard for the first time since the start, monotonic ms.
+        self.came_ms = 0
         self.statuses = Statuses(self.tasks)
         self.since_ms = Times(self.tasks)
         #: How long a task that runs no more had been running, as far as this controller saw it.

@@ -122,10 +122,11 @@ class ControllerCore:
         if not together:
             self._close()
 
-    def settle(self, now: Now) -> Step:
-        """Let time pass after all that was taken: a sign of life that waits counts first."""
+    def settle(self, now: Now, heard_ms: int | None = None) -> Step:
+        """Let time pass after all that was taken. A sign of life that waits counts first: nodes are judged
+        by the time up to which all are heard."""
         self._close()
-        self._steps.append(self.wake(now))
+        self._steps.append(self.wake(now, heard_ms))
         return self._taken()
 
     def _close(self) -> None:
@@ -138,13 +139,13 @@ class ControllerCore:
         steps, self._steps = self._steps, []
         return joined(steps)
 
-    def wake(self, now: Now) -> Step:
-        """Let time pass."""
+    def wake(self, now: Now, heard_ms: int | None = None) -> Step:
+        """Let time pass; see `settle`."""
         turn = self._turn(now)
         turn.services |= self._unseen
         self._unseen.clear()
         if self._nodes_due_ms is not None and now.mono_ms >= self._nodes_due_ms:
-            due_ms = lives.judge_all(turn)
+            due_ms = lives.judge_all(turn, now.mono_ms if heard_ms is None else heard_ms)
             self._judged_ms = now.mono_ms
             self._nodes_due_ms = None if due_ms is None else max(due_ms, self._judge_again_ms())
         if now.mono_ms >= self._pulse_due_ms:

@@ -97,14 +97,15 @@ def witnessed(turn: Turn, event: WitnessOpened | WitnessLost) -> None:
             life.witness_lost_ms = turn.now.mono_ms
 
 
-def judge_all(turn: Turn) -> int | None:
-    """Lets time pass for all nodes. Returns when to ask again (monotonic ms)."""
+def judge_all(turn: Turn, heard_ms: int) -> int | None:
+    """Lets time pass for all nodes, whose silence is known up to `heard_ms`. Returns when to ask again
+    (monotonic ms)."""
     due: list[int] = []
     verdicts: dict[str, NodeStatus] = {}
     for node_id in sorted(turn.state.nodes):
         life = turn.state.lives[node_id]
         signs = _signs(turn, life)
-        verdicts[node_id], again_ms = liveness.judge(turn.settings.timing, signs, turn.now.mono_ms)
+        verdicts[node_id], again_ms = liveness.judge(turn.settings.timing, signs, heard_ms)
         if verdicts[node_id] is not NodeStatus.DOWN:
             due.append(again_ms)
         elif life.session_id:
@@ -130,7 +131,10 @@ def _signs(turn: Turn, life: Life) -> liveness.Signs:
     resumed_ms = turn.state.resumed_ms
     if severed_ms and resumed_ms is not None and severed_ms < resumed_ms + turn.settings.timing.grace_ms:
         severed_ms = None
-    return liveness.Signs(life.heard_ms, life.connected, life.ever, severed_ms)
+    heard_ms = life.heard_ms
+    if not life.ever and life.status is not NodeStatus.DOWN:
+        heard_ms = max(heard_ms, min(turn.state.came_ms, heard_ms + liveness.COMING_MS_MAX))
+    return liveness.Signs(heard_ms, life.connected, life.ever, severed_ms)
 
 
 def _brake(turn: Turn, verdicts: dict[str, NodeStatus]) -> None:

@@ -55,6 +55,8 @@ def _begin_session(turn: Turn, node: Node, life: Life, event: SessionOpened) -> 
     if life.session_id:
         turn.send(node.id, Dismissal(reason="a newer session took over"), life.session_id)
     life.session_id, life.boot_id = event.session_id, event.hello.boot_id
+    if not life.ever:
+        turn.state.came_ms = turn.now.mono_ms
     lives.begin(life, turn.now.mono_ms)
     # A node of a store from before there were ordinals gets its own here.
     ordinal = node.ordinal or turn.state.next_ordinal()

@@ -29,6 +29,9 @@ ENGINE_SILENT_MS_MAX = 10_000
 #: Beyond lease and grace: an agent that was just started waits 2 s for a controller before it fences, and an
 #: engine takes a moment to stop a container.
 FENCE_MARGIN_MS = 4_000
+#: After a start, as long as nodes come back one after the other, those that have not come yet are waited for,
+#: but no longer than this: 5,000 of them need some 30 s of one core to open their sessions.
+COMING_MS_MAX = 60_000
 #: Session and witness that break within this time broke together: their machine is gone.
 TOGETHER_MS = 1_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -22,10 +23,10 @@ class Echo:
     def __init__(self) -> None:
         self.due: int | None = None
         self.woken = 0
-        self.slow_s = 0.0
+        self.step_s = self.spent_s = 0.0
 
     def step(self, event: str, now: Now) -> Step:
-        time.sleep(self.slow_s)
+        self.spent_s += self.step_s
         return Step([f"keep {event}"], [f"do {event}"])
 
     def wake(self, now: Now) -> Step:
@@ -137,7 +138,8 @@ async def test_a_full_inbox_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_batch_takes_events_for_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pump_module, "BATCH_MS_MAX", 20)
     async with running() as (pump, keeper, _, core):
-        core.slow_s = 0.015
+        core.step_s = 0.015
+        monkeypatch.setattr(time, "perf_counter", lambda: core.spent_s)
         for name in "abcde":
             pump.post(name)
         keeper.gate.set()
@@ -153,3 +155,20 @@ async def test_a_batch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         keeper.gate.set()
         await turns(60)
         assert keeper.batches == [2, 2, 1]
+
+
+async def test_the_core_is_told_since_when_events_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump_module, "BATCH_EVENTS_MAX", 1)
+    clock, heard = itertools.count(10), []
+
+    class Listening(OneByOne[str]):
+        def settle(self, now: Now, heard_ms: int | None = None) -> Step:
+            heard.append((now.mono_ms, heard_ms))
+            return super().settle(now, heard_ms)
+
+    pump: Pump[str] = Pump(Listening(Echo()), Slow([]), print, lambda: Now(next(clock), 0))
+    for name in "ab":  # they come at 11 and 12
+        pump.post(name)
+    pump._turn()
+    pump._turn()
+    assert heard == [(13, 12), (14, 14)]

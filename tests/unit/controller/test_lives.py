@@ -350,3 +350,36 @@ def test_an_engine_that_does_not_answer_takes_no_new_tasks_and_loses_none() -> N
     world.pass_time(3_000)
     world.scale("shop_web", 6)
     assert len(first.running()) == 3
+
+
+def test_after_a_restart_nodes_are_waited_for_while_others_come_back() -> None:
+    world, nodes = fleet(6, replicas=6)
+    before = placed(world)
+    again = world.restarted()
+    for node in nodes[:5]:
+        again.pass_time(4_000)
+        node.connect()
+    assert status(again, nodes[5]) is NodeStatus.UNKNOWN
+    assert placed(again) == before
+    again.pass_time(11_000)
+    assert status(again, nodes[5]) is NodeStatus.DOWN
+
+
+def test_after_a_restart_nodes_are_not_waited_for_longer_than_a_minute() -> None:
+    world, nodes = fleet(40)
+    again = world.restarted()
+    for node in nodes[:39]:
+        again.pass_time(2_000)
+        node.connect()
+    assert status(again, nodes[39]) is NodeStatus.DOWN
+
+
+def test_nodes_are_judged_by_the_time_up_to_which_all_are_heard() -> None:
+    world, (node, _) = fleet(2)
+    heard_ms = world.now_ms
+    for _ in range(14):
+        world.now_ms += 500
+        world.core.settle(world.now, heard_ms)
+    assert status(world, node) is NodeStatus.READY
+    world.core.settle(world.now)
+    assert status(world, node) is NodeStatus.DOWN
