@@ -6,6 +6,7 @@ The letters ascend, so that ids sort as their numbers do. Knows nothing of what 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ ID_LETTERS = 12
 #: Numbers below this have an id.
 NUMBERS = len(LETTERS) ** ID_LETTERS
 
+#: Ids that are remembered: the same few are asked about again and again, some 200 B each.
+_KEPT = 1 << 14
 #: Fewer are faster one by one.
 _FEW = 32
 _THREE = len(LETTERS) ** 3
@@ -31,6 +34,7 @@ _DIGITS[_LETTERS] = np.arange(len(LETTERS))
 Numbers = npt.NDArray[np.int64]
 
 
+@lru_cache(maxsize=_KEPT)
 def to_id(number: int) -> str:
     """The id of a number from 0 to below NUMBERS."""
     number, fourth = divmod(number, _THREE)
@@ -39,6 +43,7 @@ def to_id(number: int) -> str:
     return _TRIPLES[first] + _TRIPLES[second] + _TRIPLES[third] + _TRIPLES[fourth]
 
 
+@lru_cache(maxsize=_KEPT)
 def to_number(text: str) -> int:
     """The number of an id; -1 for a text that is none."""
     if len(text) != ID_LETTERS:
