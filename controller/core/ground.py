@@ -40,7 +40,7 @@ class Ground:
             for node_id in changed:
                 if node_id not in state.nodes and node_id in fleet.rows:
                     fleet.drop(node_id)
-            fleet.write(placing.candidate(state, node_id) for node_id in changed if node_id in state.nodes)
+            fleet.write(placing.candidates_of(state, [each for each in changed if each in state.nodes]))
             self._renumber(changed)
         return fleet
 

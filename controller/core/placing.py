@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Sequence
-from typing import NamedTuple
-
-import numpy as np
 
 from bayplan.model import Desired, NodeStatus, Resources, ServiceSpec
+from controller.core import loads
 from controller.core.turn import Settings
 from controller.decide import liveness, schedule
 from controller.decide import slots as slotting
@@ -17,10 +15,6 @@ from controller.decide.filters import Candidate, PortKey, port_keys
 from controller.decide.reservations import reserve
 from controller.records import GLOBAL_MODES, Node, Service, Task
 from controller.state import State
-from controller.task_columns import DESIRED_CODE
-
-_READY = DESIRED_CODE[Desired.READY]
-_VERSION = (1 << 32) - 1
 
 
 def need(
@@ -95,7 +89,15 @@ class Places:
 
 def candidates(state: State, without: frozenset[str] = frozenset()) -> list[Candidate]:
     """Every node with what is free on it, as if the tasks `without` were gone."""
+    if not without:
+        return candidates_of(state, sorted(state.nodes))
     return [_candidate(state, node_id, without) for node_id in sorted(state.nodes)]
+
+
+def candidates_of(state: State, node_ids: Sequence[str]) -> list[Candidate]:
+    """These nodes with what is free on them, which is counted for all of them together."""
+    known = loads.counted(state, node_ids)
+    return [_candidate(state, node_id, load=known.get(node_id)) for node_id in node_ids]
 
 
 def candidate(state: State, node_id: str, without: frozenset[str] = frozenset()) -> Candidate:
@@ -104,11 +106,15 @@ def candidate(state: State, node_id: str, without: frozenset[str] = frozenset())
 
 
 def _candidate(
-    state: State, node_id: str, without: frozenset[str], promised: Sequence[Task] = ()
+    state: State,
+    node_id: str,
+    without: frozenset[str] = frozenset(),
+    promised: Sequence[Task] = (),
+    load: loads.Load | None = None,
 ) -> Candidate:
-    """A node without some of its tasks, and with some that are about to be made there."""
+    """A node without some of its tasks, and with some that are about to be made there; `load`: what stands
+    on it, if that is known."""
     node, life = state.nodes[node_id], state.lives[node_id]
-    load = None if without or promised else _counted(state, node_id)
     if load is None:
         holding = [t for t in state.tasks_on(node_id) if t.id not in without and state.holds_node(t)]
         holding += [task for task in promised if task.node_id == node_id]
@@ -131,46 +137,11 @@ def _candidate(
     )
 
 
-class _Load(NamedTuple):
-    """What stands on a node: what it takes, which ports, tasks by service, and the goods that are left."""
-
-    used: Resources
-    ports: frozenset[PortKey]
-    counts: dict[str, int]
-    generic: dict[str, int]
-
-
-def _load(state: State, node: Node, holding: list[Task]) -> _Load:
+def _load(state: State, node: Node, holding: list[Task]) -> loads.Load:
     prepared, counts = heirs(holding), collections.Counter[str]()
     counts.update(task.service_id for task in holding if task.id not in prepared)
     ports, generic = _ports(state, holding), _free_generic(state, node, holding)
-    return _Load(reserved(state, holding), ports, dict(counts), generic)
-
-
-def _counted(state: State, node_id: str) -> _Load | None:
-    """The same by numbers of tasks of each version; None where a task only waits for the place of another
-    one, or ports and goods are at stake."""
-    table = state.tasks.table
-    rows = table.on_node(node_id)
-    if state.is_lost(node_id):
-        rows = rows[:0]
-    rows = rows[state.tasks.on_node_mask(rows)]
-    if (table.desired[rows] == _READY).any():
-        return None
-    keys, numbers = np.unique(
-        table.service[rows].astype(np.int64) << 32 | table.version[rows], return_counts=True
-    )
-    used, counts = [0] * len(_DIMENSIONS), collections.Counter[str]()
-    for key, number in zip(keys.tolist(), numbers.tolist(), strict=True):
-        service_id = table.services.names[key >> 32]
-        spec = state.specs[service_id, key & _VERSION]
-        if spec.generic or any(port.published for port in spec.container.ports):
-            return None
-        own = reserve(spec, state.default_reservation).resources
-        used = [have + number * getattr(own, each) for have, each in zip(used, _DIMENSIONS, strict=True)]
-        counts[service_id] += number
-    generic = dict(state.nodes[node_id].inventory.generic)
-    return _Load(Resources(**dict(zip(_DIMENSIONS, used, strict=True))), frozenset(), dict(counts), generic)
+    return loads.Load(reserved(state, holding), ports, dict(counts), generic)
 
 
 def reserved(state: State, tasks: list[Task]) -> Resources:
