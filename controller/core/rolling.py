@@ -83,8 +83,10 @@ def told(state: State, service: Service) -> str:
     """How a service's rollout goes, in words; empty when there is none."""
     if service.rollout is None:
         return ""
-    spec, newest, slots = standing(state, service)
-    return rollout.told(service, spec, newest, slots)
+    spec = state.spec_of(service)
+    slots = placing.slots_of(state, spec, service.replicas).wanted
+    seen = surveys.survey(state, service, spec, slots, surveys.BEGINNING)
+    return rollout.told(service, spec, rollout.newest_wanted(seen.rows, slots), slots, seen.plain)
 
 
 def view(state: State, service: Service, now_ms: int, tasks: tuple[TaskView, ...] = ()) -> RolloutView:

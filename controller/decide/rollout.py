@@ -14,6 +14,7 @@ from bayplan.lifecycle import TaskState
 from bayplan.model import ServiceSpec, UpdateOrder, UpdatePolicy
 from bayplan.views import RolloutState
 from controller.decide import succession
+from controller.decide.rows import NO_PLAIN, Plain
 from controller.records import JOB_MODES, Service, Task
 
 #: A successor that finds no room beside the task that it replaces: after this long that one stops first, if
@@ -106,13 +107,20 @@ def is_there(row: Seen | None, version: int) -> bool:
     return row is not None and row.task.version == version and (row.ready or row.task.completed)
 
 
-def told(service: Service, spec: ServiceSpec, newest: Mapping[int, Seen], slots: Collection[int]) -> str:
-    """How a rollout goes, in words; empty when there is none, or tasks only start for the first time."""
+def told(
+    service: Service,
+    spec: ServiceSpec,
+    newest: Mapping[int, Seen],
+    slots: Collection[int],
+    plain: Plain = NO_PLAIN,
+) -> str:
+    """How a rollout goes, in words; empty when there is none, or tasks only start for the first time.
+    `newest` are those of the slots that are not `plain`, of which no canary is one."""
     rollout = service.rollout
     if rollout is None:
         return ""
     ready = {slot for slot, row in newest.items() if row.ready and row.task.version == service.version}
-    done = f"{len(ready)}/{len(slots)}"
+    done = f"{plain.ready + len(ready)}/{len(slots)}"
     match rollout.state:
         case RolloutState.ROLLING:
             first = canaries(service, spec, slots)

@@ -23,8 +23,9 @@ from bayplan.model import (
     UpdatePolicy,
 )
 from bayplan.views import RolloutState
-from controller.core import placing, surveys
+from controller.core import placing, rolling, surveys
 from controller.decide import progress, reconcile
+from controller.decide import rollout as rollouts
 from controller.decide.rows import Decision, SlotPast
 from controller.decide.slots import NO_SLOTS, Slots
 from controller.observations import Headway
@@ -193,3 +194,14 @@ def test_counting_tasks_decides_as_looking_at_each() -> None:
             assert onward(state, made, seen) == onward(state, made, every), number
         assert decided(state, made, seen, past) == decided(state, made, every, past), number
     assert counted > WORLDS  # else nothing is proved
+
+
+def test_counting_tasks_says_of_a_rollout_what_looking_at_each_does() -> None:
+    words = set()
+    for number in range(WORLDS):
+        state = world(random.Random(number))
+        made = state.services["s"]
+        spec, newest, slots = rolling.standing(state, made)
+        words.add(said := rolling.told(state, made))
+        assert said == rollouts.told(made, spec, newest, slots), number
+    assert len(words) > 20  # else nothing is proved
