@@ -5,7 +5,7 @@ The order of a node's own reports is kept; those of different nodes know nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from bayplan import columns, ids
 from bayplan.columns import StatusColumns
 from bayplan.lifecycle import TaskState, may_report
 from bayplan.model import Desired, Health, TaskStatus
-from bayplan.session import Report, StatusGroup
+from bayplan.session import Hello, Report, StatusGroup
 from controller.core import statuses
 from controller.core.turn import Turn
 from controller.state import State
@@ -47,6 +47,20 @@ def take(turn: Turn, node_id: str, report: Report) -> None:
     turn.reports[node_id] = report
 
 
+def take_hello(turn: Turn, node_id: str, hello: Hello) -> None:
+    """All that a node has, after what it reported before; what it had and does not speak of is gone."""
+    settle(turn)
+    _take_groups(turn, {node_id: hello})
+    statuses.take_statuses(turn, node_id, hello.tasks)
+    table = turn.state.tasks.table
+    told = [table.rows(columns.unpack_ids(group.ids)) for group in hello.groups]
+    told.append(np.array([table.row(status.task_id) for status in hello.tasks], np.int64))
+    mine = table.on_node(node_id)
+    untold = turn.state.tasks.of(mine[~np.isin(mine, np.concatenate(told))])
+    gone = tuple(task.id for task in untold if statuses.was_there(turn, task))
+    statuses.take_gone(turn, node_id, gone)
+
+
 def settle(turn: Turn) -> None:
     """Take in what was reported since the last time."""
     taken, turn.reports = turn.reports, {}
@@ -65,7 +79,7 @@ def _gone(report: Report) -> Iterable[str]:
     return ids.encode(columns.unpack_ids(report.gone_ids)) if report.gone_ids else ()
 
 
-def _take_groups(turn: Turn, taken: dict[str, Report]) -> None:
+def _take_groups(turn: Turn, taken: Mapping[str, Report | Hello]) -> None:
     table = turn.state.tasks.table
     kinds: dict[tuple[TaskState, Health], list[tuple[int, StatusGroup]]] = {}
     for node_id, report in taken.items():

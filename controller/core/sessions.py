@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
-from bayplan import columns
 from bayplan.model import NodeStatus
 from bayplan.session import Dismissal, FilesWanted, Goodbye, Heartbeat, Report, Welcome
-from controller.core import files, lives, reports, statuses
+from controller.core import files, lives, reports
 from controller.core.nodes import REMOVED_REASON
 from controller.core.turn import Turn
 from controller.events import AgentSaid, SessionLost, SessionOpened
@@ -37,11 +36,7 @@ def session_opened(turn: Turn, event: SessionOpened) -> None:
         turn.note("node", node.name, "a second machine with the same identity was refused")
         return
     _begin_session(turn, node, life, event)
-    tasks = columns.unpacked(event.hello).tasks
-    told = {status.task_id for status in tasks}
-    statuses.take_statuses(turn, node.id, tasks)
-    untold = [task for task in turn.state.tasks_on(node.id) if task.id not in told]
-    statuses.take_gone(turn, node.id, tuple(task.id for task in untold if statuses.was_there(turn, task)))
+    reports.take_hello(turn, node.id, event.hello)
     turn.touch_node(node.id)
 
 

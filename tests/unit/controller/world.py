@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from bayplan import columns
 from bayplan.columns import unpacked
 from bayplan.lifecycle import ENDED, TaskState
 from bayplan.model import (
@@ -109,7 +110,8 @@ class Node:
             inventory=self.inventory,
             tasks=tuple(self.statuses.values()),
         )
-        self.world.event(SessionOpened(node_id=self.id, session_id=self.session, hello=hello))
+        told = columns.packed(hello)  # as it travels
+        self.world.event(SessionOpened(node_id=self.id, session_id=self.session, hello=told))
 
     def disconnect(self) -> None:
         session, self.session = self.session, ""
