@@ -20,8 +20,9 @@ from controller.decide.packing import Want, pack
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-#: Tasks and demands from which on planning together is worth it: with fewer, largest first does as well.
-TASKS_MIN, DEMANDS_MIN = 50, 2
+#: Tasks and demands from which on planning together is worth it: with fewer, largest first does as well. So
+#: it does with few tasks to a demand, in far less time.
+TASKS_MIN, DEMANDS_MIN, TASKS_PER_DEMAND_MIN = 50, 2, 4
 #: With more demands than this it takes too long: each is dealt out over all nodes, in some 100 us.
 DEMANDS_MAX = 4_000
 
@@ -48,8 +49,9 @@ class Grouped(Protocol):
 def chosen(groups: Sequence[Grouped]) -> list[int]:
     """The positions of the groups that are planned together; empty where it is not worth it."""
     found = [index for index, each in enumerate(groups) if _joins(each)]
-    worth = sum(groups[index].count for index in found) >= TASKS_MIN
+    tasks = sum(groups[index].count for index in found)
     demands = len({groups[index].demand for index in found})
+    worth = tasks >= max(TASKS_MIN, TASKS_PER_DEMAND_MIN * demands)
     return found if worth and DEMANDS_MIN <= demands <= DEMANDS_MAX else []
 
 

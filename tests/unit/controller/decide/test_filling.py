@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayplan.model import Inventory, NodeStatus, Resources, Strategy
+from controller.decide import joint
 from controller.decide.demand import Demand, demand
 from controller.decide.filters import Candidate
 from controller.decide.fleet import Fleet
@@ -135,6 +136,16 @@ def test_what_was_refused_in_a_batch_is_refused_with_the_same_words() -> None:
     first, second = place_groups([Group("a", asks(cpu=9_000), 1), Group("b", asks(cpu=9_000), 2)], fleet)
     assert first.refusal is second.refusal is not None
     assert not first.rows.size and not second.rows.size
+
+
+# --- together
+
+
+def test_only_groups_with_several_tasks_to_a_demand_are_planned_together() -> None:
+    few = [Group(f"s{number}", asks(1_000 + number, GIB), 2) for number in range(30)]
+    many = [Group(each.service_id, each.demand, 4) for each in few]
+    assert joint.chosen(few) == []
+    assert joint.chosen(many) == list(range(30))
 
 
 # --- properties
