@@ -18,6 +18,8 @@ from controller.state import State
 
 #: Demands of versions that are kept; more are worked out anew.
 DEMANDS_KEPT_MAX = 20_000
+#: Changed nodes that wait until somebody asks for the fleet; of more, so many are written at a time.
+CHANGED_NODES_MAX, NODES_AT_ONCE_MAX = 500, 500
 
 
 class Ground:
@@ -32,17 +34,28 @@ class Ground:
 
     def fleet(self) -> Fleet:
         """The fleet as it is now."""
+        if self._state.changed_nodes:
+            self._write(sorted(self._state.changed_nodes - {""}))
+            self._state.changed_nodes.clear()
+        return self._fleet
+
+    def keep_up(self) -> None:
+        """Write some of the nodes that have changed while nobody asked, so that who asks next does not wait
+        for all of them."""
+        changed = self._state.changed_nodes
+        if len(changed) > CHANGED_NODES_MAX:
+            some = sorted(changed - {""})[:NODES_AT_ONCE_MAX]
+            self._write(some)
+            changed.difference_update(some)
+
+    def _write(self, changed: list[str]) -> None:
         state, fleet = self._state, self._fleet
-        if state.changed_nodes:
-            changed = sorted(state.changed_nodes - {""})
-            state.changed_nodes.clear()
-            self._news.update(changed)
-            for node_id in changed:
-                if node_id not in state.nodes and node_id in fleet.rows:
-                    fleet.drop(node_id)
-            fleet.write(placing.candidates_of(state, [each for each in changed if each in state.nodes]))
-            self._renumber(changed)
-        return fleet
+        self._news.update(changed)
+        for node_id in changed:
+            if node_id not in state.nodes and node_id in fleet.rows:
+                fleet.drop(node_id)
+        fleet.write(placing.candidates_of(state, [each for each in changed if each in state.nodes]))
+        self._renumber(changed)
 
     def _renumber(self, changed: list[str]) -> None:
         """Rows may have become those of other nodes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.core import loads, placing
+from controller.core import ground, loads, placing
 from tests.unit.controller.world import GIB, World, service, stack
 
 #: Nobody has this id: each task is looked at by itself, and none is left out.
@@ -40,3 +40,19 @@ def test_a_node_with_fixed_ports_taken_is_not_counted(world: World) -> None:
     counted = loads.counted(world.state, sorted(world.state.nodes))
     assert counted.keys() == world.state.nodes.keys() - {db.node_id}
     assert any(load.counts for load in counted.values())
+
+
+def test_of_many_changed_nodes_some_are_written_though_nobody_asks(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, limit in (("CHANGED_NODES_MAX", 2), ("NODES_AT_ONCE_MAX", 3)):
+        monkeypatch.setattr(ground, name, limit)
+    state, waiting = world.state, sorted(world.state.nodes)
+    world.core.ground.fleet()
+    state.changed_nodes.update(waiting)
+    world.core.settle(world.now)
+    assert state.changed_nodes == set(waiting[3:])
+    world.core.settle(world.now)
+    assert state.changed_nodes == set(waiting[3:])  # so few wait until somebody asks
+    world.core.ground.fleet()
+    assert not state.changed_nodes
