@@ -6,6 +6,7 @@ It writes what is observed; what shall become of a task is decided in `decide.re
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
 from bayplan.lifecycle import ALIVE, ENDED, TaskState, may_report
 from bayplan.model import Now, TaskStatus
@@ -15,6 +16,7 @@ from controller.decide import restarts
 from controller.records import Task
 from controller.state import State
 from controller.task_columns import REMOVING
+from controller.tasks import ODD
 
 
 def was_there(turn: Turn, task: Task) -> bool:
@@ -102,9 +104,13 @@ def inherit(turn: Turn, task: Task) -> Task:
 
 
 def recall(state: State, now: Now) -> None:
-    """After a start: the slots' histories, by their newest task of each version."""
+    """After a start: the slots' histories, by their newest task of each version. Only odd tasks have any."""
+    table = state.tasks.table
     for service in state.services.values():
-        newest = {(task.slot, task.version): task for task in state.tasks_of(service.id)}
+        rows = table.of_service(service.id)
+        slots, odd = table.slot[rows], (table.flags[rows] & ODD) != 0
+        tasks = state.tasks.of(rows[np.isin(slots, slots[odd])])
+        newest = {(task.slot, task.version): task for task in tasks}
         for task in newest.values():
             if task.past_ms:
                 past = restarts.recalled(task, now)
