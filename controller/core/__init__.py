@@ -152,6 +152,8 @@ class ControllerCore:
             self._pulse_due_ms = lives.pulse_all(turn)
         if self._requests_due_ms is not None and now.mono_ms >= self._requests_due_ms:
             self._requests_due_ms = self._requests.wake(turn)
+        if not self.state.tasks.waiting_services():  # they look at all that has changed
+            self.ground.keep_up()
         return self._done(turn)
 
     def assignments(self, node_id: str) -> Assignments | None:

@@ -50,7 +50,6 @@ class Scheduler:
         """Give nodes to as many as possible of those who wait."""
         waiting = turn.state.tasks.waiting_services()
         if not waiting:
-            self._ground.keep_up()
             return
         fleet = self._ground.fleet()
         self._waiting.nodes_changed(self._ground.news())

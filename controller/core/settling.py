@@ -77,7 +77,6 @@ class Settler:
         for _ in range(ROUNDS_MAX):
             chosen, units = self._slice(turn, units)
             if not chosen and not (turn.state.changed_nodes and turn.state.tasks.waiting_services()):
-                self._scheduler.place(turn)
                 break
             touched |= chosen
             for service_id in sorted(chosen & turn.state.services.keys()):
