@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest.mock import patch
 
 from controller.core import placing
+from controller.core.placing import _candidate as _real
+from controller.decide.filters import Candidate
+from controller.state import State
 from tests.sim.mutants.base import Mutant
 
-MUTANT = Mutant("ports overlooked", lambda: patch.object(placing, "_ports", lambda state, tasks: frozenset()))
+
+def _candidate(state: State, node_id: str, *args: Any, **fields: Any) -> Candidate:
+    return _real(state, node_id, *args, **fields)._replace(ports=frozenset())
+
+
+MUTANT = Mutant("ports overlooked", lambda: patch.object(placing, "_candidate", _candidate))
