@@ -266,6 +266,10 @@ class State:
         self.busy[task.work] += 1
         self.tasks[task.id] = task
         self.due.add(task.id)
+        if task.container is not None and (old is None or old.container is None):
+            # It may have been made late, by a call that was given up, after its network was removed.
+            for network in sorted(task.networks()):
+                self.networks.setdefault(network, 0)
         if old is None or old.status != task.status:
             self.outbox.changed.add(task.id)
             if task.ended or task.status.health is Health.UNHEALTHY:

@@ -678,6 +678,19 @@ def test_a_network_goes_with_its_last_user() -> None:
     assert world.engine == {}
 
 
+def test_a_network_that_a_call_which_was_given_up_made_again_goes_too() -> None:
+    """Sim seed 3553."""
+    spec = ContainerSpec(image="web:1", networks=(NetworkAttachment(network="shop_default"),))
+    world = ready()
+    world.run("t1", spec=spec)
+    world.run()
+    assert len(world.done(do.RemoveNetwork)) == 1
+    world.engine["t1"] = container("t1", ev.Phase.CREATED, networks=("shop_default",))
+    world.post(ev.ContainerObserved(container=world.engine["t1"]))
+    assert world.engine == {}
+    assert len(world.done(do.RemoveNetwork)) == 2
+
+
 def test_a_new_user_waits_until_the_network_is_gone() -> None:
     spec = ContainerSpec(image="web:1", networks=(NetworkAttachment(network="shop_default"),))
     world = ready()
