@@ -138,12 +138,16 @@ def _in_vain(world: View, service: Service) -> bool:
 
 def _failing(state: State, service: Service, slots: set[int]) -> set[int]:
     """Slots whose newest task, or the one to be made, cannot come up or ends by itself."""
-    newest = {task.slot: task.version for task in state.tasks_of(service.id)}
-    return {
-        slot
-        for slot in slots
-        if state.specs[service.id, newest.get(slot, service.version)].container.image in FAILING_IMAGES
-    }
+    newest = {task.slot: task for task in state.tasks_of(service.id)}
+
+    def fails(version: int) -> bool:
+        return state.specs[service.id, version].container.image in FAILING_IMAGES
+
+    ended = {slot for slot, task in newest.items() if not task.wanted}
+    due = (slots - newest.keys()) | (slots & ended)
+    return {slot for slot in slots & newest.keys() if fails(newest[slot].version)} | (
+        due if fails(service.version) else set()
+    )
 
 
 def _waiting_for_room(state: State, service_id: str) -> set[int]:

@@ -6,6 +6,7 @@ Only of calm hosts and one run of the controller: how long it waits is in its me
 from __future__ import annotations
 
 from agent import events as ev
+from bayplan.model import Health
 from controller import instances
 from controller.records import JOB_MODES, Task
 from tests.sim.invariants.base import Part, View
@@ -33,8 +34,16 @@ class EndpointsDrain:
             until_ms, run = self._until_ms.get(box.task_id, (0, 0))
             if box.phase is not ev.Phase.EXITED or box.exit_code or not world.calm(host.name):
                 continue
+            if self._ended_itself(world, box.task_id):
+                continue
             if world.clock.now_ms < until_ms and run == world.control.runs and world.control.running:
                 for watcher in world.watchers:
                     if box.task_id in watcher.uses:
                         return f"{box.task_id} was stopped on {host.name}, and {watcher.name} still uses it"
         return ""
+
+    @staticmethod
+    def _ended_itself(world: View, task_id: str) -> bool:
+        """Whether its agent stopped it because it was unhealthy, whatever the controller had decided."""
+        seen = world.state.statuses.get(task_id) if world.control.running else None
+        return seen is not None and seen.health is Health.UNHEALTHY
