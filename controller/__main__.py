@@ -85,6 +85,16 @@ def main(context: click.Context) -> None:
     is_flag=True,
     help="A task that finds no room may stop tasks whose priority is lower by 10 or more.",
 )
+@click.option(
+    "--consolidation",
+    is_flag=True,
+    help="After updates a few tasks, of other services, too, move start-first so that nodes become free.",
+)
+@click.option(
+    "--network-pool",
+    default="",
+    help="The range from which networks that span nodes get their subnets. Default 10.64.0.0/10.",
+)
 @click.option("--socket", default=configuration.SOCKET, show_default=True, help="The commands' unix socket.")
 def init(
     data_dir: Path,
@@ -99,6 +109,8 @@ def init(
     default_memory: str,
     heartbeat: str,
     preemption: bool,
+    consolidation: bool,
+    network_pool: str,
 ) -> None:
     """Make a new cluster on this host."""
     from controller.making import make_cluster
@@ -115,6 +127,8 @@ def init(
             allow=configuration.parse_allow(allow),
             default_reservation=configuration.parse_default(default_cpus, default_memory),
             preemption=preemption,
+            consolidation=consolidation,
+            network_pool=configuration.parse_pool(network_pool),
         )
         make_cluster(config, data_dir)
 
@@ -127,6 +141,9 @@ def init(
 )
 def run(data_dir: Path = DATA_DIR, log_format: str = "console", log_level: str = "info") -> None:
     """Run the controller until it is asked to stop."""
+    from controller import allocator
+
+    allocator.economise()
     from controller import daemon
 
     logs.configure(log_level, log_format)

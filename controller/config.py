@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import socket
-from ipaddress import ip_address
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 
 import msgspec
 
 from bayplan import policy
+from bayplan.addressing import PREFIX_MAX
 from bayplan.errors import ProblemKind, refuse
 from bayplan.files import write_whole
 from bayplan.model import Model, Resources
 from bayplan.policy import Privilege
 from bayplan.units import parse_bytes, parse_cpus, parse_duration_ms
+from controller.decide.addresses import POOL, SUBNET_PREFIX
 from controller.decide.liveness import Timing
 from controller.decide.reservations import DEFAULT_RESERVATION
 
@@ -30,6 +32,9 @@ SOCKET = "/run/bayplan/controller.sock"
 HEARTBEAT_MS_MIN, HEARTBEAT_MS_MAX = 250, 60_000
 #: So many beats without an answer make a node suspect, and down.
 SUSPECT_BEATS, DOWN_BEATS = 2, 3
+
+#: The largest range that networks get their subnets from.
+POOL_PREFIX_MIN = 8
 
 #: In the data directory: the store, and the CA.
 STORE_FILE = "state.db"
@@ -48,7 +53,8 @@ class Config(Model, frozen=True, kw_only=True):
 
     `witness_listen` empty: beside `listen`. `allow` are privileges that containers may have;
     `default_reservation` is what a task sets aside whose service declares nothing. `preemption`: a task that
-    waits may stop less important ones.
+    waits may stop less important ones. `consolidation`: after updates tasks move so that nodes become free.
+    `network_pool`: where networks that span nodes get their subnets from, in CIDR form.
     """
 
     advertise_addr: str
@@ -61,6 +67,8 @@ class Config(Model, frozen=True, kw_only=True):
     allow: tuple[Privilege, ...] = ()
     default_reservation: Resources = DEFAULT_RESERVATION
     preemption: bool = False
+    consolidation: bool = False
+    network_pool: str = POOL
 
     @property
     def main_address(self) -> str:
@@ -134,6 +142,24 @@ def parse_default(cpus: str, memory: str) -> Resources:
         )
     except ValueError as error:
         raise refuse(ProblemKind.INVALID, f"--default-cpus, --default-memory: {error}") from error
+
+
+def parse_pool(text: str) -> str:
+    """The range of --network-pool; an empty text is the ordinary one. Raises ProblemError."""
+    try:
+        pool = IPv4Network(text or POOL)
+    except ValueError as error:
+        raise refuse(
+            ProblemKind.INVALID, f"--network-pool: {error}", hint=f"give it as a range of IPv4, as {POOL}"
+        ) from error
+    if not POOL_PREFIX_MIN <= pool.prefixlen <= PREFIX_MAX or pool.is_loopback or pool.is_multicast:
+        raise refuse(
+            ProblemKind.INVALID,
+            f"--network-pool: {pool} cannot be the range of networks",
+            hint=f"give a private range from /{POOL_PREFIX_MIN} to /{PREFIX_MAX}; each network takes a "
+            f"/{SUBNET_PREFIX} of it",
+        )
+    return str(pool)
 
 
 def parse_heartbeat(text: str) -> Timing:

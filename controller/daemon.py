@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import random
 import secrets
 import signal
@@ -13,11 +14,12 @@ from typing import assert_never
 
 import msgspec
 import structlog
-from aiohttp import web
 
 from bayplan import systemd, tls
-from bayplan.errors import ProblemError, ProblemKind, refuse
+from bayplan.errors import ProblemError
 from bayplan.pump import Pump, read_clock
+from bayplan.surfaces.consul.local import LocalServices
+from bayplan.surfaces.consul.saving import KeptFile
 from controller.authority import CONTROLLER_LIFE_DAYS, Authority
 from controller.config import CA_FOLDER, STORE_FILE, Config, check_loopback, witness_address
 from controller.content_key import ContentKey
@@ -25,14 +27,17 @@ from controller.core import ControllerCore
 from controller.core.turn import Settings
 from controller.doors import servers
 from controller.doors.cluster import ClusterDoor, EventDoor, NodeDoor
+from controller.doors.directory import Keeper
 from controller.doors.explaining import ExplainDoor
 from controller.doors.files import FileDoor
 from controller.doors.gate import Gate
-from controller.doors.http import IDLE_CONNECTION_S, HttpDoor
 from controller.doors.join import JoinDoor
 from controller.doors.lag import LoopLag
 from controller.doors.logs import LogExchange
+from controller.doors.networks import NetworkDoor
+from controller.doors.registrar import CoreRegistrar
 from controller.doors.registry import RegistryDoor
+from controller.doors.remembering import Remembering, recall
 from controller.doors.rollouts import RolloutDoor
 from controller.doors.sessions import AgentDoor
 from controller.doors.stacks import ServiceDoor, StackDoor
@@ -45,11 +50,17 @@ from controller.store.base import Store
 from controller.store.seal import Seal
 from controller.store.sqlite import SqliteStore
 
+#: What registered over Consul's API, in the data folder.
+LOCAL_SERVICES_FILE = "local-services"
+#: What was last known of the registry, in the data folder.
+DIRECTORY_FILE = "directory"
 #: The loop counts as stuck, and systemd may restart us, when the pump has not turned for this long.
 STUCK_MS = 20_000
 #: The controller's own certificate is renewed after half of its life, in seconds.
 RENEW_AFTER_S = CONTROLLER_LIFE_DAYS * 86_400 / 2
 
+#: What numpy imports when it is first asked what is unique: the first deploy waited 50 ms for it.
+IMPORTED_BY_NUMPY = "numpy.ma"
 #: Collections of garbage: 10,000 young objects are gone through in 0.4 ms, all living ones hardly ever.
 GC_THRESHOLDS = (10_000, 20, 100)
 
@@ -85,6 +96,8 @@ async def run(config: Config, data_dir: Path) -> None:
             timing=config.timing,
             default_reservation=config.default_reservation,
             preemption=config.preemption,
+            network_pool=config.network_pool,
+            consolidation=config.consolidation,
             allowed=frozenset(config.allow),
             file_key=digest_key,
         )
@@ -93,17 +106,20 @@ async def run(config: Config, data_dir: Path) -> None:
         pump: Pump[Event] = Pump(core, store, performer.perform)
         gate = Gate(state, pump)
         witnesses = WitnessDoor(gate)
-        doors = _doors(gate, authority, config, witnesses, core)
+        keeper = Keeper(gate, state.cluster.epoch)
+        remembering = Remembering(keeper, data_dir / DIRECTORY_FILE)
+        stack.callback(remembering.close)
+        doors = _doors(gate, authority, config, witnesses, core, keeper)
         performer.gate, performer.agents = gate, doors.agents
         certificate = OwnCertificate(authority, config)
         await _serve_witnesses(stack, witnesses, config)
         await _serve(stack, doors, config, certificate)
-        lag = LoopLag()
-        await _serve_http(stack, HttpDoor(gate, lag), http_host, http_port)
+        lag, local = LoopLag(), _local_services(gate, config, data_dir)
+        await _serve_http(stack, gate, keeper, local, lag, http_host, http_port)
         log.info(
             "controller is up", cluster=state.cluster.id, epoch=state.cluster.epoch, join=config.join_address
         )
-        await _until_signalled(pump, lag, doors.agents, certificate)
+        await _until_signalled(pump, lag, doors.agents, certificate, keeper, remembering, local)
         systemd.notify("STOPPING=1")
         doors.agents.close()
 
@@ -141,6 +157,7 @@ async def _opened_store(stack: AsyncExitStack, data_dir: Path) -> tuple[SqliteSt
     store.checkpoint_from(state.tasks)
     if found is None:  # the cluster is older than its configs and secrets, and had none until now
         key.save(data_dir)
+    recall(data_dir / DIRECTORY_FILE, state)
     _freeze_garbage()
     await _begin_epoch(store, state)
     return store, state, key.digests
@@ -162,7 +179,12 @@ async def _begin_epoch(store: Store, state: State) -> None:
 
 
 def _doors(
-    gate: Gate, authority: Authority, config: Config, witnesses: WitnessDoor, core: ControllerCore
+    gate: Gate,
+    authority: Authority,
+    config: Config,
+    witnesses: WitnessDoor,
+    core: ControllerCore,
+    keeper: Keeper,
 ) -> servers.Doors:
     logs = LogExchange()
     agents = AgentDoor(gate, logs, witnesses, core.assignments)
@@ -170,11 +192,12 @@ def _doors(
         stacks=StackDoor(gate),
         services=ServiceDoor(gate),
         rollouts=RolloutDoor(gate),
-        explaining=ExplainDoor(gate, core.ground),
+        explaining=ExplainDoor(gate, core.ground, preemption=config.preemption),
         files=FileDoor(gate),
+        networks=NetworkDoor(gate),
         tasks=TaskDoor(gate, agents, logs),
         nodes=NodeDoor(gate),
-        registry=RegistryDoor(gate),
+        registry=RegistryDoor(gate, keeper),
         cluster=ClusterDoor(gate, authority, config.join_address, f"http://{config.http_listen}"),
         events=EventDoor(gate),
         agents=agents,
@@ -211,22 +234,36 @@ async def _serve_witnesses(stack: AsyncExitStack, witnesses: WitnessDoor, config
     stack.callback(server.close)
 
 
-async def _serve_http(stack: AsyncExitStack, door: HttpDoor, host: str, port: int) -> None:
-    runner = web.AppRunner(door.application(), access_log=None, keepalive_timeout=IDLE_CONNECTION_S)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        raise refuse(
-            ProblemKind.REFUSED,
-            f"cannot listen on {host}:{port}: {error.strerror}",
-            hint="`ss -ltnp` shows who has the port; --http-listen at `init` takes another",
-        ) from error
+def _local_services(gate: Gate, config: Config, data_dir: Path) -> LocalServices:
+    """What registers over Consul's API at the controller's own port."""
+    file = KeptFile(data_dir / LOCAL_SERVICES_FILE)
+    local = LocalServices(CoreRegistrar(gate), address=config.advertise_addr, save=file.save)
+    local.restore(file.load())
+    return local
+
+
+async def _serve_http(
+    stack: AsyncExitStack,
+    gate: Gate,
+    keeper: Keeper,
+    local: LocalServices,
+    lag: LoopLag,
+    host: str,
+    port: int,
+) -> None:
+    # Its libraries are a fifth of all that a start imports: agents come back meanwhile.
+    http = await asyncio.to_thread(importlib.import_module, "controller.doors.http")
+    stack.push_async_callback(await http.HttpDoor(gate, keeper, local, lag).listen(host, port))
 
 
 async def _until_signalled(
-    pump: Pump[Event], lag: LoopLag, agents: AgentDoor, certificate: OwnCertificate
+    pump: Pump[Event],
+    lag: LoopLag,
+    agents: AgentDoor,
+    certificate: OwnCertificate,
+    keeper: Keeper,
+    remembering: Remembering,
+    local: LocalServices,
 ) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -238,7 +275,11 @@ async def _until_signalled(
             group.create_task(lag.run()),
             group.create_task(agents.run()),
             group.create_task(certificate.keep_fresh()),
+            group.create_task(keeper.run()),
+            group.create_task(remembering.run()),
+            group.create_task(local.run()),
             group.create_task(systemd.watchdog(lambda: _turns(pump))),
+            group.create_task(asyncio.to_thread(importlib.import_module, IMPORTED_BY_NUMPY)),
         ]
         systemd.notify("READY=1")
         await stopping.wait()

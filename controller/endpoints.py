@@ -37,6 +37,8 @@ class Watchers:
     def __init__(self) -> None:
         self._by_service: dict[str, dict[str, Watcher]] = {}
         self._count = 0
+        #: No copy of the directory offers anything that is older than this revision; None: there is no copy.
+        self.followed: int | None = None
 
     def came(self, service: str, name: str) -> None:
         """A stream began. Whoever comes back has to acknowledge anew."""

@@ -5,11 +5,12 @@ A ticket names a caller that waits for a Reply; doors make them, the core only h
 
 from __future__ import annotations
 
+from bayplan.directory.registrar import Registration, Renewal
 from bayplan.errors import Problem
-from bayplan.model import Availability, FileKind, Model, Resources, ServiceSpec, StackSpec
+from bayplan.model import Availability, FileKind, Model, NetworkSpec, Resources, ServiceSpec, StackSpec
 from bayplan.session import AgentSays, Dismissal, Files, Hello, Preflight, Pulse, Welcome
-from bayplan.views import Deployed, FileView, Move, Plan, QuotaView, RolloutAction, RolloutView
-from controller.records import Node
+from bayplan.views import Deployed, FileView, Move, NetworkView, Plan, QuotaView, RolloutAction, RolloutView
+from controller.records import Node, Override
 
 # --- events -----------------------------------------------------------------------------------------
 
@@ -197,6 +198,12 @@ class WatcherLeft(Model, frozen=True, kw_only=True, tag=True):
     watcher: str
 
 
+class FollowersLetGo(Model, frozen=True, kw_only=True, tag=True):
+    """No copy of the directory offers anything that is older than a revision; None: there is no copy."""
+
+    revision: int | None
+
+
 class WitnessOpened(Model, frozen=True, kw_only=True, tag=True):
     """A node's witness showed the ticket of the node's session."""
 
@@ -244,6 +251,57 @@ class FileRemoveAsked(Model, frozen=True, kw_only=True, tag=True):
     name: str
 
 
+class NetworkCreateAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user wants a network that is no stack's."""
+
+    ticket: str
+    name: str
+    spec: NetworkSpec
+
+
+class NetworkRemoveAsked(Model, frozen=True, kw_only=True, tag=True):
+    """A user wants a network to go."""
+
+    ticket: str
+    name: str
+
+
+class RegisterAsked(Model, frozen=True, kw_only=True, tag=True):
+    """Somebody who is no task wants to be found, or `by` the node of this id for them."""
+
+    ticket: str
+    registration: Registration
+    by: str = ""
+
+
+class RenewAsked(Model, frozen=True, kw_only=True, tag=True):
+    """Somebody who registered is still there, and says how it is."""
+
+    ticket: str
+    renewal: Renewal
+
+
+class DeregisterAsked(Model, frozen=True, kw_only=True, tag=True):
+    """Somebody who registered wants to be found no more."""
+
+    ticket: str
+    stack: str
+    service: str
+    id: str
+
+
+class OverrideAsked(Model, frozen=True, kw_only=True, tag=True):
+    """An operator drains an instance or weighs it; None is "as it is". `clear`: nothing said before holds."""
+
+    ticket: str
+    stack: str
+    service: str
+    id: str
+    drain: bool | None = None
+    weight: int | None = None
+    clear: bool = False
+
+
 class CallerLeft(Model, frozen=True, kw_only=True, tag=True):
     """Nobody waits for this ticket any more: what was not committed is dropped."""
 
@@ -273,17 +331,13 @@ class JoinAsked(Model, frozen=True, kw_only=True, tag=True):
 
 
 AgentEvent = SessionOpened | AgentSaid | SessionLost | WitnessOpened | WitnessLost
-#: Requests that are tried on paper and asked of the nodes before they are carried out.
-TriedRequest = (
-    DeployAsked
-    | PlanAsked
-    | RollbackAsked
-    | ScaleAsked
-    | ServiceCreateAsked
-    | ServiceUpdateAsked
-    | ServiceRestartAsked
-    | ServiceRemoveAsked
+#: Requests that change one service and nothing else.
+OneServiceRequest = (
+    ScaleAsked | ServiceCreateAsked | ServiceUpdateAsked | ServiceRestartAsked | ServiceRemoveAsked
 )
+#: Requests that are tried on paper and asked of the nodes before they are carried out.
+TriedRequest = DeployAsked | PlanAsked | RollbackAsked | OneServiceRequest
+RegistryRequest = RegisterAsked | RenewAsked | DeregisterAsked | OverrideAsked
 #: Requests that are carried out at once.
 PlainRequest = (
     RemoveAsked
@@ -298,10 +352,13 @@ PlainRequest = (
     | FileCreateAsked
     | FileUpdateAsked
     | FileRemoveAsked
+    | NetworkCreateAsked
+    | NetworkRemoveAsked
     | TokenMade
     | JoinAsked
+    | RegistryRequest
 )
-WatcherEvent = WatcherCame | WatcherAcknowledged | WatcherLeft
+WatcherEvent = WatcherCame | WatcherAcknowledged | WatcherLeft | FollowersLetGo
 Event = AgentEvent | TriedRequest | PlainRequest | WatcherEvent | CallerLeft
 
 # --- commands ---------------------------------------------------------------------------------------
@@ -367,10 +424,12 @@ Answer = (
     | tuple[str, ...]
     | Scaled
     | FileChanged
+    | NetworkView
     | Foreseen
     | RolloutView
     | QuotaView
     | Node
+    | Override
     | None
 )
 

@@ -10,24 +10,27 @@ from collections.abc import Iterator
 from bayplan import cron
 from bayplan.errors import ProblemKind, refuse
 from bayplan.lifecycle import ENDED, TaskState
-from bayplan.model import Desired, Health, NodeStatus, Resources, ServiceMode, TaskStatus
+from bayplan.model import Desired, Health, HomePolicy, NodeStatus, Resources, ServiceMode, TaskStatus
 from bayplan.units import format_duration_ms
 from bayplan.views import CauseCount, Event, Explanation, NodeVerdict, Score, ServiceView
 from controller import names, views
-from controller.core import dependencies, fencing, paper, placing
+from controller.core import dependencies, fencing, paper, placing, preempting
 from controller.core.ground import Ground
-from controller.decide import restarts
+from controller.decide import preempt, restarts
 from controller.decide.demand import DIMENSIONS
 from controller.decide.filling import Wish, bound_of
 from controller.decide.fleet import Fleet
 from controller.decide.ratings import Rated, Ratings, rate
-from controller.records import JOB_MODES, Service, Task
+from controller.decide.verdicts import Verdicts
+from controller.records import GLOBAL_MODES, JOB_MODES, Service, Task
 from controller.state import State
 
 #: Slots of which lines tell; those with something to tell come by number.
 SLOTS_TOLD_MAX = 10
 #: Lines of a health check's last output.
 OUTPUT_LINES_MAX = 10
+#: Tasks named that give way, or would.
+HOLDERS_TOLD_MAX = 5
 #: Nodes whose verdict is shown: the best, then those that are nearest to taking it.
 VERDICTS_MAX = 200
 #: Tasks shown.
@@ -38,8 +41,11 @@ EVENTS_MAX = 20
 _DONE = (TaskState.COMPLETE, TaskState.SHUTDOWN)
 
 
-def explain(state: State, ground: Ground, target: str, now_ms: int) -> Explanation:
-    """The explanation of a service or a task by any of its names; `now_ms` is monotonic.
+def explain(
+    state: State, ground: Ground, target: str, now_ms: int, *, preemption: bool = False
+) -> Explanation:
+    """The explanation of a service or a task by any of its names; `now_ms` is monotonic, `preemption` says
+    whether tasks give way to more important ones here.
 
     Raises ProblemError (NOT_FOUND).
     """
@@ -59,7 +65,11 @@ def explain(state: State, ground: Ground, target: str, now_ms: int) -> Explanati
     said = ratings.verdicts
     return Explanation(
         subject=subject,
-        lines=(*_of_service(state, service, now_ms), *_of_slots(state, service, slots, now_ms)),
+        lines=(
+            *_of_service(state, service, now_ms),
+            *_of_slots(state, service, slots, now_ms),
+            *_of_giving_way(state, ground, fleet, service, slot, said, preemption=preemption),
+        ),
         verdicts=tuple(_verdict(fleet, each) for each in ratings.rows),
         tasks=tuple(row for row in rows if slot in (None, row.slot))[:TASKS_MAX],
         events=tuple(_events(state, service, slot)),
@@ -216,6 +226,54 @@ def _ratings(state: State, ground: Ground, service: Service, slot: int | None) -
         restarts.avoided(state.tasks_of(service.id), service.version),
     )
     return rate(fleet, wish, VERDICTS_MAX, wanted.get(slot or 0, "")), fleet
+
+
+def _of_giving_way(
+    state: State,
+    ground: Ground,
+    fleet: Fleet,
+    service: Service,
+    slot: int | None,
+    said: Verdicts,
+    *,
+    preemption: bool,
+) -> Iterator[str]:
+    """Who makes room, or would, for a task of these that waits for it, and else why nobody does."""
+    tasks = [task for task in state.tasks_of(service.id) if slot in (None, task.slot)]
+    waits = any(task.wanted and not task.node_id for task in tasks)
+    spec, asked = state.spec_of(service), said.demand
+    if said.fits or not waits or spec.mode in GLOBAL_MODES or spec.homes is HomePolicy.STAY:
+        return
+    own = {task.id for task in tasks} if slot else set[str]()  # the fleet is without them
+    rooms = preempting.Rooms(state, ground, fleet, gone=lambda task: task.id in own)
+    rows = rooms.near(service.id, asked)
+    found = rooms.best(asked, rows)
+    if found is None:
+        why = preempt.staying(asked.priority, rooms.room(rows[0])) if rows and preemption else {}
+        if why:
+            there = " · ".join(f"{number} {text}" for text, number in why.items())
+            yield (
+                f"nobody gives way to it, whose priority is {asked.priority}: "
+                f"the tasks on {rooms.room(rows[0]).name}, which is short of least, are {there}"
+            )
+    elif not found.holders:
+        yield f"{found.room.name} will have room for it once the tasks that leave it have ended"
+    elif preemption:
+        yield f"on {found.room.name} there will be room for it: {_holders(state, found)} give way"
+    else:
+        yield (
+            f"{found.room.name} would have room for it if {_holders(state, found)} gave way to its priority "
+            f"{asked.priority}; this controller stops nobody for others (`bayplan init --preemption` does)"
+        )
+
+
+def _holders(state: State, found: preempt.Eviction) -> str:
+    """`shop_low.1 (priority 20) and shop_low.2 (priority 20)`, and how many more."""
+    tasks = [(state.tasks[each.task_id], each.priority) for each in found.holders]
+    names = [f"{state.services[task.service_id].name}.{task.slot} (priority {n})" for task, n in tasks]
+    if len(names) > HOLDERS_TOLD_MAX:
+        names = [*names[: HOLDERS_TOLD_MAX - 1], f"{len(names) - HOLDERS_TOLD_MAX + 1} more"]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _verdict(fleet: Fleet, rated: Rated) -> NodeVerdict:

@@ -66,8 +66,7 @@ def find_node(state: State, name: str) -> Node:
 def check_stack(state: State, name: str) -> None:
     """Raises ProblemError (NOT_FOUND) when there is no such stack."""
     if not state.stack(name):
-        living = [service for service in state.services.values() if not service.removed]
-        raise missing("stack", name, [service.stack for service in living])
+        raise missing("stack", name, state.stack_names())
 
 
 def find_tasks(state: State, target: str) -> list[Task]:

@@ -6,7 +6,6 @@ The core writes it as agents report; after a restart it is observed anew. Nothin
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -92,10 +91,28 @@ class SlotHistory:
     ended_ms: deque[int] = field(default_factory=lambda: deque(maxlen=SLOT_ENDS_KEPT_MAX))
 
 
+class Protection(NamedTuple):
+    """How many instances of a service were ready when it was last well; since when fewer are, because they
+    fail; since when those that fail are given (None: they are not). Times are monotonic ms."""
+
+    usual: int = 0
+    falling_ms: int | None = None
+    since_ms: int | None = None
+
+    @property
+    def on(self) -> bool:
+        """Whether those that fail are given."""
+        return self.since_ms is not None
+
+
+UNPROTECTED = Protection()
+
+
 @dataclass
 class Exposure:
-    """Which view of a service the registry shows, and what could be connected to in it (None: not shown
-    yet); see `controller.instances`."""
+    """Which view of a service the registry shows, a digest of what could be connected to in it (empty: not
+    shown yet; see `controller.instances`), and whether those that fail are given as well."""
 
     revision: int = 0
-    routable: Hashable = None
+    routable: bytes = b""
+    protection: Protection = UNPROTECTED

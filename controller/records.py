@@ -6,6 +6,7 @@ A record is stored whole under its kind and key; a change is a Put or a Drop.
 
 from __future__ import annotations
 
+from bayplan.directory.registrar import Registration
 from bayplan.model import (
     Availability,
     Desired,
@@ -13,6 +14,7 @@ from bayplan.model import (
     Good,
     Inventory,
     Model,
+    NetworkSpec,
     Resources,
     ServiceMode,
     ServiceSpec,
@@ -118,6 +120,11 @@ class Service(Model, frozen=True, kw_only=True, tag=True):
     @property
     def key(self) -> str:
         return self.id
+
+    @property
+    def short_name(self) -> str:
+        """The name within its stack."""
+        return self.name.removeprefix(f"{self.stack}_")
 
     @property
     def asked_version(self) -> int:
@@ -282,6 +289,67 @@ class Home(Model, frozen=True, kw_only=True, tag=True):
         return f"{self.volume}/{self.node_id}"
 
 
+class Network(Model, frozen=True, kw_only=True, tag=True):
+    """A network that spans nodes; one that was made by hand has no `stack`.
+
+    `subnet` in CIDR form. `blocks`: which of the subnet's blocks each node has (`bayplan.addressing`), by the
+    node's id; virtual addresses are out of those of nobody (""). `vips`: the place of a service's virtual
+    address in the subnet, by the service's id.
+    """
+
+    id: str
+    name: str
+    vni: int
+    subnet: str
+    stack: str = ""
+    spec: NetworkSpec = NetworkSpec()
+    blocks: dict[str, tuple[int, ...]] = {}
+    vips: dict[str, int] = {}
+    created_ms: int = 0
+
+    @property
+    def key(self) -> str:
+        return self.id
+
+    def __repr__(self) -> str:
+        return f"<Network {self.name} {self.subnet} of {self.stack or 'nobody'}>"
+
+
+class Outsider(Model, frozen=True, kw_only=True, tag=True):
+    """An instance that is no task's, as it was registered or last renewed; when its lease ends is kept in
+    memory. `by` is the id of the node through which it came, empty for an admin. Times are Unix ms."""
+
+    registration: Registration
+    by: str = ""
+    since_ms: int = 0
+
+    @property
+    def key(self) -> str:
+        return entry_key(self.registration.stack, self.registration.service, self.registration.id)
+
+    def __repr__(self) -> str:
+        return f"<Outsider {self.key} at {self.registration.address}:{self.registration.port}>"
+
+
+class Override(Model, frozen=True, kw_only=True, tag=True):
+    """An operator's word about an instance, a task's or an outsider's, which wins over its health."""
+
+    stack: str
+    service: str
+    id: str
+    drain: bool = False
+    weight: int | None = None
+
+    @property
+    def key(self) -> str:
+        return entry_key(self.stack, self.service, self.id)
+
+
+def entry_key(stack: str, service: str, entry_id: str) -> str:
+    """The key of what is kept about one instance; an id may have slashes of its own."""
+    return f"{stack}/{service}/{entry_id}"
+
+
 Record = (
     Cluster
     | Node
@@ -294,6 +362,9 @@ Record = (
     | FileContent
     | Quota
     | Home
+    | Network
+    | Outsider
+    | Override
 )
 
 

@@ -7,7 +7,7 @@ meaning: what is in a row is written and read by `controller.tasks`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,19 @@ from bayplan import ids
 
 #: Rows that the low bits of an id can name: some 16.7 million tasks at once.
 ROW_BITS = 24
+#: Bits of a version's number in a key of service and version.
+_VERSION_BITS = 32
 #: Random bits above them: with the row 57, and 2**57 is below `ids.NUMBERS`.
 RANDOM_BITS = 33
-#: Rows that are gone through before the first is used again, also in a small cluster.
+#: Rows that there are in any case, so that they are used again late in a small cluster, too.
 ROWS_MIN = 1 << 16
-#: Rows beyond those in use, as a share of them: what is gone through before one is used again.
-SPARE_SHARE = 0.25
+#: Rows beyond those in use when the table grows, as a share of them; it grows when half of them are used up.
+SPARE_SHARE = 1 / 8
+#: Rows that are looked through for free ones at first, beside twice those that are needed.
+SEARCHED_ROWS = 64
+
+#: Of fewer rows a plain loop is faster than numpy's sorting.
+FEW_ROWS = 32
 
 NO_NODE = -1
 NO_TIME = -1
@@ -45,7 +52,7 @@ _COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("since_ms", "i8", NO_TIME),
     ("told_ms", "i8", 0),
     ("address", "u4", 0),
-    ("container", "V32", 0),
+    ("container", "u8", 0),
 )
 
 
@@ -84,7 +91,7 @@ class _Group:
     __slots__ = ("added", "rows", "stale")
 
     def __init__(self) -> None:
-        self.rows: Rows = np.empty(0, np.int64)
+        self.rows: npt.NDArray[np.int32] = np.empty(0, np.int32)  # half as long as what numpy looks up by
         self.added: list[Rows] = []
         self.stale = False
 
@@ -105,7 +112,7 @@ class Table:
     since_ms: npt.NDArray[np.int64]
     told_ms: npt.NDArray[np.int64]
     address: npt.NDArray[np.uint32]
-    container: npt.NDArray[np.void]
+    container: npt.NDArray[np.uint64]
 
     def __init__(self) -> None:
         self.services = Names()
@@ -162,18 +169,22 @@ class Table:
 
     def used(self) -> Rows:
         """All rows in use, ascending."""
-        return np.flatnonzero(self.number[: self._high] >= 0)
+        used: Rows = (self.number[: self._high] >= 0).nonzero()[0]
+        return used
 
     def free_rows(self, count: int) -> Rows:
         """Rows that are not in use, those first that were used least lately; they stay free until taken."""
-        if self.count + count > self._space / (1 + SPARE_SHARE):
-            self._grow(int((self.count + count) * (1 + SPARE_SHARE)) + ROWS_MIN)
-        near = self.number[self._cursor : self._cursor + 2 * count + 64]
-        chosen = np.flatnonzero(near < 0)[:count] + self._cursor
-        if len(chosen) < count:
-            free = np.flatnonzero(self.number < 0)
-            begin = int(np.searchsorted(free, self._cursor))
-            chosen = np.roll(free, -begin)[:count]
+        if (self.count + count) * (1 + SPARE_SHARE / 2) > self._space:
+            self.expect(self.count + count)
+        assert self.count + count <= self._space, "more tasks than an id can name"
+        found, missing = [np.empty(0, np.int64)], count
+        at, width = self._cursor, 2 * count + SEARCHED_ROWS
+        while missing:
+            free = np.flatnonzero(self.number[at : at + width] < 0)[:missing] + at
+            found.append(free)
+            missing -= len(free)
+            at, width = (at + width) * (at + width < self._space), 2 * width
+        chosen = np.concatenate(found)
         if count:
             self._cursor = (int(chosen[-1]) + 1) % self._space
         return chosen
@@ -200,8 +211,8 @@ class Table:
 
     def take_named(self, numbers: ids.Numbers) -> Rows:
         """The rows of new tasks of these ids: those that they name, where that can be."""
-        if (self.count + len(numbers)) * (1 + SPARE_SHARE) > self._space:
-            self.expect(max(self.count + len(numbers), self._space))
+        if (self.count + len(numbers)) * (1 + SPARE_SHARE / 2) > self._space:
+            self.expect(self.count + len(numbers))
         rows = numbers & ((1 << ROW_BITS) - 1)
         _, first = np.unique(rows, return_index=True)
         free = np.zeros(len(rows), bool)
@@ -215,7 +226,7 @@ class Table:
 
     def expect(self, count: int) -> None:
         """So many tasks are about to be put that another table made: their rows are taken as named."""
-        self._grow(int(count * (1 + SPARE_SHARE)) + ROWS_MIN)
+        self._grow(int(count * (1 + SPARE_SHARE)))
 
     def free(self, rows: Rows) -> None:
         """These tasks are no more."""
@@ -226,18 +237,15 @@ class Table:
             if name is not None:
                 del self._elsewhere[name]
         for name, _, unused in _COLUMNS:
-            getattr(self, name)[rows] = np.zeros((), "V32") if name == "container" else unused
+            getattr(self, name)[rows] = unused
         self.count -= len(rows)
 
     def _grow(self, space: int) -> None:
         space = min(max(space, self._space), 1 << ROW_BITS)
-        if self.count > space or space == self._space:
-            assert self.count < space, "more tasks than an id can name"
-            return
-        for name, kind, unused in _COLUMNS:
+        for name, _, unused in _COLUMNS:
             column = getattr(self, name)
             column.resize(space, refcheck=False)
-            if unused and kind != "V32":
+            if unused:
                 column[self._space :] = unused
         self._space = space
 
@@ -252,8 +260,16 @@ class Table:
         if group.stale:
             rows = _gathered(group, self.service, key)
             order = np.lexsort((self.number[rows], self.created_ms[rows], self.slot[rows]))
-            group.rows = rows[order]
-        return group.rows
+            group.rows = rows[order].astype(np.int32)
+        return group.rows.astype(np.int64)
+
+    def by_version(self, rows: Rows) -> Iterator[tuple[str, int, Rows]]:
+        """Some rows by the version of a service that they are of: its id, the version, its rows."""
+        keys = self.service[rows].astype(np.int64) << _VERSION_BITS | self.version[rows]
+        order = np.argsort(keys, kind="stable")
+        found, first = np.unique(keys[order], return_index=True)
+        for key, mine in zip(found.tolist(), np.split(rows[order], first[1:]), strict=found.size > 0):
+            yield self.services.names[key >> _VERSION_BITS], key & (1 << _VERSION_BITS) - 1, mine
 
     def on_node(self, node_id: str) -> Rows:
         """A node's rows by id."""
@@ -263,8 +279,8 @@ class Table:
             return np.empty(0, np.int64)
         if group.stale:
             rows = _gathered(group, self.node, key)
-            group.rows = rows[np.argsort(self.number[rows])]
-        return group.rows
+            group.rows = rows[np.argsort(self.number[rows])].astype(np.int32)
+        return group.rows.astype(np.int64)
 
     def enter(self, rows: Rows, column: str) -> None:
         """Note where rows belong now, by what stands in their column `service` or `node`."""
@@ -273,8 +289,9 @@ class Table:
     def _sort_out(self, column: str) -> dict[int, _Group]:
         """The groups of a column, with all rows that were noted: those of many calls at once."""
         groups = self._by_service if column == "service" else self._by_node
-        entered, self._entered[column] = self._entered[column], []
+        entered = self._entered[column]
         if entered:
+            self._entered[column] = []
             rows = entered[0] if len(entered) == 1 else np.concatenate(entered)
             for key, mine in _split(getattr(self, column)[rows], rows):
                 if key >= 0:
@@ -286,7 +303,7 @@ class Table:
     def leave(self, rows: Rows, column: str) -> None:
         """Rows are about to belong elsewhere, or nowhere."""
         groups = self._by_service if column == "service" else self._by_node
-        for key in np.unique(getattr(self, column)[rows]).tolist():
+        for key in distinct(getattr(self, column)[rows]):
             if key in groups:
                 groups[key].stale = True
 
@@ -303,18 +320,42 @@ class Table:
         self.nodes.forget(node_id)
 
 
+def distinct(column: Column) -> list[int]:
+    """The numbers in a column, each once, ascending."""
+    if len(column) < FEW_ROWS:
+        return sorted(set(column.tolist()))
+    found: list[int] = once(column).tolist()
+    return found
+
+
+def once(column: Column) -> Column:
+    """The same as an array. Sorted and compared: numpy's `unique` hashes, which takes ten times as long."""
+    ordered = np.sort(column)
+    first = np.ones(len(ordered), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]
+
+
+def among(rows: Rows, some: Collection[int]) -> npt.NDArray[np.bool_]:
+    """Which rows are among some."""
+    if len(rows) < FEW_ROWS:
+        return np.array([row in some for row in rows.tolist()], bool)
+    return np.isin(rows, list(some))
+
+
 def _gathered(group: _Group, column: Column, key: int) -> Rows:
     """The rows of a group as they are now, each once."""
-    rows = np.concatenate((group.rows, *group.added)) if group.added else group.rows
+    rows = np.concatenate((group.rows.astype(np.int64), *group.added))
     group.added, group.stale = [], False
-    rows = rows[column[rows] == key]
-    return np.unique(rows)
+    return once(rows[column[rows] == key])
 
 
 def _split(keys: Column, rows: Rows) -> Iterable[tuple[int, Rows]]:
     """The rows by their key."""
     if len(rows) < 2:
         return [(int(keys[0]), rows)] if len(rows) else []
+    if len(rows) < FEW_ROWS:
+        return [(key, rows[keys == key]) for key in distinct(keys)]
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     cuts = np.flatnonzero(np.diff(ordered)) + 1

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from msgspec import structs
 
 from bayplan import ids
-from bayplan.columns import ColumnsError, unpack_ids
+from bayplan.columns import CONTAINER_BYTES, ColumnsError, container_bytes, unpack_ids
 from bayplan.model import Desired
 from controller.records import Change, Drop, DropTasks, Put, PutTasks, Task
 
@@ -24,6 +24,9 @@ DESIRED_CODE = {desired: code for code, desired in enumerate(DESIRES)}
 REMOVING, COMPLETED, DISPLACED = 1, 2, 4
 #: Bytes that a task takes in columns.
 TASK_BYTES = 38
+
+#: Of a container's id so many digits are kept: four more than its engine shows, which knows it by them.
+CONTAINER_DIGITS = 16
 
 _FLAGS = REMOVING | COMPLETED | DISPLACED
 _COLUMNED = frozenset(
@@ -200,3 +203,20 @@ def singly(changes: Iterable[Change]) -> Iterable[Put | Drop]:
             yield from (Drop(kind=Task.__name__, key=key) for key in ids.encode(unpack_ids(change.ids)))
         else:
             yield change
+
+
+def container_number(text: str) -> int | None:
+    """The beginning of a container's id as a number, 0 for none; None for what is no such id."""
+    found = container_bytes(text)
+    return None if found is None else int.from_bytes(found[: CONTAINER_DIGITS // 2], "big")
+
+
+def container_numbers(containers: npt.NDArray[np.void]) -> npt.NDArray[np.uint64]:
+    """The same of many, as they travel."""
+    words = np.ascontiguousarray(containers).view(">u8").astype(np.uint64)
+    return words[:: 2 * CONTAINER_BYTES // CONTAINER_DIGITS]
+
+
+def container_digits(number: int) -> str:
+    """The beginning of a container's id; empty for 0."""
+    return f"{number:0{CONTAINER_DIGITS}x}" if number else ""

@@ -6,33 +6,37 @@ a status odd: it is kept whole beside the columns, which hold for it too. Decide
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import structs
 
-from bayplan.columns import address_number, address_text, container_bytes, container_text
+from bayplan.columns import address_number, address_text
 from bayplan.lifecycle import ON_NODE, TaskState
 from bayplan.model import Desired, Health, TaskStatus
 from controller.records import Change, DropTasks, Put, PutTasks, Task
 from controller.table import NO_NODE, ROW_BITS, Rows, Table
 from controller.task_columns import (
     COMPLETED,
+    CONTAINER_DIGITS,
     DESIRED_CODE,
     DESIRES,
     DISPLACED,
     REMOVING,
     TaskColumns,
     columns,
+    container_digits,
+    container_number,
+    container_numbers,
     flags_of,
     has_more,
     put_columns,
 )
 
 #: Views that are kept for the next who asks; more are forgotten and made anew.
-VIEWS_MAX = 50_000
+VIEWS_MAX = 20_000
 
 #: Rows of the table in one slice of a checkpoint.
 SLICE_ROWS = 32_768
@@ -48,7 +52,6 @@ ODD, WHOLE = 8, 16
 
 _ON_NODE = np.zeros(len(STATES) + 1, bool)
 _ON_NODE[[STATE_CODE[state] for state in ON_NODE] + [0]] = True
-_NO_CONTAINER = bytes(32)
 
 _T = TypeVar("_T")
 
@@ -194,13 +197,13 @@ class Tasks(Mapping[str, Task]):
         slots: npt.NDArray[np.int32],
         version: int,
         created_ms: int,
-        random_bits: Sequence[int],
+        random_bits: npt.NDArray[np.uint64],
     ) -> Rows:
-        """New plain tasks that shall run and have no node yet, one to a slot; `random_bits` as many."""
+        """New plain tasks that shall run and have no node yet, one to a slot; of `random_bits` as many."""
         self.writes += 1
         table = self.table
         rows = table.free_rows(len(slots))
-        numbers = (np.array(random_bits, np.int64) << ROW_BITS) | rows
+        numbers = (random_bits.astype(np.int64) << ROW_BITS) | rows
         table.take_many(rows, numbers)
         service = table.services.number(service_id)
         table.service[rows], table.slot[rows], table.version[rows] = service, slots, version
@@ -336,14 +339,13 @@ class Tasks(Mapping[str, Task]):
         whole = self._whole.get(row)
         if whole is not None:
             return whole
-        table, container = self.table, bytes(self.table.container[row])
-        address = int(table.address[row])
+        table = self.table
         return TaskStatus(
             task_id=task_id,
             state=STATES[table.state[row] - 1],
             health=HEALTHS[table.health[row] - 1],
-            container_id=container_text(container),
-            address=address_text(address),
+            container_id=container_digits(int(self.table.container[row])),
+            address=address_text(int(table.address[row])),
             since_ms=int(table.told_ms[row]),
         )
 
@@ -353,16 +355,17 @@ class Tasks(Mapping[str, Task]):
         self.writes += 1
         table.state[row], table.health[row] = STATE_CODE[status.state], HEALTH_CODE[status.health]
         table.told_ms[row] = status.since_ms
-        container, address = container_bytes(status.container_id), address_number(status.address)
+        container, address = container_number(status.container_id), address_number(status.address)
         odd = status.message or status.exit_code is not None or status.ports or status.probe_output
-        if odd or status.restarts or container is None or address is None:
-            self._whole[row] = status
+        if odd or status.restarts or status.addresses or container is None or address is None:
+            container = container or bool(status.container_id)
+            shown = status.container_id[:CONTAINER_DIGITS]
+            self._whole[row] = structs.replace(status, container_id=shown)
             table.flags[row] |= WHOLE
-            container = bytes(31) + b"\1" if status.container_id else _NO_CONTAINER
         elif self._whole.pop(row, None) is not None:
             table.flags[row] &= ~np.uint8(WHOLE)
-        table.container[row], table.address[row] = np.void(container or _NO_CONTAINER), address or 0
-        _kept(self._seen, status.task_id, status)
+        table.container[row], table.address[row] = container, address or 0
+        self._seen.pop(status.task_id, None)
 
     def observe_rows(
         self,
@@ -377,7 +380,8 @@ class Tasks(Mapping[str, Task]):
         self.writes += 1
         table = self.table
         table.state[rows], table.health[rows] = STATE_CODE[state], HEALTH_CODE[health]
-        table.told_ms[rows], table.container[rows], table.address[rows] = told_ms, containers, addresses
+        table.told_ms[rows], table.address[rows] = told_ms, addresses
+        table.container[rows] = container_numbers(containers)
         whole = rows[(table.flags[rows] & WHOLE) != 0]
         for row in whole.tolist():
             del self._whole[row]

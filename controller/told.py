@@ -22,6 +22,11 @@ class Times(MutableMapping[str, int]):
             raise KeyError(task_id)
         return found
 
+    def get(self, task_id: str, default: int) -> int:  # type: ignore[override]
+        row = self._table.row(task_id)
+        found = int(self._table.since_ms[row]) if row >= 0 else NO_TIME
+        return default if found == NO_TIME else found
+
     def __setitem__(self, task_id: str, value: int) -> None:
         self._table.since_ms[self._table.row(task_id)] = value
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayplan.directory import Listing, key_of
 from bayplan.lifecycle import ALIVE, TaskState
 from bayplan.model import Desired, NodeStatus
 from bayplan.views import NodeView, RegistryEntry, RolloutView, ServiceView, StackView, TaskView
-from controller import instances
+from controller import instances, listings
 from controller.core import dependencies, fencing, history, placing, rolling, schedules
-from controller.decide import liveness, registry
+from controller.decide import liveness
 from controller.decide.reservations import reserve
 from controller.observations import Life
 from controller.records import Node, Service, Task
@@ -150,18 +151,40 @@ def _good(row: ServiceView) -> int:
 
 def registry_entries(state: State) -> list[RegistryEntry]:
     """The registry's list, by stack and name."""
-    living = [service for service in state.services.values() if not service.removed]
-    return [_registry_entry(state, service) for service in sorted(living, key=lambda each: each.name)]
+    found = [_registry_entry(state, each) for each in state.services.values() if not each.removed]
+    for stack, services in state.outsiders.items():
+        shown = (listings.listing(state, stack, name) for name in services)
+        found += [registry_entry(each) for each in shown if each is not None]
+    return sorted(found, key=lambda each: (each.stack, each.service))
+
+
+def registry_entry(listing: Listing) -> RegistryEntry:
+    """A listing with its numbers."""
+    return RegistryEntry(
+        stack=listing.stack,
+        service=listing.service,
+        ready=len(listing.given()),
+        total=len(listing.entries),
+        revision=listing.revision,
+    )
 
 
 def _registry_entry(state: State, service: Service) -> RegistryEntry:
-    shown = instances.shown(state, service.id)
+    """The same off the columns, where nothing is said of single instances: nobody makes all of them for a
+    list of numbers."""
+    said = key_of(service.stack, service.short_name) in state.overrides
+    if said or state.remembered or state.exposure(service.id).protection.on:
+        listing = listings.listing(state, service.stack, service.short_name)
+        assert listing is not None, "it is not removed"
+        return registry_entry(listing)
+    table = state.tasks.table
+    rows = table.of_service(service.id)
     return RegistryEntry(
         stack=service.stack,
-        service=service.name.removeprefix(f"{service.stack}_"),
-        ready=len(registry.ready(shown)),
-        total=len(shown),
-        revision=state.exposure(service.id).revision,
+        service=service.short_name,
+        ready=len(instances.ready_rows(state, service.id)),
+        total=int((_ALIVE[table.state[rows]] & (table.node[rows] >= 0)).sum()),
+        revision=listings.revision(state, service.stack, service.short_name),
     )
 
 

@@ -18,6 +18,8 @@ from controller.core import (
     foresight,
     joins,
     lives,
+    network_views,
+    networking,
     nodes,
     quotas,
     reports,
@@ -28,6 +30,7 @@ from controller.core import (
 )
 from controller.core.assigning import Assigner
 from controller.core.ground import Ground
+from controller.core.outsiders import Outsiders
 from controller.core.requests import Requests
 from controller.core.schedules import Schedules
 from controller.core.settling import Settler
@@ -37,19 +40,27 @@ from controller.events import (
     AgentSaid,
     CallerLeft,
     DeployAsked,
+    DeregisterAsked,
     Event,
     FileCreateAsked,
     FileRemoveAsked,
     FileUpdateAsked,
+    FollowersLetGo,
     JoinAsked,
+    NetworkCreateAsked,
+    NetworkRemoveAsked,
     NodeRemoveAsked,
     NodeUpdateAsked,
+    OneServiceRequest,
+    OverrideAsked,
     PlainRequest,
     PlanAsked,
     QuotaRemoveAsked,
     QuotaSetAsked,
     RebalanceAsked,
+    RegisterAsked,
     RemoveAsked,
+    RenewAsked,
     RollbackAsked,
     RolloutAsked,
     ScaleAsked,
@@ -75,6 +86,8 @@ OVERSLEPT_MS = 1_000
 #: Nodes that are judged in a millisecond on average: at this rate it takes a tenth of the time.
 NODES_JUDGED_PER_MS = 16
 
+_TOGETHER = SessionOpened | SessionLost | OneServiceRequest
+
 
 class ControllerCore:
     """Takes events, one after the other; see `bayplan.step.Core`."""
@@ -90,6 +103,7 @@ class ControllerCore:
         self._requests = Requests(self.ground)
         self._settler = Settler(self.ground)
         self._schedules = Schedules()
+        self._outsiders = Outsiders(state, now)
         self._assigner = Assigner(state)
         #: What was taken and is not settled yet, and what was settled since a step was last given.
         self._open: Turn | None = None
@@ -97,11 +111,11 @@ class ControllerCore:
         self._last_ms = now.mono_ms
         self._nodes_due_ms: int | None = now.mono_ms
         self._judged_ms = now.mono_ms
-        self._requests_due_ms: int | None = None
         self._pulse_due_ms = now.mono_ms
         for life in state.lives.values():
             life.heard_ms = life.answered_ms = now.mono_ms
         statuses.recall(state, now)
+        networking.recall(state, now.mono_ms)
         self._unseen = set(state.services)
 
     def step(self, event: Event, now: Now) -> Step:
@@ -111,9 +125,11 @@ class ControllerCore:
         return self._taken()
 
     def take(self, event: Event, now: Now) -> None:
-        """Apply one event. What agents say is settled together; anything else on its own, after what was
-        said before it."""
-        together = isinstance(event, AgentSaid) and isinstance(event.message, Report | Heartbeat)
+        """Apply one event. What agents say, that they come and go, and requests that change one service are
+        settled together; anything else on its own, after what was said before it."""
+        together = isinstance(event, _TOGETHER) or (
+            isinstance(event, AgentSaid) and isinstance(event.message, Report | Heartbeat | PreflightResult)
+        )
         if not together:
             self._close()
         if self._open is None:
@@ -125,22 +141,23 @@ class ControllerCore:
     def settle(self, now: Now, heard_ms: int | None = None) -> Step:
         """Let time pass after all that was taken. A sign of life that waits counts first: nodes are judged
         by the time up to which all are heard."""
+        idle = self._open is None and not self._steps
         self._close()
-        self._steps.append(self.wake(now, heard_ms))
+        self._steps.append(self.wake(now, heard_ms, idle=idle))
         return self._taken()
 
     def _close(self) -> None:
         """Settle what was taken."""
         if self._open is not None:
-            self._steps.append(self._done(self._open))
+            self._steps.append(self._done(self._open, event=True))
             self._open = None
 
     def _taken(self) -> Step:
         steps, self._steps = self._steps, []
         return joined(steps)
 
-    def wake(self, now: Now, heard_ms: int | None = None) -> Step:
-        """Let time pass; see `settle`."""
+    def wake(self, now: Now, heard_ms: int | None = None, *, idle: bool = True) -> Step:
+        """Let time pass; see `settle`. `idle`: nothing else happened."""
         turn = self._turn(now)
         turn.services |= self._unseen
         self._unseen.clear()
@@ -149,11 +166,12 @@ class ControllerCore:
             self._judged_ms = now.mono_ms
             self._nodes_due_ms = None if due_ms is None else max(due_ms, self._judge_again_ms())
         if now.mono_ms >= self._pulse_due_ms:
-            self._pulse_due_ms = lives.pulse_all(turn)
-        if self._requests_due_ms is not None and now.mono_ms >= self._requests_due_ms:
-            self._requests_due_ms = self._requests.wake(turn)
+            self._pulse_due_ms = lives.pulse_all(turn, late_ms=now.mono_ms - self._pulse_due_ms)
+        requests_due_ms = self._requests.wake_at()
+        if requests_due_ms is not None and now.mono_ms >= requests_due_ms:
+            self._requests.wake(turn)
         if not self.state.tasks.waiting_services():  # they look at all that has changed
-            self.ground.keep_up()
+            self.ground.keep_up(idle=idle)
         return self._done(turn)
 
     def assignments(self, node_id: str) -> Assignments | None:
@@ -165,22 +183,25 @@ class ControllerCore:
         dues = (
             self._nodes_due_ms,
             self._pulse_due_ms if self.state.nodes else None,
-            self._requests_due_ms,
+            self._requests.wake_at(),
             self._settler.wake_at(),
             self._schedules.wake_at(),
+            self._outsiders.wake_at(),
             draining.wake_at(self.state),
+            networking.wake_at(self.state),
         )
-        return min((due for due in dues if due is not None), default=None)
+        return min([due for due in dues if due is not None], default=None)
 
     def _turn(self, now: Now) -> Turn:
         self._allow_for_pause(now)
         return Turn(self.state, self._rng, self._settings, now)
 
-    def _done(self, turn: Turn) -> Step:
+    def _done(self, turn: Turn, *, event: bool = False) -> Step:
         reports.settle(turn)
         self._requests.give_up(turn)
         self._schedules.look(turn)
-        self._settler.settle(turn)
+        self._settler.settle(turn, event=event)
+        self._outsiders.settle(turn)
         files.collect(turn)
         self._last_ms = turn.now.mono_ms
         return turn.done()
@@ -200,10 +221,9 @@ class ControllerCore:
                 | ServiceRemoveAsked()
             ):
                 self._requests.asked(turn, event)
-                self._requests_due_ms = self._requests.wake(turn)
             case CallerLeft():
                 self._requests.caller_left(event)
-            case WatcherCame() | WatcherAcknowledged() | WatcherLeft():
+            case WatcherCame() | WatcherAcknowledged() | WatcherLeft() | FollowersLetGo():
                 draining.watched(turn, event)
             case _:
                 self._from_user(turn, event)
@@ -244,6 +264,10 @@ class ControllerCore:
                 quotas.asked(turn, event)
             case FileCreateAsked() | FileUpdateAsked() | FileRemoveAsked():
                 file_requests.asked(turn, event)
+            case NetworkCreateAsked() | NetworkRemoveAsked():
+                network_views.asked(turn, event)
+            case RegisterAsked() | RenewAsked() | DeregisterAsked() | OverrideAsked():
+                self._outsiders.asked(turn, event)
             case TokenMade():
                 joins.token_made(turn, event)
             case JoinAsked():
@@ -262,11 +286,14 @@ class ControllerCore:
     def _allow_for_pause(self, now: Now) -> None:
         """After a pause of this process the nodes' silence is its own: their leases begin anew, and the pause
         is no rollout's lack of progress."""
+        if now.mono_ms - self._last_ms <= OVERSLEPT_MS:
+            return
         due = self.wake_at()
         intended = self._last_ms if due is None else max(due, self._last_ms)
         overslept = now.mono_ms - intended
         if due is not None and overslept > OVERSLEPT_MS:
             self.state.resumed_ms = now.mono_ms
+            self._outsiders.resumed(now)
             for life in self.state.lives.values():
                 life.shift(overslept)
             for service_id, going in self.state.headways.items():

@@ -9,11 +9,11 @@ import numpy.typing as npt
 from msgspec.structs import replace
 
 from bayplan.model import Assignment, AssignmentColumns, Assignments, Desired, RestartCondition, ServiceSpec
-from controller.core import dependencies
+from controller.core import dependencies, networking
 from controller.decide import assign
 from controller.records import Service
 from controller.state import State
-from controller.table import Rows
+from controller.table import Rows, among
 from controller.task_columns import COMPLETED, DESIRED_CODE, DESIRES, REMOVING
 from controller.tasks import ODD
 
@@ -63,11 +63,13 @@ class Assigner:
         flags = table.flags[rows]
         kept, desired = (flags & REMOVING) == 0, np.where(flags & COMPLETED, _STOP, table.desired[rows])
         if self._state.leaving:
-            leaving = np.isin(rows, [table.row(task_id) for task_id in self._state.leaving])
+            leaving = among(rows, {table.row(task_id) for task_id in self._state.leaving})
             kept, desired = kept | leaving, np.where(leaving, _RUN, desired)
         if not kept.all():
             rows, desired = rows[kept], desired[kept]
-        return self._set(life.revision, rows, desired)
+        made = self._set(life.revision, rows, desired)
+        overlays = networking.overlays(self._state, node_id, rows)
+        return replace(made, overlays=overlays) if overlays else made
 
     def _set(self, revision: int, rows: Rows, desired: npt.NDArray[np.int64]) -> Assignments:
         table = self._state.tasks.table

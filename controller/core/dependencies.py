@@ -70,8 +70,9 @@ def _standings(state: State, name: str) -> list[order.Standing] | None:
 def _standing(state: State, task: Task, policy: RestartPolicy) -> order.Standing:
     status = state.status_of(task)
     if status.state in ENDED:
-        failed = _is_final(state, task, policy) and status.state is not TaskState.COMPLETE
-        return order.Standing(state=status.state, given_up=_verdict(status) if failed else "")
+        final, complete = _is_final(state, task, policy), status.state is TaskState.COMPLETE
+        verdict = _verdict(status) if final and not complete else ""
+        return order.Standing(status.state, ready=final and complete, given_up=verdict)
     if state.is_down(task.node_id):
         return order.Standing()
     passed = status.health in (Health.NONE, Health.HEALTHY)

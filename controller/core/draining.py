@@ -6,18 +6,19 @@ That a task shall stop is durable at once; only how long its node is not told ye
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import assert_never
 
 from controller import instances
 from controller.core.turn import Turn
 from controller.decide import draining
 from controller.endpoints import Leaving
-from controller.events import WatcherAcknowledged, WatcherCame, WatcherLeft
+from controller.events import FollowersLetGo, WatcherAcknowledged, WatcherCame, WatcherEvent, WatcherLeft
 from controller.records import Service
 from controller.state import State
 
 
-def watched(turn: Turn, event: WatcherCame | WatcherAcknowledged | WatcherLeft) -> None:
-    """A watcher came, let go of what is not in its view, or left."""
+def watched(turn: Turn, event: WatcherEvent) -> None:
+    """A watcher came, let go of what is not in its view, or left; or all copies of the directory let go."""
     watchers = turn.state.watchers
     match event:
         case WatcherCame():
@@ -30,6 +31,10 @@ def watched(turn: Turn, event: WatcherCame | WatcherAcknowledged | WatcherLeft) 
             )
         case WatcherLeft():
             watchers.left(event.service, event.watcher)
+        case FollowersLetGo():
+            watchers.followed = event.revision
+        case _:
+            assert_never(event)
 
 
 def begin(turn: Turn, service: Service, task_ids: Iterable[str]) -> None:
@@ -59,11 +64,13 @@ def shown(turn: Turn, service: Service) -> None:
 
 def end(turn: Turn) -> None:
     """Let those stop that were let go of, and forget those that have ended."""
-    state = turn.state
+    state, followed, now_ms = turn.state, turn.state.watchers.followed, turn.now.mono_ms
     for task_id, leaving in list(state.leaving.items()):
         task = state.tasks[task_id]
         acknowledged = state.watchers.revision(state.services[task.service_id].name)
-        over = draining.over(leaving, acknowledged, turn.now.mono_ms)
+        over = draining.over(leaving, acknowledged, followed, now_ms)
+        until_ms = draining.until(leaving, acknowledged, followed, now_ms)
+        state.leaving[task_id] = leaving._replace(until_ms=until_ms)
         if over or state.ended(task):
             del state.leaving[task_id]
             turn.services.add(task.service_id)
@@ -72,4 +79,4 @@ def end(turn: Turn) -> None:
 
 def wake_at(state: State) -> int | None:
     """When the next one has served long enough (monotonic ms)."""
-    return min((each.until_ms for each in state.leaving.values()), default=None)
+    return min([each.until_ms for each in state.leaving.values()], default=None)

@@ -9,12 +9,13 @@ import msgspec
 import numpy as np
 
 from bayplan.errors import ProblemError, ProblemKind, refuse
-from bayplan.model import ServiceSpec
+from bayplan.model import HomePolicy, ServiceSpec
 from bayplan.views import Move
 from controller import names
 from controller.core import dependencies, mobility, trial
 from controller.core.ground import Ground
 from controller.core.turn import Turn
+from controller.decide import homes
 from controller.decide.fleet import Fleet
 from controller.decide.rebalance import Pile, rebalance
 from controller.events import Foreseen, RebalanceAsked, SimulateAsked
@@ -59,9 +60,10 @@ def _simulated(turn: Turn, ground: Ground, lose: tuple[str, ...]) -> Foreseen:
     fleet = ground.fleet().copy()
     for node_id in lost:
         fleet.drop(node_id)
-    trial.put(trial.owed(turn, fleet), fleet)
+    trial.set_aside(turn, ground, fleet)
     found: dict[str, Move] = {}
-    for lot in trial.put(_asked(turn, moving, fleet), fleet, REASONS_TOLD_MAX):
+    asked = [part for each in _asked(turn, moving, fleet) for part in trial.at_home(state, each)]
+    for lot in trial.put(asked, fleet, REASONS_TOLD_MAX):
         found |= {move.task: move for move in _moves(state, lot, moving, fleet)}
     return Foreseen(moves=tuple(found[name] for name in moving), ended=tuple(sorted(bound)))
 
@@ -79,7 +81,8 @@ def _asked(turn: Turn, moving: dict[str, Task], fleet: Fleet) -> list[trial.Aske
 
 def _moves(state: State, lot: trial.Lot, moving: dict[str, Task], fleet: Fleet) -> Iterator[Move]:
     """Where the tasks of a lot would go; the reasons of the first ones are told."""
-    why = lot.refusal.lines if lot.refusal and lot.refusal.nodes else ("no node would be left",)
+    nobody = "it stays where its volumes have data" if _stays(lot.spec) else "no node would be left"
+    why = lot.refusal.lines if lot.refusal and lot.refusal.nodes else (nobody,)
     reasons = iter(lot.reasons)
     for slot, row in zip(lot.slots.tolist(), lot.nodes.tolist(), strict=True):
         name = f"{lot.name}.{slot}"
@@ -88,6 +91,10 @@ def _moves(state: State, lot: trial.Lot, moving: dict[str, Task], fleet: Fleet) 
             yield Move(task=name, before=before, reasons=why)
         else:
             yield Move(task=name, before=before, after=fleet.nodes[row].name, reasons=next(reasons, ()))
+
+
+def _stays(spec: ServiceSpec) -> bool:
+    return spec.homes is HomePolicy.STAY and homes.has_volumes(spec)
 
 
 def _would_go_on(state: State, task: Task, in_slot: list[Task], lost: set[str]) -> bool:

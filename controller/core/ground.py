@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from bayplan.model import ServiceSpec
 from controller.core import affinities, placing
+from controller.core.owing import Owing
 from controller.decide.demand import Demand, demand
 from controller.decide.fleet import Fleet
 from controller.decide.reservations import reserve
@@ -18,8 +19,11 @@ from controller.state import State
 
 #: Demands of versions that are kept; more are worked out anew.
 DEMANDS_KEPT_MAX = 20_000
-#: Changed nodes that wait until somebody asks for the fleet; of more, so many are written at a time.
-CHANGED_NODES_MAX, NODES_AT_ONCE_MAX = 500, 500
+#: Changed nodes that wait until somebody asks for the fleet; of more, or while there is nothing else to do,
+#: so many are written at a time, in 2 ms.
+CHANGED_NODES_MAX, NODES_AT_ONCE_MAX = 2_000, 10
+#: Services of which it is worked out at a time what they have coming, while there is nothing else to do.
+SERVICES_AT_ONCE_MAX = 20
 
 
 class Ground:
@@ -31,6 +35,10 @@ class Ground:
         self._numbers: npt.NDArray[np.int32] = np.empty(0, np.int32)
         self._demands: dict[tuple[str, int], tuple[ServiceSpec, Demand]] = {}
         self._news: set[str] = set()
+        #: Grows with each node that is written anew.
+        self.written = 0
+        #: What takes room before all that is new.
+        self.owing = Owing(state)
 
     def fleet(self) -> Fleet:
         """The fleet as it is now."""
@@ -39,18 +47,21 @@ class Ground:
             self._state.changed_nodes.clear()
         return self._fleet
 
-    def keep_up(self) -> None:
-        """Write some of the nodes that have changed while nobody asked, so that who asks next does not wait
-        for all of them."""
-        changed = self._state.changed_nodes
-        if len(changed) > CHANGED_NODES_MAX:
-            some = sorted(changed - {""})[:NODES_AT_ONCE_MAX]
+    def keep_up(self, *, idle: bool) -> None:
+        """Take in some of what has changed while nobody asked, so that who asks next does not wait for all of
+        it; `idle`: there is nothing else to do."""
+        changed = self._state.changed_nodes - {""}
+        if len(changed) > (0 if idle else CHANGED_NODES_MAX):
+            some = sorted(changed)[:NODES_AT_ONCE_MAX]
             self._write(some)
-            changed.difference_update(some)
+            self._state.changed_nodes.difference_update(some)
+        if idle:
+            self.owing.make_sure(SERVICES_AT_ONCE_MAX)
 
     def _write(self, changed: list[str]) -> None:
         state, fleet = self._state, self._fleet
         self._news.update(changed)
+        self.written += len(changed)
         for node_id in changed:
             if node_id not in state.nodes and node_id in fleet.rows:
                 fleet.drop(node_id)

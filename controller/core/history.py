@@ -147,6 +147,7 @@ def _digests(state: State, stack: str) -> dict[str, str]:
 
 def _files(state: State, stack: str, services: tuple[ServiceSpec, ...]) -> tuple[StackFile, ...]:
     """The stack's own files, and those of others that its services mount; without contents."""
+    services = tuple(each for each in services if each.container.files)
     own = {key: file for key, file in state.files.items() if file.stack == stack}
     mounts = {files.key_of(mount.kind, mount.source): mount for s in services for mount in s.container.files}
     brought = [StackFile(kind=f.kind, name=f.name, labels=f.labels) for _, f in sorted(own.items())]

@@ -22,18 +22,27 @@ PULSES_TOGETHER = 25
 HELD = "too many nodes fell silent together: its tasks are not moved"
 
 
-def pulse_all(turn: Turn) -> int:
+def pulse_all(turn: Turn, late_ms: int = 0) -> int:
     """A pulse to every node in session whose last one, or whose Hello, was a beat ago. Returns when the next
     is due (monotonic ms). So a large fleet's pulses are spread over the beat as its Hellos came; those that a
-    pause of ours has brought together drift apart again."""
-    now_ms, beat_ms = turn.now.mono_ms, turn.settings.timing.heartbeat_ms
-    nodes = sorted((_asked_ms(life), key) for key, life in turn.state.lives.items() if life.connected)
-    due = [each for each in nodes if each[0] + beat_ms <= now_ms + PULSES_APART_MS]
-    later = nodes[len(due)][0] + beat_ms if len(due) < len(nodes) else now_ms + beat_ms
-    most = max(PULSES_TOGETHER, 2 * len(nodes) * PULSES_APART_MS // beat_ms)
-    for _, node_id in due[:most]:
-        pulse(turn, node_id, turn.state.lives[node_id])
-    return now_ms + PULSES_APART_MS if len(due) > most else min(later, now_ms + beat_ms)
+    pause of ours has brought together drift apart again. `late_ms`: how long after it was due this comes; of
+    who is busy, and asked seldom, no node must miss its pulse."""
+    state, now_ms, beat_ms = turn.state, turn.now.mono_ms, turn.settings.timing.heartbeat_ms
+    most = max(PULSES_TOGETHER, 2 * len(state.pulsed) * (PULSES_APART_MS + late_ms) // beat_ms)
+    for _ in range(len(state.pulsed)):
+        node_id = next(iter(state.pulsed))
+        life = state.lives.get(node_id)
+        if life is None or not life.connected:
+            del state.pulsed[node_id]
+            continue
+        due_ms = _asked_ms(life) + beat_ms
+        if due_ms > now_ms + PULSES_APART_MS:
+            return min(due_ms, now_ms + beat_ms)
+        if not most:
+            return now_ms + PULSES_APART_MS
+        pulse(turn, node_id, life)
+        most -= 1
+    return now_ms + beat_ms
 
 
 def _asked_ms(life: Life) -> int:
@@ -43,6 +52,8 @@ def _asked_ms(life: Life) -> int:
 
 def pulse(turn: Turn, node_id: str, life: Life) -> None:
     """Ask a node for a sign of life, and tell it which of its answers has come."""
+    turn.state.pulsed[node_id] = None
+    turn.state.pulsed.move_to_end(node_id)
     life.pulse += 1
     life.pulses.append((life.pulse, turn.now.mono_ms))
     turn.send(node_id, Pulse(number=life.pulse, heard=life.pulse_answered))
@@ -102,7 +113,17 @@ def judge_all(turn: Turn, heard_ms: int) -> int | None:
     (monotonic ms)."""
     due: list[int] = []
     verdicts: dict[str, NodeStatus] = {}
-    for node_id in sorted(turn.state.nodes):
+    as_before, unheard = 0, 0
+    doubtful = []
+    for node_id in turn.state.nodes:
+        life = turn.state.lives[node_id]
+        sure_ms = _sure_until(turn, life)
+        if heard_ms < sure_ms:
+            due.append(sure_ms)
+            as_before, unheard = as_before + 1, unheard + (life.status is not NodeStatus.READY)
+        else:
+            doubtful.append(node_id)
+    for node_id in sorted(doubtful):
         life = turn.state.lives[node_id]
         signs = _signs(turn, life)
         verdicts[node_id], again_ms = liveness.judge(turn.settings.timing, signs, heard_ms)
@@ -111,11 +132,12 @@ def judge_all(turn: Turn, heard_ms: int) -> int | None:
         elif life.session_id:
             turn.send(node_id, Dismissal(reason="the node's lease ended"))
             life.session_id = ""
+            turn.state.sessions_ended += 1
         if life.shaky and turn.now.mono_ms >= life.shaky_until_ms:
             life.shaky = False
             turn.state.note_node(node_id)
         due += [life.shaky_until_ms] if life.shaky else []
-    _brake(turn, verdicts)
+    _brake(turn, verdicts, as_before, unheard)
     for node_id, status in verdicts.items():
         if status is NodeStatus.DOWN and not turn.state.lives[node_id].lost:
             due += _hold(turn, node_id)
@@ -123,6 +145,21 @@ def judge_all(turn: Turn, heard_ms: int) -> int | None:
         if status is NodeStatus.DOWN and turn.state.lives[node_id].lost:
             due += _fence(turn, node_id)
     return min(due, default=None)
+
+
+def _sure_until(turn: Turn, life: Life) -> int:
+    """Until when a node's status is as it was, whatever is not heard of it; 0: that is to be found out. All
+    nodes are judged often, and these are nearly all of them."""
+    if life.status is NodeStatus.READY and life.connected and not life.shaky:
+        return life.heard_ms + turn.settings.timing.suspect_ms
+    if life.status is NodeStatus.UNKNOWN and not life.ever:
+        return _waited_for_since(turn, life) + turn.settings.timing.grace_ms
+    return 0
+
+
+def _waited_for_since(turn: Turn, life: Life) -> int:
+    """Since when a node that was not heard yet is waited for: others that come count for it."""
+    return max(life.heard_ms, min(turn.state.came_ms, life.heard_ms + liveness.COMING_MS_MAX))
 
 
 def _signs(turn: Turn, life: Life) -> liveness.Signs:
@@ -133,15 +170,16 @@ def _signs(turn: Turn, life: Life) -> liveness.Signs:
         severed_ms = None
     heard_ms = life.heard_ms
     if not life.ever and life.status is not NodeStatus.DOWN:
-        heard_ms = max(heard_ms, min(turn.state.came_ms, heard_ms + liveness.COMING_MS_MAX))
+        heard_ms = _waited_for_since(turn, life)
     return liveness.Signs(heard_ms, life.connected, life.ever, severed_ms)
 
 
-def _brake(turn: Turn, verdicts: dict[str, NodeStatus]) -> None:
-    """Note that the brake is on: a node would be given up, and too many are silent with it."""
+def _brake(turn: Turn, verdicts: dict[str, NodeStatus], as_before: int, unheard: int) -> None:
+    """Note that the brake is on: a node would be given up, and too many are silent with it. `as_before` more
+    nodes are expected to speak, of which `unheard` have not yet."""
     expected = {node_id: status for node_id, status in verdicts.items() if not turn.state.lives[node_id].lost}
     silent = [status for status in expected.values() if status is not NodeStatus.READY]
-    if NodeStatus.DOWN in silent and liveness.brakes(len(silent), len(expected)):
+    if NodeStatus.DOWN in silent and liveness.brakes(len(silent) + unheard, len(expected) + as_before):
         turn.state.braked_ms = turn.now.mono_ms
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from bayplan.model import Desired, Resources
 from controller.decide.demand import DIMENSIONS
-from controller.decide.filters import PortKey
+from controller.decide.filters import PortKey, port_keys
 from controller.decide.reservations import reserve
 from controller.state import State
 from controller.table import Rows
@@ -109,7 +109,7 @@ def _each_takes(state: State, key: int) -> tuple[str, list[int] | None]:
     """A version's service and what each of its tasks takes by dimension; None: ports or goods, too."""
     service_id = state.tasks.table.services.names[key >> _VERSION_BITS]
     spec = state.specs[service_id, key & _VERSION]
-    if spec.generic or any(port.published for port in spec.container.ports):
+    if spec.generic or port_keys(spec.container.ports):
         return service_id, None
     own = reserve(spec, state.default_reservation).resources
     return service_id, [getattr(own, each) for each in DIMENSIONS]

@@ -6,6 +6,7 @@ import numpy as np
 
 from bayplan.lifecycle import TaskState
 from bayplan.model import Desired, MountKind, ServiceSpec
+from controller.decide import succession
 from controller.records import GLOBAL_MODES, JOB_MODES, Service, Task
 from controller.state import State
 from controller.table import NO_NODE, Rows
@@ -41,6 +42,19 @@ def at_rest(service: Service) -> bool:
 def runs_well(state: State, task: Task) -> bool:
     running = state.status_of(task).state is TaskState.RUNNING and not state.is_down(task.node_id)
     return task.wanted and running and not task.displaced
+
+
+def may_move(state: State, task: Task) -> bool:
+    """Whether a task can start elsewhere, serve there, and only then leave."""
+    service, spec = state.services[task.service_id], state.specs[task.service_id, task.version]
+    mobile = at_rest(service) and is_mobile(spec) and succession.apart(spec)
+    return mobile and task.version == service.version and runs_well(state, task)
+
+
+def is_alone(state: State, task: Task) -> bool:
+    """Whether there is no other task in its slot, but for those that leave."""
+    in_slot = state.tasks_by_slot(task.service_id)[task.slot]
+    return [each.id for each in in_slot if not each.leaving] == [task.id]
 
 
 def is_mobile(spec: ServiceSpec) -> bool:

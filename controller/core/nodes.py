@@ -8,7 +8,7 @@ from bayplan.errors import ProblemError, ProblemKind, refuse
 from bayplan.model import Availability, NodeStatus
 from bayplan.session import Dismissal
 from controller import names
-from controller.core import belongings, fencing, lives
+from controller.core import belongings, fencing, lives, networking
 from controller.core.turn import Turn
 from controller.decide.labels import check_labels
 from controller.events import NodeRemoveAsked, NodeUpdateAsked
@@ -114,6 +114,7 @@ def _remove(turn: Turn, node: Node) -> None:
     session_id = state.lives[node.id].session_id
     if session_id:
         turn.send(node.id, Dismissal(reason=REMOVED_REASON, final=True), session_id)
+    state.sessions_ended += 1
     turn.touch_node(node.id)
     for task in state.tasks_on(node.id):
         if not task.completed:  # what did its work must not be done again
@@ -121,4 +122,5 @@ def _remove(turn: Turn, node: Node) -> None:
     turn.nodes.discard(node.id)
     belongings.forget_node(turn, node.id)
     turn.drop(node)
+    networking.forget_node(turn, node.id)
     turn.note("node", node.name, "removed from the cluster")

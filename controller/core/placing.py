@@ -148,9 +148,8 @@ def reserved(state: State, tasks: list[Task]) -> Resources:
     """What tasks of a node have set aside; one that takes another's place only what goes beyond that."""
     elders, used = heirs(tasks), [0] * len(_DIMENSIONS)
     for task in tasks:
-        own, before = _reserved(state, task), Resources()
-        if task.id in elders:
-            before = _reserved(state, elders[task.id])
+        own, elder = _reserved(state, task), elders.get(task.id)
+        before = Resources() if elder is None else _reserved(state, elder)
         for index, each in enumerate(_DIMENSIONS):
             used[index] += max(0, getattr(own, each) - getattr(before, each))
     return Resources(**dict(zip(_DIMENSIONS, used, strict=True)))

@@ -16,7 +16,7 @@ from bayplan.model import ServiceMode, StackSpec
 from bayplan.units import format_bytes
 from bayplan.views import ServiceAction
 from controller import names
-from controller.core import history
+from controller.core import history, network_requests, publishing
 from controller.core.turn import Turn
 from controller.decide import allowance, check, deploy, files
 from controller.events import (
@@ -109,7 +109,10 @@ def _of_scale(turn: Turn, event: ScaleAsked) -> Proposal:
         (deploy.Change(action, service.name, service, spec),),
         (),
         f"scale {spec.name} to {event.replicas}",
-        problems=tuple(allowance.faults((spec,), turn.settings.allowed)),
+        problems=(
+            *allowance.faults((spec,), turn.settings.allowed),
+            *network_requests.faults(turn, service.stack, (spec,)),
+        ),
     )
 
 
@@ -128,13 +131,18 @@ def _of_stack(
     known = {key: file.digest for key, file in state.files.items()} | dict(pinned or {})
     digests = known | {files.key_of(each.kind, each.name): each.digest for each in file_changes}
     resolved = msgspec.structs.replace(
-        stack, services=tuple(files.resolve(spec, digests) for spec in stack.services)
+        stack,
+        services=tuple(
+            network_requests.resolve(state, files.resolve(spec, digests)) for spec in stack.services
+        ),
     )
     present = {each.name: present_of(state, each) for each in state.stack(stack.name)}
     problems = (
         *allowance.faults(stack.services, turn.settings.allowed),
         *files.faults(stack, state.files, known),
         *taken_names(state, resolved),
+        *network_requests.faults(turn, stack.name, stack.services),
+        *publishing.clashes(state, resolved, prune),
         *_too_much(state, file_changes),
     )
     return Proposal(
@@ -148,7 +156,10 @@ def _of_stack(
 
 
 def _used_elsewhere(state: State, stack: StackSpec, prune: bool) -> frozenset[str]:
-    """Keys of the files that services mount which the change leaves alone."""
+    """Keys of the files that services mount which the change leaves alone; only a stack with files of its own
+    has to know."""
+    if all(file.stack != stack.name for file in state.files.values()):
+        return frozenset()
     wished = {f"{stack.name}_{spec.name}" for spec in stack.services}
     staying = (
         service

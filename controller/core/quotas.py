@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -15,7 +15,7 @@ from controller.core.proposals import Proposal
 from controller.core.turn import Turn
 from controller.decide import quota as quotas
 from controller.events import QuotaRemoveAsked, QuotaSetAsked
-from controller.records import GLOBAL_MODES, Quota
+from controller.records import GLOBAL_MODES, Quota, Service
 from controller.state import State
 
 
@@ -71,16 +71,28 @@ def views(state: State) -> list[QuotaView]:
 
 def faults(turn: Turn, proposal: Proposal) -> Iterator[Problem]:
     """Why a proposal is more than its stack may have."""
-    state = turn.state
-    quota = state.quotas.get(proposal.stack)
+    return _faults(turn.state, proposal.stack, {each.name: each.spec for each in proposal.changes})
+
+
+def check_version(state: State, service: Service, spec: ServiceSpec) -> None:
+    """Raises ProblemError when a service with this spec is more than its stack may have: an older version
+    may take more than the one that a smaller quota was set for."""
+    found = tuple(_faults(state, service.stack, {service.name: spec}))
+    if found:
+        raise ProblemError(*found)
+
+
+def _faults(state: State, stack: str, changes: Mapping[str, ServiceSpec | None]) -> Iterator[Problem]:
+    """`changes` are by full name the new specs; None: it goes."""
+    quota = state.quotas.get(stack)
     if quota is None:
         return
-    before = _present(state, proposal.stack)
+    before = _present(state, stack)
     after = dict(before)
-    for change in proposal.changes:
-        after.pop(change.name, None)
-        if change.spec is not None:
-            after[change.name] = change.spec, _number(state, change.spec)
+    for name, spec in changes.items():
+        after.pop(name, None)
+        if spec is not None:
+            after[name] = spec, _number(state, spec)
     defaults = state.default_reservation
     found = quotas.fault(quota, quotas.used(before.values(), defaults), quotas.used(after.values(), defaults))
     if found is not None:

@@ -18,7 +18,7 @@ from bayplan.session import Hello, Report, StatusGroup
 from controller.core import statuses
 from controller.core.turn import Turn
 from controller.state import State
-from controller.table import Rows
+from controller.table import Rows, distinct
 from controller.task_columns import COMPLETED, DESIRED_CODE, DISPLACED, REMOVING
 from controller.tasks import HEALTH_CODE, ODD, STATE_CODE, STATES
 
@@ -41,31 +41,47 @@ Mask = npt.NDArray[np.bool_]
 
 
 def take(turn: Turn, node_id: str, report: Report) -> None:
-    """A report is taken in with those of other nodes, after the node's own before it."""
-    if node_id in turn.reports:
+    """A report is taken in with those of other nodes, after what the node said before it."""
+    if node_id in turn.reports or node_id in turn.hellos:
         settle(turn)
     turn.reports[node_id] = report
 
 
 def take_hello(turn: Turn, node_id: str, hello: Hello) -> None:
-    """All that a node has, after what it reported before; what it had and does not speak of is gone."""
-    settle(turn)
-    _take_groups(turn, {node_id: hello})
-    statuses.take_statuses(turn, node_id, hello.tasks)
-    table = turn.state.tasks.table
-    told = [table.rows(columns.unpack_ids(group.ids)) for group in hello.groups]
-    told.append(np.array([table.row(status.task_id) for status in hello.tasks], np.int64))
-    mine = table.on_node(node_id)
-    untold = turn.state.tasks.of(mine[~np.isin(mine, np.concatenate(told))])
-    gone = tuple(task.id for task in untold if statuses.was_there(turn, task))
-    statuses.take_gone(turn, node_id, gone)
+    """A Hello is taken in with those of other nodes, after what the node said before it."""
+    if node_id in turn.hellos:
+        settle(turn)
+    turn.hellos[node_id] = hello
 
 
 def settle(turn: Turn) -> None:
-    """Take in what was reported since the last time."""
-    taken, turn.reports = turn.reports, {}
-    if not taken:
-        return
+    """Take in what was said since the last time: all reports, then all Hellos."""
+    reports, turn.reports = turn.reports, {}
+    if reports:
+        _take_reports(turn, reports)
+    hellos, turn.hellos = turn.hellos, {}
+    if hellos:
+        _take_groups(turn, hellos)
+        for node_id, hello in hellos.items():
+            _take_rest(turn, node_id, hello)
+
+
+def _take_rest(turn: Turn, node_id: str, hello: Hello) -> None:
+    """Of a Hello, which is all that a node has: what it had and does not speak of is gone."""
+    statuses.take_statuses(turn, node_id, hello.tasks)
+    table = turn.state.tasks.table
+    told = [columns.unpack_ids(group.ids) for group in hello.groups]
+    rows = table.rows(np.concatenate(told)) if told else np.empty(0, np.int64)
+    singly = [table.row(status.task_id) for status in hello.tasks]
+    mine = table.on_node(node_id)
+    untold = mine[~np.isin(mine, np.append(rows, singly) if singly else rows)]
+    if len(untold):
+        tasks = turn.state.tasks.of(untold)
+        gone = tuple(task.id for task in tasks if statuses.was_there(turn, task))
+        statuses.take_gone(turn, node_id, gone)
+
+
+def _take_reports(turn: Turn, taken: Mapping[str, Report]) -> None:
     _take_groups(turn, taken)
     for node_id, report in taken.items():
         statuses.take_statuses(turn, node_id, report.tasks)
@@ -141,10 +157,8 @@ def _single(told: StatusColumns, index: int) -> TaskStatus:
 def _note(turn: Turn, rows: Rows, entered: Rows) -> None:
     """Their services are looked at when there is time, and people are told who runs."""
     state, table = turn.state, turn.state.tasks.table
-    for service in np.unique(table.service[rows]).tolist():
-        service_id = table.services.names[service]
-        turn.calm.add(service_id)
-        state.forget_shown(service_id)
+    for service in distinct(table.service[rows]):
+        turn.calm.add(table.services.names[service])
     running = entered[table.state[entered] == _RUNNING]
     services, counts = np.unique(table.service[running], return_counts=True)
     for service, count in zip(services.tolist(), counts.tolist(), strict=True):

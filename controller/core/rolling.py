@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import msgspec
+import numpy as np
 
-from bayplan.model import ServiceSpec
+from bayplan.model import NodeStatus, ServiceSpec
 from bayplan.views import RolloutState, RolloutView, TaskView
 from controller.core import dependencies, history, placing, surveys
+from controller.core.ground import Ground
 from controller.core.surveys import Survey
 from controller.core.turn import Turn
-from controller.decide import failures, progress, rollout
-from controller.records import Service, ServiceVersion
+from controller.decide import consolidation, failures, progress, renewal, rollout
+from controller.records import GLOBAL_MODES, Service, ServiceVersion, Task
 from controller.state import State
 
 #: Steps of a rollout in one turn: failed, gone back, there already.
@@ -23,6 +25,8 @@ def advance(turn: Turn, service: Service, seen: Survey) -> tuple[Service, int | 
     """Let a rollout begin, halt, turn back or end; `seen` are its tasks, for the version that it has. Returns
     the service as it is then, and when to ask again (monotonic ms)."""
     state, now_ms = turn.state, turn.now.mono_ms
+    if _waits_for_nodes(state, state.spec_of(service)):
+        return service, None
     before, found = service, progress.Progress(service)
     headways = state.headways
     for _ in range(STEPS_MAX):  # what has just been decided may be all that the next step waited for
@@ -42,6 +46,36 @@ def advance(turn: Turn, service: Service, seen: Survey) -> tuple[Service, int | 
     return state.services[service.id], found.wake_ms
 
 
+def _waits_for_nodes(state: State, spec: ServiceSpec) -> bool:
+    """Whether it is not known yet which slots count, so soon after a start: of nodes that may be on their way
+    none has a slot, and a rollout would be over since nothing is left to do, or its failures forgotten."""
+    lives = state.lives.values() if spec.mode in GLOBAL_MODES else ()
+    return any(life.status is NodeStatus.UNKNOWN for life in lives)
+
+
+def is_over(before: Service, after: Service) -> bool:
+    """Whether a rollout from one version to another has come to its end."""
+    was, now = before.rollout, after.rollout
+    if was is None or not was.from_version or was.state is RolloutState.ROLLED_BACK:
+        return False
+    return now is None or now.state is RolloutState.ROLLED_BACK
+
+
+def lateness(ground: Ground, service: Service) -> renewal.Lateness:
+    """Who of a service gives way last: whose node is emptiest without them, so that it becomes free."""
+
+    def late(tasks: Sequence[Task]) -> Sequence[int]:
+        fleet, versions = ground.fleet(), {task.version for task in tasks}
+        asked = ground.demand(service.id, max(versions))
+        if not asked.packs or asked.preferences:
+            return renewal.whenever(tasks)
+        rows = np.array([fleet.rows[task.node_id] for task in tasks], np.int64)
+        found: list[int] = consolidation.room_without(fleet, asked, rows).tolist()
+        return found
+
+    return late
+
+
 def keep(turn: Turn, before: Service, after: Service, cause: str) -> None:
     """Keep what became of a rollout, and tell people; going back is a change of the stack, for which there
     is a `cause`."""
@@ -53,15 +87,21 @@ def keep(turn: Turn, before: Service, after: Service, cause: str) -> None:
         _tell(turn, before, after)
         return
     state, key = turn.state, (after.id, after.version)
-    spec, left = state.specs[key], state.spec_of(before)
-    replicas = after.replicas if left.mode is spec.mode else spec.replicas
-    if replicas != spec.replicas:  # scaled since: that is not gone back on
-        spec = msgspec.structs.replace(spec, replicas=replicas)
+    spec = spec_back(state, before, after)
+    if spec != state.specs[key]:
         digest = state.image_digests[key]
         turn.put(ServiceVersion(service_id=after.id, version=after.version, spec=spec, image_digest=digest))
-    turn.put(msgspec.structs.replace(after, replicas=replicas, updated_ms=turn.now.wall_ms))
+    turn.put(msgspec.structs.replace(after, replicas=spec.replicas, updated_ms=turn.now.wall_ms))
     _tell(turn, before, after)
     history.record(turn, after.stack, f"{after.name.removeprefix(f'{after.stack}_')} {cause}")
+
+
+def spec_back(state: State, before: Service, after: Service) -> ServiceSpec:
+    """The spec with which a service goes back to the version of `after`: that it was scaled since is not
+    gone back on."""
+    spec = state.specs[after.id, after.version]
+    scaled = state.spec_of(before).mode is spec.mode and after.replicas != spec.replicas
+    return msgspec.structs.replace(spec, replicas=after.replicas) if scaled else spec
 
 
 def spec_in_force(state: State, service: Service, *, held: bool) -> ServiceSpec:

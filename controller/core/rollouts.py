@@ -7,7 +7,7 @@ from typing import assert_never
 from bayplan.errors import ProblemError
 from bayplan.views import Deployed, RolloutAction, ServiceAction, ServiceChange
 from controller import names
-from controller.core import history, rolling, surveys
+from controller.core import history, quotas, rolling, surveys
 from controller.core.turn import Turn
 from controller.decide import steering
 from controller.events import RolloutAsked, ServiceRollbackAsked
@@ -49,6 +49,8 @@ def _decided(turn: Turn, service: Service, action: RolloutAction) -> Service:
         case RolloutAction.PROMOTE:
             return steering.promoted(service, *rolling.standing(turn.state, service))
         case RolloutAction.UNDO:
-            return steering.undone(service, rows)
+            back = steering.undone(service, rows)
+            quotas.check_version(turn.state, service, rolling.spec_back(turn.state, service, back))
+            return back
         case _:
             assert_never(action)

@@ -12,8 +12,7 @@ import msgspec
 from controller.core import mobility
 from controller.core.ground import Ground
 from controller.core.turn import Turn
-from controller.decide import room, schedule, succession
-from controller.records import Service, Task
+from controller.decide import room, schedule
 from controller.state import State
 
 #: Tasks that are found to have another in their slot before it is given up.
@@ -68,7 +67,7 @@ class RoomMaker:
         for _ in range(RETRIES_MAX):
             left = [each for each in movables if each.task_id not in crowded]
             shift = room.make_room(fleet, group.demand, left)
-            if shift is None or _is_alone(state, state.tasks[shift.movable.task_id]):
+            if shift is None or mobility.is_alone(state, state.tasks[shift.movable.task_id]):
                 return shift
             crowded.add(shift.movable.task_id)
         return None
@@ -78,18 +77,6 @@ class RoomMaker:
     ) -> Iterator[room.Movable]:
         for task in state.tasks_on(node_id):
             service = state.services[task.service_id]
-            if task.service_id != group.service_id and _may_move(state, service, task):
+            if task.service_id != group.service_id and mobility.may_move(state, task):
                 asked = self._ground.demand(service.id, task.version)
                 yield room.Movable(task.id, service.id, row, asked)
-
-
-def _may_move(state: State, service: Service, task: Task) -> bool:
-    """Whether a task can start elsewhere, serve there, and only then leave."""
-    spec = state.specs[service.id, task.version]
-    mobile = mobility.at_rest(service) and mobility.is_mobile(spec) and succession.apart(spec)
-    return mobile and task.version == service.version and mobility.runs_well(state, task)
-
-
-def _is_alone(state: State, task: Task) -> bool:
-    in_slot = state.tasks_by_slot(task.service_id)[task.slot]
-    return [each.id for each in in_slot if not each.leaving] == [task.id]

@@ -14,6 +14,7 @@ import numpy as np
 
 from bayplan.model import HomePolicy, ServiceSpec
 from controller.core import belongings
+from controller.core.consolidating import Consolidator
 from controller.core.ground import Ground
 from controller.core.preempting import Preemption
 from controller.core.room import RoomMaker
@@ -45,6 +46,8 @@ class Scheduler:
         self._ground = ground
         self._waiting = Waiting()
         self._room = RoomMaker(ground)
+        #: Empties nodes, and knows where the tasks that move for that shall go.
+        self.consolidator = Consolidator(ground)
 
     def place(self, turn: Turn) -> None:
         """Give nodes to as many as possible of those who wait."""
@@ -93,11 +96,7 @@ class Scheduler:
                 beside = rows[(slots == slots[index]) & (rows != rows[index])]
                 others = tuple(state.tasks.of(beside))
                 for crowd in self._alike(turn, service_id, version, rows[index : index + 1], avoided):
-                    # Beside one that a rebalance moves it evens out the load.
-                    level = any(each.displaced and each.wanted for each in others)
-                    left = {each.node_id for each in others if each.displaced and each.wanted}
-                    group = msgspec.structs.replace(crowd.group, level=level, avoided=avoided | left)
-                    yield crowd._replace(group=group, beside=others)
+                    yield crowd._replace(group=self._beside(crowd.group, others), beside=others)
 
     def _alike(
         self, turn: Turn, service_id: str, version: int, rows: Rows, avoided: frozenset[str]
@@ -131,12 +130,23 @@ class Scheduler:
         if len(free):
             yield _Crowd(Asker(service_id, asked), free, msgspec.structs.replace(common, count=len(free)))
 
+    def _beside(self, group: schedule.Group, others: tuple[Task, ...]) -> schedule.Group:
+        """A single task beside others of its slot. Where one moves so that its node becomes free it goes to
+        the node that was meant; beside one that a rebalance moves it evens out the load."""
+        moving = [each for each in others if each.displaced and each.wanted]
+        targets = tuple(self.consolidator.target(each.id) for each in moving)
+        avoided = group.avoided | {each.node_id for each in moving}
+        if any(targets):
+            return msgspec.structs.replace(group, homes=targets, avoided=avoided)
+        return msgspec.structs.replace(group, level=bool(moving), avoided=avoided)
+
     # --- what becomes of it ---
 
     def _take(self, turn: Turn, crowd: _Crowd, found: schedule.Placed) -> None:
         count = len(found.rows)
         placed, rest = crowd.rows[:count], crowd.rows[count:]
         self._room.placed(count)
+        self.consolidator.placed(count)
         if count:
             self._waiting.nodes_changed(self._ground.fleet().ids[row] for row in set(found.rows.tolist()))
             numbers = self._ground.numbers(found.rows)
@@ -148,6 +158,7 @@ class Scheduler:
                 turn.state.changed_nodes.add(stays.node_id)
             else:
                 turn.place(placed, numbers)
+                self._ground.owing.note((crowd.asker.service_id,))
                 belongings.settle(turn, crowd.asker.service_id, placed)
                 if any(each.wanted for each in crowd.beside):
                     turn.services.add(crowd.asker.service_id)

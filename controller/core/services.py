@@ -15,6 +15,7 @@ from bayplan.errors import ProblemError, ProblemKind, refuse
 from bayplan.model import ServiceSpec, StackFile, StackSpec
 from bayplan.views import ServiceAction
 from controller import names
+from controller.core import network_requests, publishing
 from controller.core.proposals import Proposal, present_of, taken_names
 from controller.core.turn import Turn
 from controller.decide import allowance, check, deploy, files
@@ -144,13 +145,22 @@ def _checked(state: State, stack: str, spec: ServiceSpec, before: ServiceSpec | 
     known = {key: file.digest for key, file in state.files.items()}
     for each in (*others, *([before] if before else [])):
         known |= {files.key_of(mount.kind, mount.source): mount.digest for mount in each.container.files}
-    found = (*check.check(wished), *files.faults(wished, state.files, known), *taken_names(state, wished))
+    accepted = {each.name for each in others}
+    found = (
+        *check.check(wished, accepted),
+        *files.faults(wished, state.files, known),
+        *taken_names(state, wished),
+        *publishing.clashes(state, StackSpec(name=stack, services=(spec,))),
+    )
     if found:
         raise ProblemError(*found)
-    return files.resolve(spec, known)
+    return network_requests.resolve(state, files.resolve(spec, known))
 
 
 def _proposal(turn: Turn, stack: str, change: deploy.Change, cause: str) -> Proposal:
     assert change.spec is not None
-    problems = tuple(allowance.faults((change.spec,), turn.settings.allowed))
+    problems = (
+        *allowance.faults((change.spec,), turn.settings.allowed),
+        *network_requests.faults(turn, stack, (change.spec,)),
+    )
     return Proposal(stack, (change,), (), cause, problems=problems)

@@ -35,9 +35,11 @@ def session_opened(turn: Turn, event: SessionOpened) -> None:
         turn.send(node.id, Dismissal(reason=CLONE_REASON), event.session_id)
         turn.note("node", node.name, "a second machine with the same identity was refused")
         return
+    touched = life.status is not NodeStatus.READY  # then its new status lets it be looked at again
     _begin_session(turn, node, life, event)
     reports.take_hello(turn, node.id, event.hello)
-    turn.touch_node(node.id)
+    if not touched:
+        turn.touch_node(node.id)
 
 
 def _is_clone(life: Life, event: SessionOpened) -> bool:
@@ -49,6 +51,7 @@ def _is_clone(life: Life, event: SessionOpened) -> bool:
 def _begin_session(turn: Turn, node: Node, life: Life, event: SessionOpened) -> None:
     if life.session_id:
         turn.send(node.id, Dismissal(reason="a newer session took over"), life.session_id)
+        turn.state.sessions_ended += 1
     life.session_id, life.boot_id = event.session_id, event.hello.boot_id
     if not life.ever:
         turn.state.came_ms = turn.now.mono_ms
@@ -93,5 +96,6 @@ def session_lost(turn: Turn, event: SessionLost) -> None:
     if life is None or life.session_id != event.session_id:
         return
     life.session_id, life.session_lost_ms = "", turn.now.mono_ms
+    turn.state.sessions_ended += 1
     if life.status is NodeStatus.READY:
         lives.set_status(turn, event.node_id, NodeStatus.SUSPECT)

@@ -6,15 +6,17 @@ looked at.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from bayplan.model import Desired, ServiceSpec
-from controller import instances
-from controller.core import dependencies, draining, placing, rolling, statuses, surveys
+from controller.core import dependencies, draining, exposing, networking, placing, rolling, statuses, surveys
 from controller.core.ground import Ground
+from controller.core.ranked import Ranked
 from controller.core.scheduling import Scheduler
 from controller.core.turn import Turn
-from controller.decide import reconcile, registry
+from controller.decide import reconcile
 from controller.decide.slots import NO_SLOTS, Slots
 from controller.events import Assign
 from controller.records import Service, ServiceVersion, Task
@@ -24,6 +26,10 @@ from controller.state import State
 ROUNDS_MAX = 10
 #: Work of one turn, in tasks that are made or removed: about as long as nobody minds to wait.
 UNITS_PER_TURN = 1_000
+#: The same after one event of several: services for which it is not enough wait until all are taken.
+UNITS_PER_EVENT = 100
+#: What a look at a service costs, be it ever so small: 0.2 ms.
+UNITS_PER_LOOK = 20
 #: Tasks that are looked at, and nothing is to be done about, for the price of one that is made.
 ROWS_PER_UNIT = 50
 #: Services in which tasks come a step further are looked at so many a millisecond, and at the latest after so
@@ -50,11 +56,14 @@ class Settler:
     """
 
     def __init__(self, ground: Ground) -> None:
-        self._scheduler = Scheduler(ground)
-        self._wakes: dict[str, int] = {}
+        self._scheduler, self._ground = Scheduler(ground), ground
+        self._owing = ground.owing
+        self._wakes = Ranked()
+        #: Services of which the registry shows something else after a while, with when (monotonic ms).
+        self._shown_anew = Ranked()
         self._held: set[str] = set()
         #: Services to be looked at, with their sizes.
-        self._backlog: dict[str, int] = {}
+        self._backlog = Ranked()
         self._calm: set[str] = set()
         self._calm_due_ms: int | None = None
         self._now_ms = 0
@@ -63,19 +72,22 @@ class Settler:
         """When a delay ends next; at once while there is work left."""
         if self._backlog:
             return self._now_ms
-        wake_ms = min(self._wakes.values(), default=None)
-        dues = [due for due in (wake_ms, self._calm_due_ms) if due is not None]
-        return min(dues, default=None)
+        dues = (self._wakes.lowest_rank(), self._shown_anew.lowest_rank(), self._calm_due_ms)
+        return min((due for due in dues if due is not None), default=None)
 
-    def settle(self, turn: Turn) -> None:
-        """Bring what the turn touched to rest, or a slice of it."""
+    def settle(self, turn: Turn, *, event: bool = False) -> None:
+        """Bring what the turn touched to rest, or a slice of it; after one `event` of several only what is
+        small."""
         self._now_ms = turn.now.mono_ms
-        turn.services.update(each for each, at in self._wakes.items() if at <= self._now_ms)
+        due = self._wakes.up_to(self._now_ms) | self._shown_anew.up_to(self._now_ms)
+        self._enqueue(turn, due)
         self._calm_down(turn)
         draining.end(turn)
-        touched, units = set[str](), UNITS_PER_TURN
+        if turn.settings.consolidation:
+            self._scheduler.consolidator.look(turn)
+        touched, units = set[str](), min(UNITS_PER_EVENT, UNITS_PER_TURN) if event else UNITS_PER_TURN
         for _ in range(ROUNDS_MAX):
-            chosen, units = self._slice(turn, units)
+            chosen, units = self._slice(turn, units, whole=event)
             if not chosen and not (turn.state.changed_nodes and turn.state.tasks.waiting_services()):
                 break
             touched |= chosen
@@ -87,8 +99,9 @@ class Settler:
         self._slice(turn, 0)
         for service_id in sorted(touched & turn.state.services.keys()):
             self._finish(turn, turn.state.services[service_id])
-        for node_id in sorted(turn.nodes):
-            _assign(turn, node_id)
+        networking.settle(turn)
+        for node_id in sorted(turn.nodes | turn.bulk_nodes):
+            _assign(turn, node_id, bulk=node_id not in turn.nodes)
 
     def _calm_down(self, turn: Turn) -> None:
         """Who only comes a step further is looked at once in a while: the more there are, the less often."""
@@ -99,20 +112,28 @@ class Settler:
             window_ms = 0 if len(self._calm) <= CALM_FEW else len(self._calm) // CALM_LOOKS_PER_MS
             self._calm_due_ms = self._now_ms + min(CALM_MS_MAX, window_ms)
         if self._now_ms >= self._calm_due_ms:
-            turn.services |= self._calm
+            self._enqueue(turn, self._calm)
             self._calm, self._calm_due_ms = set(), None
 
-    def _slice(self, turn: Turn, units: int) -> tuple[set[str], int]:
+    def _enqueue(self, turn: Turn, service_ids: Iterable[str]) -> None:
+        """These are to be looked at, but take as much room as before."""
+        for service_id in service_ids:
+            self._backlog.put(service_id, _size(turn.state, service_id))
+
+    def _slice(self, turn: Turn, units: int, *, whole: bool = False) -> tuple[set[str], int]:
         """What is looked at next, of all that is to be: the smallest first. Returns what is left of the
-        units, too, of which one service may take more than there are."""
-        for service_id in turn.services:
-            self._backlog[service_id] = _size(turn.state, service_id)
+        units, too, of which one service may take more than there are, unless it shall be done `whole`."""
+        self._owing.note(turn.services)
+        self._enqueue(turn, turn.services)
         turn.services.clear()
         chosen = set[str]()
-        for service_id in sorted(self._backlog, key=lambda each: (self._backlog[each], each)):
-            if units <= 0:
+        while (smallest := self._backlog.lowest()) is not None:
+            size, service_id = smallest
+            price = UNITS_PER_LOOK + min(size, surveys.SLOTS_AT_ONCE_MAX)
+            if units <= 0 or (whole and price > units):
                 break
-            units -= 1 + min(self._backlog.pop(service_id), surveys.SLOTS_AT_ONCE_MAX)
+            units -= price
+            self._backlog.forget(service_id)
             chosen.add(service_id)
         return chosen, units
 
@@ -127,19 +148,29 @@ class Settler:
             before = service
             service, wake_ms = rolling.advance(turn, service, seen)
             wakes.append(wake_ms)
+            if rolling.is_over(before, service):
+                self._scheduler.consolidator.rolled_out()
             if service is not before:
                 spec, slots = _wanted(state, service, held)
             if service is not before and not seen.complete:
                 seen = surveys.survey(state, service, spec, slots.wanted, turn.now)
         past, now_ms = _past(state, service), turn.now.mono_ms
-        fits = placing.Places(turn.settings, state, service).fits
         decision = reconcile.reconcile(
-            service, spec, slots, seen.rows, past, now_ms, held=held, fits=fits, plain=seen.plain
+            service,
+            spec,
+            slots,
+            seen.rows,
+            past,
+            now_ms,
+            held=held,
+            fits=placing.Places(turn.settings, state, service).fits,
+            plain=seen.plain,
+            lateness=rolling.lateness(self._ground, service),
         )
         wakes.append(decision.wake_ms)
-        self._wakes.pop(service.id, None)
+        self._wakes.forget(service.id)
         if due := [each for each in wakes if each is not None]:
-            self._wakes[service.id] = min(due)
+            self._wakes.put(service.id, min(due))
         _carry_out(turn, service, decision)
         if decision._replace(wake_ms=None) != reconcile.Decision():
             turn.services.add(service.id)  # what was done may be all that something else waited for
@@ -159,7 +190,10 @@ class Settler:
         """Forget versions that nobody runs, and a removed service once its last task is gone."""
         state = turn.state
         turn.stacks.add(service.stack)
-        _expose(turn, service)
+        self._shown_anew.forget(service.id)
+        networking.serve(turn, service)
+        if (again_ms := exposing.expose(turn, service)) is not None:
+            self._shown_anew.put(service.id, again_ms)
         draining.shown(turn, service)
         used = state.used_versions(service.id)
         gone = service.removed and not used
@@ -169,8 +203,10 @@ class Settler:
             turn.drop(ServiceVersion(service_id=service.id, version=version, spec=spec))
         if gone:
             turn.drop(service)
-            self._wakes.pop(service.id, None)
+            self._wakes.forget(service.id)
+            self._shown_anew.forget(service.id)
             self._held.discard(service.id)
+            networking.serve(turn, service)
 
 
 def _wanted(state: State, service: Service, held: bool) -> tuple[ServiceSpec, Slots]:
@@ -217,20 +253,9 @@ def _change(turn: Turn, task: Task) -> None:
         turn.nodes.add(task.node_id)
 
 
-def _assign(turn: Turn, node_id: str) -> None:
+def _assign(turn: Turn, node_id: str, *, bulk: bool) -> None:
     """Let a node be told all that it shall have, if it listens."""
     life = turn.state.lives.get(node_id)
     if life is not None and life.connected:
         life.revision += 1
-        turn.command(Assign(node_id=node_id, session_id=life.session_id))
-
-
-def _expose(turn: Turn, service: Service) -> None:
-    """Renew the registry's view; its revision moves only when what can be routed to has changed."""
-    state = turn.state
-    state.forget_shown(service.id)
-    exposure, now = state.exposure(service.id), instances.routable(state, service.id)
-    if exposure.routable != now:
-        exposure.routable = now
-        state.revision = registry.next_revision(state.cluster.epoch, state.revision)
-        exposure.revision = state.revision
+        turn.command(Assign(node_id=node_id, session_id=life.session_id, bulk=bulk))

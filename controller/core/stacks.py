@@ -9,7 +9,7 @@ import msgspec
 from bayplan.model import ServiceSpec
 from bayplan.views import Deployed, ServiceAction
 from controller import names
-from controller.core import files, history
+from controller.core import files, history, networking
 from controller.core.proposals import Proposal
 from controller.core.turn import Turn
 from controller.decide import deploy
@@ -67,9 +67,11 @@ def put_version(turn: Turn, service: Service, spec: ServiceSpec, version: int, i
     if spec.schedule != (before.schedule if before else None):
         service = msgspec.structs.replace(service, fired_ms=turn.now.wall_ms)  # what was due before, was not
     turn.put(ServiceVersion(service_id=service.id, version=version, spec=spec, image_digest=image_digest))
-    turn.put(
-        msgspec.structs.replace(service, version=version, replicas=spec.replicas, updated_ms=turn.now.wall_ms)
+    service = msgspec.structs.replace(
+        service, version=version, replicas=spec.replicas, updated_ms=turn.now.wall_ms
     )
+    turn.put(service)
+    networking.join(turn, service, spec)
     turn.services.add(service.id)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayplan.lifecycle import ALIVE, ENDED, TaskState, may_report
 from bayplan.model import Now, TaskStatus
-from controller.core import dependencies
+from controller.core import dependencies, exposing, networking
 from controller.core.turn import Turn
 from controller.decide import restarts
 from controller.records import Task
@@ -29,7 +29,8 @@ def never_there(turn: Turn, node_id: str) -> tuple[str, ...]:
     came and went while it was sent something else."""
     table = turn.state.tasks.table
     rows = table.on_node(node_id)
-    return tuple(table.ids_of(rows[((table.flags[rows] & REMOVING) != 0) & (table.state[rows] == 0)]))
+    removing = rows[(table.flags[rows] & REMOVING) != 0]
+    return tuple(table.ids_of(removing[table.state[removing] == 0])) if len(removing) else ()
 
 
 def take_statuses(turn: Turn, node_id: str, statuses: tuple[TaskStatus, ...]) -> None:
@@ -46,9 +47,11 @@ def _take(turn: Turn, task: Task, status: TaskStatus) -> None:
     before = turn.state.status_of(task)
     if before.state is not status.state:
         _entered(turn, task, before.state, status)
+    exposing.note_fall(turn, task, before, status)
     turn.state.statuses[task.id] = status
     if status.state in ENDED:
         turn.state.changed_nodes.add(task.node_id)
+        networking.ended(turn, task)
     turn.services.add(task.service_id)
 
 

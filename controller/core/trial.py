@@ -6,25 +6,30 @@ than a few.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from bayplan.errors import Problem, ProblemKind
-from bayplan.model import ServiceSpec
+from bayplan.model import HomePolicy, ServiceSpec
 from bayplan.views import ServiceAction
-from controller.core import affinities, dependencies, paper, placing
+from controller.core import affinities, ample, belongings, owing, paper, placing
 from controller.core.ground import Ground
 from controller.core.turn import Turn
-from controller.decide import deploy, order, schedule, succession
-from controller.decide.demand import demand
+from controller.decide import deploy, homes, joint, order, schedule, succession
+from controller.decide.demand import Demand, demand
 from controller.decide.filters import Cause
 from controller.decide.fleet import Fleet
 from controller.decide.reservations import reserve
 from controller.decide.verdicts import Verdicts
 from controller.records import GLOBAL_MODES, Service
+from controller.state import State
+from controller.table import distinct, once
 
 Ints = npt.NDArray[np.int64]
 #: Slots on any node, or each with the id of the node that it is bound to (empty: any).
@@ -32,6 +37,11 @@ Slots = range | Mapping[int, str]
 
 #: In place of the row of a node: there is none.
 NOWHERE = -1
+#: Why a task goes to a node that has data of its volumes.
+HOME = ("its volumes have data there",)
+
+#: Tasks that are placed before others have their turn, and what a group of them costs beyond that.
+UNITS_TRIED_AT_ONCE, UNITS_PER_GROUP = 10_000, 500
 
 _KEEPING = (ServiceAction.SAME, ServiceAction.SCALE)
 
@@ -45,6 +55,8 @@ _KEY_OF = {
     Cause.GENERIC: "resources",
     Cause.CPU: "resources",
     Cause.MEMORY: "resources",
+    Cause.DISK: "resources",
+    Cause.PIDS: "resources",
 }
 
 
@@ -90,7 +102,7 @@ class Trial(NamedTuple):
         """By node the specs of which it would get tasks, each once."""
         found: dict[str, list[ServiceSpec]] = {}
         for lot in self.lots:
-            for row in np.unique(lot.nodes[lot.nodes != NOWHERE]).tolist():
+            for row in distinct(lot.nodes[lot.nodes != NOWHERE]):
                 found.setdefault(self.fleet.ids[row], []).append(lot.spec)
         return found
 
@@ -108,33 +120,83 @@ class Trial(NamedTuple):
         )
 
 
-def place(turn: Turn, ground: Ground, changes: Sequence[deploy.Change], told_max: int = 0) -> Trial:
-    """All new tasks of the changes; the first `told_max` of each service with the reasons for their place."""
+def place(
+    turn: Turn, ground: Ground, changes: Sequence[deploy.Change], told_max: int = 0
+) -> Generator[None, None, Trial]:
+    """All new tasks of the changes; the first `told_max` of each service with the reasons for their place.
+    Of many it pauses after some: they go on the nodes as they were when it began."""
     # What is on its way out already will have made room: the new tasks wait for it, as pending ones.
     table = turn.state.tasks.table
     replaced = [each.service.id for each in changes if each.service and each.action not in _KEEPING]
     gone = [paper.leaving(turn.state), *(table.of_service(service_id) for service_id in replaced)]
     gone += [_surplus(turn, each) for each in changes]
-    fleet = paper.fleet(ground, turn.state, without=np.unique(np.concatenate(gone)))
-    put(owed(turn, fleet, changes), fleet)
-    asked = _asked(turn, fleet, changes)
-    return Trial(tuple(put(asked, fleet, told_max)), fleet)
+    fleet = paper.fleet(ground, turn.state, without=once(np.concatenate(gone)))
+    set_aside(turn, ground, fleet, changes)
+    asked = [part for each in _asked(turn, fleet, changes) for part in at_home(turn.state, each)]
+    if sum(map(_units, asked)) <= UNITS_TRIED_AT_ONCE:
+        return Trial(tuple(_joined(put(asked, fleet, told_max))), fleet)
+    # As settling will do it: service by service.
+    found, units = dict[int, Lot](), 0
+    for at in schedule.order([each.group for each in asked]):
+        (found[at],) = put([asked[at]], fleet, told_max)
+        units += _units(asked[at])
+        if units > UNITS_TRIED_AT_ONCE:
+            units = 0
+            yield
+    return Trial(tuple(_joined([found[at] for at in range(len(asked))])), fleet)
+
+
+def _units(asked: Asked) -> int:
+    """What it costs to place it."""
+    return UNITS_PER_GROUP + asked.slots.size
 
 
 def put(asked: Sequence[Asked], fleet: Fleet, told_max: int = 0) -> list[Lot]:
     """Places what is asked on the fleet."""
     placed = schedule.place_groups([each.group for each in asked], fleet, told_max)
-    return [_lot(each, found) for each, found in zip(asked, placed, strict=True)]
+    return [_lot(each, found, fleet) for each, found in zip(asked, placed, strict=True)]
 
 
-def _lot(asked: Asked, placed: schedule.Placed) -> Lot:
-    nodes = np.full(asked.slots.size, NOWHERE, np.int64)
+def at_home(state: State, asked: Asked) -> Iterator[Asked]:
+    """The same in parts: each slot whose volumes have data somewhere by itself, then all others."""
+    spec, homed = asked.spec, list[int]()
+    for slot in asked.slots.tolist() if state.homes and homes.has_volumes(spec) else ():
+        there = belongings.homes_of(state, asked.name, spec, slot)
+        if there:
+            homed.append(slot)
+            stays = spec.homes is HomePolicy.STAY
+            group = msgspec.structs.replace(asked.group, count=1, homes=there, stays=stays)
+            yield asked._replace(group=group, slots=np.array([slot]))
+    left = asked.slots[~np.isin(asked.slots, homed)] if homed else asked.slots
+    if left.size:
+        yield asked._replace(group=msgspec.structs.replace(asked.group, count=left.size), slots=left)
+
+
+def _joined(lots: Sequence[Lot]) -> Iterator[Lot]:
+    """The parts of each service, which follow each other, as one lot; the first refusal is that of its first
+    task without a place."""
+    for _, parts in itertools.groupby(lots, key=lambda lot: lot.name):
+        first, *others = parts
+        for each in others:
+            first = first._replace(
+                slots=np.concatenate((first.slots, each.slots)),
+                nodes=np.concatenate((first.nodes, each.nodes)),
+                refusal=first.refusal or each.refusal,
+                reasons=first.reasons + each.reasons,
+            )
+        yield first
+
+
+def _lot(asked: Asked, placed: schedule.Placed, fleet: Fleet) -> Lot:
+    nodes, reasons = np.full(asked.slots.size, NOWHERE, np.int64), placed.reasons
+    if reasons and fleet.ids[placed.rows[0]] in asked.group.homes:
+        reasons = (HOME,)
     if asked.group.pinned is None:
         nodes[: placed.rows.size] = placed.rows
     else:
         given = np.isin(asked.group.pinned, placed.rows)
         nodes[given] = asked.group.pinned[given]
-    return Lot(asked.name, asked.spec, asked.slots, nodes, placed.refusal, placed.reasons)
+    return Lot(asked.name, asked.spec, asked.slots, nodes, placed.refusal, reasons)
 
 
 def _surplus(turn: Turn, change: deploy.Change) -> Ints:
@@ -154,7 +216,7 @@ def _asked(turn: Turn, fleet: Fleet, changes: Sequence[deploy.Change]) -> list[A
             continue
         slots = _slots(turn, change.spec)
         if change.service is not None and change.action is ServiceAction.SCALE:
-            staying = set(paper.staying_slots(turn.state, change.service).tolist())
+            staying = set(owing.staying_slots(turn.state, change.service).tolist())
             slots = {slot: node_id for slot, node_id in _bound(slots) if slot not in staying}
         wave, key = in_waves.get(change.spec.name, 1), change.service.id if change.service else change.name
         if slots:
@@ -197,36 +259,28 @@ def asked_of(
     return Asked(group, np.fromiter(slots, np.int64, len(slots)), name, spec)
 
 
-def owed(turn: Turn, fleet: Fleet, changes: Sequence[deploy.Change] = ()) -> list[Asked]:
-    """What services have coming that no change replaces: tasks that wait for room, for their back-off or for
-    other services. They come before all new ones, so that nobody is promised their room."""
+def set_aside(turn: Turn, ground: Ground, fleet: Fleet, changes: Sequence[deploy.Change] = ()) -> None:
+    """Takes off a fleet the room for what services have coming and no change replaces, before all that is
+    new: nobody is promised it. Tasks that see nothing of each other but the room that is left are one group,
+    whosoever they are."""
     changed = {change.service.id: change for change in changes if change.service}
-    lost = paper.lost_nodes(turn.state)
-    found, proposed = list[Asked](), affinities.proposed(changes)
-    for service in turn.state.services.values():
-        change = changed.get(service.id)
-        if service.removed or not (change is None or change.action in _KEEPING):
+    proposed, groups, alike = affinities.proposed(changes), list[schedule.Group](), Counter[Demand]()
+    for service, known in ground.owing.coming():
+        change, spec, slots = changed.get(service.id), turn.state.spec_of(service), known
+        if change is not None and change.action not in _KEEPING:
             continue
-        spec = change.spec if change and change.spec else turn.state.spec_of(service)
-        grows = change is not None and change.action is ServiceAction.SCALE
-        slots = _owed(turn, service, spec, grows=grows, held=paper.held_slots(turn.state, service, lost))
-        if slots:
-            found.append(asked_of(turn, fleet, service.id, service.name, spec, slots, 0, proposed))
-    return found
-
-
-def _owed(turn: Turn, service: Service, spec: ServiceSpec, *, grows: bool, held: Ints) -> dict[int, str]:
-    """The slots of a service that have a task coming, each with the node it is bound to."""
-    state, count = turn.state, spec.replicas
-    if spec.mode not in GLOBAL_MODES and held.size >= count and (not count or held[count - 1] == count):
-        return {}  # all of them, from 1 on
-    wanted, filled = placing.slots(state, spec), set(held.tolist())
-    open_slots = {slot: node_id for slot, node_id in wanted.items() if slot not in filled}
-    kept = [task for task in state.tasks_of(service.id) if not task.leaving or task.completed]
-    over = {task.slot for task in kept if dependencies.is_over(state, service, task)}
-    if grows or spec.schedule is not None:  # what has no task yet is new, or has its time later
-        over |= open_slots.keys() - {task.slot for task in kept}
-    return {slot: node_id for slot, node_id in open_slots.items() if slot not in over}
+        if change is not None and change.spec is not None:
+            spec, grows = change.spec, change.action is ServiceAction.SCALE
+            slots = owing.coming(turn.state, service, spec, grows=grows)
+        asked = ground.demand(service.id, service.version)
+        anywhere = joint.indifferent(asked) and not homes.has_volumes(spec) and not proposed.wishing
+        if slots and spec.mode not in GLOBAL_MODES and anywhere:
+            alike[asked] += len(slots)
+        elif slots:
+            owed = asked_of(turn, fleet, service.id, service.name, spec, slots, 0, proposed)
+            groups += [part.group for part in at_home(turn.state, owed)]
+    groups += [schedule.Group("", asked, count) for asked, count in alike.items()]
+    schedule.place_groups(groups, fleet)
 
 
 def warnings(turn: Turn, ground: Ground, changes: Sequence[deploy.Change]) -> tuple[str, ...]:
@@ -238,10 +292,10 @@ def warnings(turn: Turn, ground: Ground, changes: Sequence[deploy.Change]) -> tu
         for _, service, spec in updates
         if service is not None and spec is not None and (slots := _beside(turn, service, spec))
     ]
-    if not beside:
+    if not beside or ample.is_ample(turn, ground, changes):
         return ()
     fleet = paper.fleet(ground, turn.state, without=paper.leaving(turn.state))
-    put(owed(turn, fleet, changes), fleet)
+    set_aside(turn, ground, fleet, changes)
     found = []
     for service, spec, slots in beside:
         there = fleet.copy()
@@ -258,7 +312,7 @@ def _beside(turn: Turn, service: Service, spec: ServiceSpec) -> dict[int, str]:
     surge = succession.surge(spec)
     if not surge:
         return {}
-    elders = set(paper.held_slots(turn.state, service, paper.lost_nodes(turn.state)).tolist())
+    elders = set(owing.held_slots(turn.state, service).tolist())
     slots = placing.slots(turn.state, spec)
     return dict([(slot, slots[slot]) for slot in sorted(slots) if slot in elders][:surge])
 
@@ -271,14 +325,13 @@ def waves(changes: Sequence[deploy.Change]) -> dict[str, int]:
 
 def _unplaceable(lot: Lot) -> Problem:
     refusal, places = lot.refusal, lot.spec.places
-    causes = refusal.causes if refusal else {}
-    worst = max(causes, key=lambda cause: causes[cause], default=None)
-    key = _KEY_OF.get(worst, "service") if worst else "service"
+    assert refusal is not None, "a task fits nowhere, and no node has said why"
+    key = _KEY_OF.get(refusal.worst, "service") if refusal.worst else "service"
     return Problem(
         kind=ProblemKind.UNPLACEABLE,
         summary=f"{lot.unplaced} cannot be placed",
-        details=refusal.lines if refusal else (),
-        hint="nothing was changed; ask for less, or add a node (`bayplan join-token`)",
+        details=refusal.lines,
+        hint=f"nothing was changed; {refusal.way_out}",
         why="bayplan node ls",
         place=places.get(key, places.get("service", "")),
     )

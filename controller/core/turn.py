@@ -12,15 +12,19 @@ from bayplan import ids
 from bayplan.errors import Problem, ProblemError
 from bayplan.model import Model, Now, Resources
 from bayplan.policy import Privilege
-from bayplan.session import Dismissal, Files, Preflight, Pulse, Report, Welcome
+from bayplan.session import Dismissal, Files, Hello, Preflight, Pulse, Report, Welcome
 from bayplan.step import Step
 from bayplan.views import Event
+from controller.decide.addresses import POOL
 from controller.decide.liveness import Timing
 from controller.decide.reservations import DEFAULT_RESERVATION
 from controller.events import Answer, Command, Publish, Reply, Send
 from controller.records import Change, Put, Record, Service, drop
 from controller.state import State
-from controller.table import RANDOM_BITS, Rows
+from controller.table import RANDOM_BITS, Rows, distinct, once
+
+#: Tasks of one service that get nodes together and from which on this is large work.
+BULK_TASKS_MIN = 100
 
 
 class Settings(Model, frozen=True, kw_only=True):
@@ -32,8 +36,12 @@ class Settings(Model, frozen=True, kw_only=True):
     default_reservation: Resources = DEFAULT_RESERVATION
     #: A waiting task may stop others that are less important.
     preemption: bool = False
+    #: After updates a few tasks may move so that nodes become free.
+    consolidation: bool = False
     #: What containers may be given beyond the ordinary.
     allowed: frozenset[Privilege] = frozenset()
+    #: Where networks get their subnets from, if users give none.
+    network_pool: str = POOL
     #: Keys the digests of configs' and secrets' contents.
     file_key: bytes = b""
 
@@ -50,6 +58,8 @@ class Turn:
         self.now = now
         self.services: set[str] = set()
         self.nodes: set[str] = set()
+        #: The same for large work, which lets small work go first.
+        self.bulk_nodes: set[str] = set()
         #: Services whose dependents have been told in this turn to look again.
         self.told: set[str] = set()
         self.stacks: set[str] = set()
@@ -58,6 +68,8 @@ class Turn:
         self._changes: list[Change] = []
         #: Reports that are taken in together, by node.
         self.reports: dict[str, Report] = {}
+        #: Hellos that are taken in together, by node, after the reports.
+        self.hellos: dict[str, Hello] = {}
         #: Services of which tasks came a step further, and nothing else: a look at them may wait a little.
         self.calm: set[str] = set()
         #: Rows that were changed in bulk, each with the number that it had.
@@ -85,7 +97,7 @@ class Turn:
             np.array(slots, np.int32),
             service.version,
             created_ms,
-            [self._rng.getrandbits(RANDOM_BITS) for _ in slots],
+            np.frombuffer(self._rng.randbytes(8 * len(slots)), np.uint64) >> np.uint64(64 - RANDOM_BITS),
         )
         self.state.forget_sorted(service.id)
         self._note_many(made)
@@ -94,9 +106,10 @@ class Turn:
         """Tasks that waited have got nodes (numbers of the table's)."""
         state, table = self.state, self.state.tasks.table
         state.tasks.place(rows, nodes)
-        for service in np.unique(table.service[rows]).tolist():
+        for service in distinct(table.service[rows]):
             state.forget_sorted(table.services.names[service])
-        self.nodes.update(table.nodes.names[node] for node in np.unique(nodes).tolist())
+        touched = self.bulk_nodes if len(rows) >= BULK_TASKS_MIN else self.nodes
+        touched.update(table.nodes.names[node] for node in distinct(nodes))
         self._note_many(rows)
 
     def _note_many(self, rows: Rows) -> None:
@@ -138,7 +151,7 @@ class Turn:
         self.nodes.add(node_id)
         self.services |= self.state.global_services()
         table = self.state.tasks.table
-        services = np.unique(table.service[table.on_node(node_id)]).tolist()
+        services = distinct(table.service[table.on_node(node_id)])
         self.services.update(table.services.names[service] for service in services)
 
     def new_id(self) -> str:
@@ -159,5 +172,5 @@ class Turn:
         if self._many:
             rows, numbers = (np.concatenate(column) for column in zip(*self._many, strict=True))
             there = self.state.tasks.table.number[rows] == numbers  # else it was dropped again
-            self._changes += self.state.tasks.puts(np.unique(rows[there]))
+            self._changes += self.state.tasks.puts(once(rows[there]))
         return Step(tuple(self._changes), tuple(self._commands))

@@ -7,7 +7,7 @@ that wants to be near itself may be anywhere. (As in Kubernetes, "Inter-pod affi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +19,8 @@ from controller.decide.occupancy import Counts
 
 #: Longest chain of services each of which wants to be near the next.
 DEPTH_MAX = 10
+#: Attributes that no two nodes share.
+_OF_ONE_NODE = ("node.id", "node.hostname")
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -54,17 +56,64 @@ def unmet(ground: Ground, affinities: Iterable[Affinity], service_id: str) -> In
 
 def order(wishes: Mapping[str, Iterable[Affinity]]) -> dict[str, int]:
     """For each service that wants to be near another one of these how many come before it, one by one: it is
-    placed after them. In a circle somebody begins."""
-    needs = {
-        service_id: {each.service for each in affinities if not each.anti} & wishes.keys() - {service_id}
+    placed after them. In a circle who only prefers it begins, else somebody."""
+    near = {
+        service_id: [each for each in affinities if not each.anti and each.service in wishes]
         for service_id, affinities in wishes.items()
         if affinities
     }
+    needs = {
+        service_id: {each.service for each in found} - {service_id} for service_id, found in near.items()
+    }
+    circling = _needed(_waiting(needs))
+    for service_id in circling:
+        required = {each.service for each in near[service_id] if each.required}
+        needs[service_id] -= circling - required
     needs = {service_id: others for service_id, others in needs.items() if others}
     found: dict[str, int] = {}
     for _ in range(DEPTH_MAX if needs else 0):
         found = {each: 1 + max(found.get(other, 0) for other in others) for each, others in needs.items()}
     return found
+
+
+def circle(needs: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+    """Some that wait for each other, the first again at the end, where each needs tasks of others before it
+    can have one of its own; empty if somebody can always begin. What needs itself begins."""
+    waiting = _waiting(needs)
+    path = [min(waiting)] if waiting else []
+    while path and path.count(path[-1]) == 1:
+        path.append(min(waiting[path[-1]]))
+    return tuple(path[path.index(path[-1]) :]) if path else ()
+
+
+def _waiting(needs: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+    """Those that can never begin, each with those of them that it waits for."""
+    waiting = {name: set(others) & needs.keys() - {name} for name, others in needs.items()}
+    while begun := {name for name, others in waiting.items() if not others}:
+        waiting = {name: others - begun for name, others in waiting.items() if name not in begun}
+    return waiting
+
+
+def _needed(waiting: Mapping[str, Collection[str]]) -> set[str]:
+    """Those of some that wait for each other for whom one of the circle waits."""
+    needed_by: dict[str, set[str]] = {name: set() for name in waiting}
+    for name, others in waiting.items():
+        for other in others:
+            needed_by[other].add(name)
+    return set(_waiting(needed_by))
+
+
+def opposed(affinities: Iterable[Affinity]) -> Affinity | None:
+    """A required affinity that a required anti-affinity of these contradicts: no node is both near to a
+    service and away from it, where the same attribute is compared."""
+    required = [each for each in affinities if each.required]
+    away = {(each.service, _place(each)) for each in required if each.anti}
+    return next((each for each in required if not each.anti and (each.service, _place(each)) in away), None)
+
+
+def _place(affinity: Affinity) -> str:
+    """What is compared; some attributes are the node itself."""
+    return "" if affinity.topology in _OF_ONE_NODE else affinity.topology
 
 
 def sees_itself(affinities: Iterable[Affinity], service_id: str) -> bool:

@@ -5,6 +5,7 @@ A constraint is asked once for each value, not for each node. Rows are the fleet
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -32,6 +33,13 @@ class Attribute:
         self._code_of = {value: code for code, value in enumerate(self.values)}
         self.codes: Codes = np.array([self._code_of[value] for value in column], np.int32)
         self._truth: dict[str, Bools] = {}
+
+    def copy(self) -> Attribute:
+        """Another one with the same values."""
+        other = copy.copy(self)
+        other.values, other._code_of = list(self.values), dict(self._code_of)
+        other.codes, other._truth = self.codes.copy(), dict(self._truth)
+        return other
 
     def write(self, row: int, value: str) -> None:
         """The value of a row, which may be the first one after the last."""

@@ -7,7 +7,7 @@ The compose loader has checked its stacks before, with better words; the control
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from bayplan import constraints, cron
+from bayplan.directory import EXTERNAL
 from bayplan.errors import Problem, ProblemKind
 from bayplan.limits import (
     AFFINITIES_MAX,
@@ -31,7 +32,7 @@ from bayplan.limits import (
 )
 from bayplan.model import ServiceSpec, StackSpec
 from bayplan.units import CPU_MILLIS_MAX, format_bytes
-from controller.decide import containers, files, order
+from controller.decide import containers, files, network_check, order, tagging
 from controller.records import JOB_MODES
 
 #: A service's spec, encoded, in bytes.
@@ -59,19 +60,20 @@ class Fault(NamedTuple):
     hint: str = ""
 
 
-def check(stack: StackSpec) -> tuple[Problem, ...]:
-    """What is wrong with a stack; empty when nothing is."""
-    return tuple(islice(_check(stack), PROBLEMS_MAX))
+def check(stack: StackSpec, accepted: Collection[str] = ()) -> tuple[Problem, ...]:
+    """What is wrong with a stack; empty when nothing is. Services that were `accepted` before, by name, are
+    only looked at together with the others."""
+    return tuple(islice(_check(stack, accepted), PROBLEMS_MAX))
 
 
-def _check(stack: StackSpec) -> Iterator[Problem]:
+def _check(stack: StackSpec, accepted: Collection[str]) -> Iterator[Problem]:
     yield from _check_stack(stack)
     yield from _check_files(stack)
     declared = {files.key_of(file.kind, file.name) for file in stack.files}
     names = {spec.name for spec in stack.services}
     sound = True
     for spec in stack.services:
-        for fault in _check_service(spec, declared, names):
+        for fault in _check_service(spec, declared, names) if spec.name not in accepted else ():
             sound = False
             yield _problem(fault, spec)
     path = order.circle(stack.services) if sound else ()
@@ -89,12 +91,23 @@ def _check_stack(stack: StackSpec) -> Iterator[Problem]:
             f"stack name {quote(stack.name)} must be lower case letters, digits, '-' and '_', at most 63, "
             "and begin with a letter or digit"
         )
+    if stack.name == EXTERNAL:
+        yield _invalid(f"stack name {EXTERNAL} is that of those who register themselves: choose another")
     if not stack.services:
         yield _invalid(f"stack {quote(stack.name)} has no services")
     if len(stack.services) > SERVICES_MAX:
         yield _invalid(f"the stack has {len(stack.services)} services; at most {SERVICES_MAX}")
     for name in _doubles(spec.name for spec in stack.services):
         yield _invalid(f"service {quote(name)} is there twice")
+
+
+def _check_networks(spec: ServiceSpec) -> Iterator[Fault]:
+    """Networks that span nodes, and the addresses that it wants in any."""
+    for each in spec.container.networks:
+        if each.ipv4_address and not network_check.is_address(each.ipv4_address):
+            yield Fault(f"{quote(each.ipv4_address)} is no address of IPv4", "networks")
+        for text, hint in network_check.faults(each.network, each.spec):
+            yield Fault(f"the network {each.network} {text}", "networks", hint)
 
 
 def _check_files(stack: StackSpec) -> Iterator[Problem]:
@@ -129,6 +142,7 @@ def _check_service(spec: ServiceSpec, declared: set[str], names: set[str]) -> It
             Fault(f"{who}: {text}", field) for field, text in containers.unfit(spec.container, declared)
         )
         yield from _unfit_dependencies(spec, names, who)
+        yield from _check_networks(spec)
 
 
 def _unfit_wishes(spec: ServiceSpec) -> Iterator[tuple[str, str]]:
@@ -156,7 +170,8 @@ def _unfit_wishes(spec: ServiceSpec) -> Iterator[tuple[str, str]]:
 
 
 def _unfit_labels(spec: ServiceSpec) -> Iterator[tuple[str, str]]:
-    """Labels that are no labels any more but a load on every node and on every list."""
+    """Labels that are no labels any more but a load on every node and on every list, or mean nothing."""
+    yield from (("labels", f": {text}") for text in tagging.unfit(spec))
     for owner in (spec, spec.container):
         for key, value in owner.labels.items():
             if not key or len(key) > LABEL_KEY_CHARS_MAX:

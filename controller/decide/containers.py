@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from bayplan.model import ContainerSpec, MountKind, ServiceSpec
+from bayplan.limits import PORT_MAX, PROBE_COUNT_MAX, PROBE_MS_MAX, PROBE_MS_MIN
+from bayplan.model import ContainerSpec, MountKind, Probe, ServiceSpec
 from bayplan.placeholders import PLACEHOLDER
 from bayplan.units import INT64_MAX
 from controller.decide import files
@@ -26,7 +27,6 @@ IMAGE_CHARS_MAX = 512
 #: Largest id of a user or group (32 bits without the last: -1).
 OWNER_MAX = 2**32 - 2
 MODE_MAX = 0o7777
-PORT_MAX = 65_535
 
 #: Numbers that may be below 0, by struct and field, with the least.
 _LEAST = {
@@ -47,6 +47,11 @@ _MOST = {
     ("FileMount", "mode"): MODE_MAX,
     ("Mount", "tmpfs_mode"): MODE_MAX,
     ("PortSpec", "target"): PORT_MAX,
+    ("Probe", "port"): PORT_MAX,
+    ("Probe", "rise"): PROBE_COUNT_MAX,
+    ("Probe", "fall"): PROBE_COUNT_MAX,
+    ("Probe", "interval_ms"): PROBE_MS_MAX,
+    ("Probe", "timeout_ms"): PROBE_MS_MAX,
     ("PortSpec", "published"): PORT_MAX,
 }
 #: The keys of a compose service, where they differ from the fields' names.
@@ -131,10 +136,26 @@ def unfit(container: ContainerSpec, declared: set[str]) -> Faults:
     check = container.health_check
     if check is not None and not check.test:
         yield "healthcheck", "the health check has no command"
+    if container.probe is not None:
+        yield from _probe(container.probe)
     yield from _ports(container)
     yield from _networks(container)
     yield from _targets(container, declared)
     yield from _devices(container)
+
+
+def _probe(probe: Probe) -> Faults:
+    """What a probe must say; what is too much is found by its numbers' limits."""
+    if not probe.port:
+        yield "probe", "the probe has no port"
+    if min(probe.interval_ms, probe.timeout_ms) < PROBE_MS_MIN:
+        yield "probe", f"the probe's interval and timeout are at least {PROBE_MS_MIN} ms"
+    if not (probe.rise and probe.fall):
+        yield "probe", "the probe's rise and fall are at least 1"
+    if not probe.path.startswith("/"):
+        yield "probe", f"the probe's path {probe.path[:80]!r} does not begin with /"
+    if any(not text.isprintable() for text in (probe.path, probe.host, probe.service)):
+        yield "probe", "the probe has unprintable characters"
 
 
 def _ports(container: ContainerSpec) -> Faults:

@@ -1,6 +1,7 @@
 """Deals shapes (classes of equal tasks) out over open nodes, one to a node in each round.
 
-A round of a shape goes to the nodes with the best score, spread evenly over the zones. Exact: free amounts
+A round of a shape goes to the nodes that suit best, of those to the ones with the best score, spread evenly
+over the zones. Exact: free amounts
 are whole numbers in floats. Which nodes are open is `packing`'s choice.
 """
 
@@ -13,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from controller.decide.matching import Suits, suits
+
 Ints = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
@@ -21,6 +24,9 @@ Bools = npt.NDArray[np.bool_]
 
 #: What a round costs besides the nodes that it looks at, in such nodes.
 ROUND_WORK = 2_000
+#: How often at most an attempt with a look ahead looks; and what each look costs, as above: all in all, and
+#: more for each pair of a shape and a kind of node.
+LOOKS_MAX, LOOK_WORK, LOOK_WORK_EACH = 24, 100_000, 100
 
 
 class Rule(Enum):
@@ -84,17 +90,22 @@ class Shape(NamedTuple):
 class Dealer:
     """Open nodes, what is free on them, and what was dealt out so far."""
 
-    def __init__(self, fleet: Fleet, shapes: Sequence[Shape], rule: Rule) -> None:
+    def __init__(self, fleet: Fleet, shapes: Sequence[Shape], rule: Rule, *, ahead: bool = False) -> None:
         self._fleet, self._shapes, self._rule = fleet, shapes, rule
+        self._looks = LOOKS_MAX if ahead else 0
+        self._suits: tuple[Suits, dict[int, int]] | None = None
         self.rows: Rows = np.zeros(0, np.intp)
         self.free: list[Floats] = [np.zeros(0) for _ in fleet.free]
         self.left = [shape.tasks for shape in shapes]
         self.rounds: list[list[Rows]] = [[] for _ in shapes]
+        #: By shape how many tasks each node has, once that is asked for.
+        self._there: dict[int, Ints] = {}
         #: What it cost so far, in nodes that were looked at.
         self.work = 0
 
     def open(self, rows: Rows) -> None:
         """Deal over these nodes, too."""
+        self._suits = None
         self.rows = np.concatenate([self.rows, rows])
         self.free = [
             np.concatenate([mine, column[rows]])
@@ -103,9 +114,32 @@ class Dealer:
 
     def deal(self, order: Sequence[int]) -> None:
         """Deal out what is left of these shapes, in their order, as far as there is room."""
-        for index in order:
+        stride = -(-len(order) // LOOKS_MAX)
+        for at, index in enumerate(order):
+            if self._looks and at % stride == 0:
+                self._look(order[at:])
             while self.left[index] and self._round(index):
                 pass
+
+    def _look(self, coming: Sequence[int]) -> None:
+        """Which open nodes, as full as they are, suit these shapes, which are to come."""
+        self._looks -= 1
+        sizes = np.array([self._shapes[index].size for index in coming])
+        counts = np.array([float(self.left[index]) for index in coming])
+        found = suits(self.free, self._fleet.scale, sizes, counts)
+        self._suits = found and (found, {index: at for at, index in enumerate(coming)})
+        self.work += LOOK_WORK + (LOOK_WORK_EACH * found.ranks.size if found else 0)
+
+    def wanting(self) -> list[int]:
+        """By shape what is left of it, as far as there is a whole task's worth of each good left for it, if
+        only in pieces: where a good is used up, no other plan would do better."""
+        pairs = zip(self.left, self._shapes, strict=True)
+        return [count if count and self._in_pieces(shape) else 0 for count, shape in pairs]
+
+    def _in_pieces(self, shape: Shape) -> bool:
+        fits = slice(None) if shape.fits is None else shape.fits[self.rows]
+        pairs = zip(self.free, shape.size, strict=True)
+        return all(float(column[fits].sum()) >= amount for column, amount in pairs)
 
     def _round(self, index: int) -> bool:
         """One task to each of the best nodes; False when none has room."""
@@ -120,6 +154,8 @@ class Dealer:
             column[able] -= amount
         self.left[index] -= able.size
         self.rounds[index].append(_in_turn(self.rows[able], self._fleet.zones))
+        if index in self._there:
+            self._there[index][self.rows[able]] += 1
         return True
 
     def _able(self, index: int, shape: Shape) -> Rows:
@@ -129,11 +165,25 @@ class Dealer:
             if amount > 0:
                 able &= column >= amount
         if shape.held is not None or len(self.rounds[index]) >= shape.per_node:
+            able &= self._counted(index, shape)[self.rows] < shape.per_node
+        return self._suited(index, np.flatnonzero(able))
+
+    def _counted(self, index: int, shape: Shape) -> Ints:
+        """How many of a shape's tasks each node has."""
+        if index not in self._there:
             there = np.zeros(self._fleet.nodes, np.int64) if shape.held is None else shape.held.copy()
             for each in self.rounds[index]:
                 there[each] += 1
-            able &= there[self.rows] < shape.per_node
-        return np.asarray(np.flatnonzero(able))
+            self._there[index] = there
+        return self._there[index]
+
+    def _suited(self, index: int, able: Rows) -> Rows:
+        """Those of the kind that suits best, of able nodes."""
+        if self._suits is None or not able.size or index not in self._suits[1]:
+            return able
+        found, place = self._suits
+        ranks = found.ranks[place[index]][found.kind_of[able]]
+        return np.asarray(able[ranks == ranks.min()])
 
     def _score(self, able: Rows, size: Floats) -> Floats:
         here = [column[able] for column in self.free]

@@ -7,11 +7,12 @@ ask alike. A demand names no service and no task.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 
 import msgspec
 
 from bayplan.model import Affinity, Resources, ServiceSpec, Strategy
-from controller.decide.filters import PortKey, port_keys
+from controller.decide.filters import PortKey, port_keys, spans_nodes
 
 #: Demands that are kept as one object each; what is beyond is merely worked out once more.
 DEMANDS_MAX = 100_000
@@ -22,10 +23,12 @@ GENERIC = "generic."
 
 
 class Kind(msgspec.Struct, frozen=True, cache_hash=True):
-    """What a node must be, whatever runs on it: its platform, and the constraints' texts."""
+    """What a node must be, whatever runs on it: its platform, the constraints' texts, and whether it must be
+    able to take part in networks that span nodes."""
 
     platform: str = ""
     constraints: tuple[str, ...] = ()
+    networked: bool = False
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True, dict=True):
@@ -33,7 +36,8 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True, dict=Tr
 
     `amounts`: each dimension of which it takes some, in the order in which shortages are told.
     `preferences`: attributes over whose values the service spreads, the first one first.
-    `per_node_max`: of one service's tasks on a node; 0 is any number.
+    `per_node_max`: of one service's tasks on a node; 0 is any number. `nearness`: the required ones of the
+    `affinities`, in words.
     """
 
     amounts: tuple[tuple[str, int], ...] = ()
@@ -43,6 +47,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True, dict=Tr
     preferences: tuple[str, ...] = ()
     strategy: Strategy = Strategy.PACK
     affinities: tuple[Affinity, ...] = ()
+    nearness: tuple[str, ...] = ()
     priority: int = 0
 
     @functools.cached_property
@@ -59,6 +64,21 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True, dict=Tr
         """Whether nodes are filled one after the other: what takes nothing would all go to one node."""
         sized = "cpu_millis" in self.by_dimension or "memory_bytes" in self.by_dimension
         return self.strategy is Strategy.PACK and sized
+
+    @functools.cached_property
+    def sides(self) -> tuple[tuple[str, int], ...]:
+        """The amounts of what every node has."""
+        return tuple((name, amount) for name, amount in self.amounts if name in DIMENSIONS)
+
+    @functools.cached_property
+    def by_fit(self) -> bool:
+        """Whether it is packed by how evenly nodes are used with it, not by how full they are alone."""
+        return self.packs and len(self.sides) > 1
+
+    @functools.cached_property
+    def by_sizes(self) -> bool:
+        """Whether it takes CPU and memory, and nothing else of what every node has."""
+        return [name for name, _ in self.sides] == list(DIMENSIONS[:2])
 
     @functools.cached_property
     def alone(self) -> bool:
@@ -80,15 +100,24 @@ def demand(spec: ServiceSpec, reserved: Resources, affinities: tuple[Affinity, .
     return interned(
         Demand(
             amounts=tuple((each, amount) for each, amount in amounts.items() if amount > 0),
-            kind=Kind(spec.container.platform, spec.constraints),
+            kind=Kind(spec.container.platform, spec.constraints, spans_nodes(spec)),
             ports=port_keys(spec.container.ports),
             per_node_max=spec.max_replicas_per_node,
             preferences=spec.preferences,
             strategy=spec.strategy,
             affinities=affinities,
+            nearness=tuple(_nearness(spec, affinities)),
             priority=spec.priority,
         )
     )
+
+
+def _nearness(spec: ServiceSpec, affinities: tuple[Affinity, ...]) -> Iterator[str]:
+    """The service's own wishes as they were written, and that others have theirs about it."""
+    yield from (each.words for each in spec.affinities if each.required)
+    others = len(affinities) - len(spec.affinities)
+    if others > 0:
+        yield f"away from {'a service' if others == 1 else f'{others} services'} that must not be near it"
 
 
 @functools.lru_cache(maxsize=DEMANDS_MAX)

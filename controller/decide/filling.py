@@ -2,9 +2,9 @@
 
 In turn: no doubts about the node; the branch with the fewest tasks of the service, for each spread preference
 (as Docker's, https://docs.docker.com/engine/swarm/services/#placement-preferences); then by strategy.
-*Pack*: not more than a third of the service on the node, the zone with the fewest, the fullest node (best
-fit, https://en.wikipedia.org/wiki/Best-fit_bin_packing). *Spread*: the fewest tasks of the service, the
-fullest node. In bulk comes out what one by one would, only faster: levels are filled like water.
+*Pack*: not more than a third of the service on the node, the zone with the fewest, the node that is used most
+evenly with the task, the fuller the better (with one dimension: the fullest, best fit). *Spread*: the fewest
+tasks of the service, the fullest node. In bulk comes out what one by one would: levels are filled like water.
 """
 
 from __future__ import annotations
@@ -24,8 +24,13 @@ Codes = npt.NDArray[np.int32]
 
 #: Into so many parts is a service packed at least: one node has at most one of them.
 PARTS = 3
-#: The fullest nodes that are looked at first for a part of a service; four times as many when they do not do.
-NODES_FIRST = 64
+#: Places for single tasks, on all nodes together, that are ranked one by one; where there are more to choose
+#: from, nodes are filled one after the other.
+PLACES_MAX = 1 << 16
+#: Of more tasks at once than these nodes are filled by fullness alone.
+FITTED_MAX = 512
+#: So many services with one task are placed one after the other: in bulk that would take longer.
+SINGLES_FEW = 4
 
 _NONE: Ints = np.empty(0, np.int64)
 _UNLIMITED = np.iinfo(np.int64).max
@@ -33,13 +38,21 @@ _UNLIMITED = np.iinfo(np.int64).max
 
 class Wish(NamedTuple):
     """Equal tasks of one service. `bound`: how many of it *pack* puts on a node without need. `avoided`: ids
-    of nodes that are a last choice. `level`: the emptiest node, not the fullest (to even out the load)."""
+    of nodes that are a last choice. `level`: the emptiest node, not the fullest (to even out the load).
+    `fullest`: the fullest node, however evenly it is used: for heirs, so that no node is opened for them, and
+    for very many at once, for which to look for each would take too long."""
 
     service_id: str
     demand: Demand
     bound: int
     avoided: frozenset[str] = frozenset()
     level: bool = False
+    fullest: bool = False
+
+
+def fitted(wish: Wish) -> bool:
+    """Whether the task's fit, not fullness alone, tells nodes apart."""
+    return wish.demand.by_fit and not (wish.level or wish.fullest)
 
 
 def bound_of(total: int) -> int:
@@ -48,13 +61,11 @@ def bound_of(total: int) -> int:
 
 
 def place_new(fleet: Fleet, service_id: str, demand: Demand) -> int | None:
-    """Puts one task of a service that has none yet on the fullest node that fits, where no node is doubted:
+    """Puts one task of a service that has none yet on the node that it fits best, where no node is doubted:
     nothing else tells them apart. Its row, None without any."""
-    rows = fleet.fits(demand, service_id).nonzero()[0]
-    if not rows.size:
-        return None
-    row = int(rows[fleet.key.take(rows).argmin()])
-    fleet.take_one(service_id, demand, row)
+    row = fleet.best_of(demand, fleet.fits(demand, service_id))
+    if row is not None:
+        fleet.take_one(service_id, demand, row)
     return row
 
 
@@ -78,7 +89,10 @@ def place_many(fleet: Fleet, wish: Wish, rows: Ints, count: int) -> Ints:
 
 def place_singles(fleet: Fleet, demand: Demand, service_ids: list[str]) -> Ints:
     """Puts one task of each of these services, which have none yet and see nothing of each other, on the
-    fullest node that fits; the row of each that found one."""
+    node that it fits best; the row of each that found one."""
+    if len(service_ids) <= SINGLES_FEW and fleet.doubtless:
+        found = [place_new(fleet, each, demand) for each in service_ids]
+        return np.array([row for row in found if row is not None], np.int64)
     filling = _Singles(fleet, Wish("", demand, bound=len(service_ids)))
     filling.fill(np.flatnonzero(fleet.fits(demand, "")), len(service_ids))
     rows = filling.placed()
@@ -110,6 +124,7 @@ class _Filling:
     def __init__(self, fleet: Fleet, wish: Wish) -> None:
         self.fleet, self.wish = fleet, wish
         self._packs = wish.demand.packs and not wish.level
+        self._fitted = fitted(wish)
         self._doubtless = fleet.doubtless and not wish.avoided and not wish.demand.affinities
         self._dense: Ints | None = None
         self._rows: list[Ints] = []
@@ -151,7 +166,11 @@ class _Filling:
                 return int(rows[0])
             values = criterion(rows)
             rows = rows[values == values.min()]
-        return int(rows[self._last(rows).argmin()])
+        return (
+            self.fleet.best_in(self.wish.demand, rows)
+            if self._fitted
+            else int(rows[self._last(rows).argmin()])
+        )
 
     def criteria(self, rows: Ints) -> list[Ints]:
         """For each row its values by each criterion, the smaller the better, the weightiest first."""
@@ -201,7 +220,10 @@ class _Filling:
         return sums.astype(np.int64)
 
     def _last(self, rows: Ints) -> Ints:
-        return self.fleet.emptiest_first(self.wish.demand, rows) if self.wish.level else self.fleet.key[rows]
+        return self.fleet.emptiest_first(self.wish.demand, rows) if self.wish.level else self._keys(rows)
+
+    def _keys(self, rows: Ints) -> Ints:
+        return self.fleet.best_first(self.wish.demand, rows) if self._fitted else self.fleet.suits.key[rows]
 
     # In bulk: whole steps at once, then what is less than a step, all branches side by side.
 
@@ -223,7 +245,7 @@ class _Filling:
         if self.fleet.zoned:
             done = self._over([self.fleet.zones], within, count, packs=True, limit=self.wish.bound)
         else:
-            done = self._fullest_first(within, count)
+            done = self._best_first(within, count)
         return done + (self._over([], rows, count - done, packs=False) if count > done else 0)
 
     def _over(
@@ -231,7 +253,7 @@ class _Filling:
     ) -> int:
         """Evenly over branches within branches, as far as no node gets more than `limit` of the service."""
         if branches:
-            rows = rows[np.argsort(branches[-1][rows], kind="stable")]
+            rows = rows[pouring.in_groups(branches[-1][rows])]
         room = self._room(rows, count, limit)
         rows, room = rows[room > 0], room[room > 0]
         count = min(count, int(room.sum()))
@@ -252,7 +274,7 @@ class _Filling:
             return
         codes = branches[0][share.rows]
         starts = pouring.starts_of(codes)
-        parents, branch = share.groups[starts], pouring.spread(np.arange(starts.size), starts, codes.size)
+        parents, branch = share.groups[starts], pouring.numbered(starts, codes.size)
         levels, room = self._sums(branches[0])[codes[starts]], np.add.reduceat(share.room, starts)
         steps = pouring.poured(levels, room, parents, share.amounts)
         if steps.any():
@@ -280,29 +302,29 @@ class _Filling:
         self._take(rows, np.ones(rows.size, np.int64))
 
     def _packed(self, share: _Share) -> _Share:
-        """Fills the nodes of each group one after the other, the fullest first, each to its part of the
-        service; what is left to do then."""
-        order = np.lexsort([self.fleet.key[share.rows], share.groups])
+        """Each task of each group where it fits best, up to each node's part of the service; what is left to
+        do then."""
+        order = pouring.sorted_in_groups(self._keys(share.rows), share.groups)
         rows, groups, room = share.rows[order], share.groups[order], share.room[order]
         part = np.maximum(np.minimum(room, self.wish.bound - self._counts[rows]), 0)
-        numbers = pouring.from_the_first(part, groups, share.amounts)
+        numbers = self._ranked(rows, part, groups, share.amounts)
         self._take_some(rows, numbers)
         left = pouring.rest(share.amounts, groups, numbers)
         return share._replace(rows=rows, groups=groups, room=room - numbers, amounts=left)
 
     def _onto_nodes(self, share: _Share) -> None:
-        """Evenly over the nodes of each group; of equal ones the fullest come first."""
+        """Evenly over the nodes of each group; of equal ones the best come first."""
         if not share.amounts.any():
             return
         rows, groups = share.rows, share.groups
         steps = pouring.poured(self._counts[rows], share.room, groups, share.amounts)
-        order = self.fleet.key[rows].argsort()
+        order = self._keys(rows).argsort()
         self._take_some(rows[order], steps[order])
         rest, more = pouring.rest(share.amounts, groups, steps), share.room > steps
         if rest.any():
             lowest = pouring.lowest(self._counts[rows], more, groups, rest.size)
             rows, groups = rows[lowest], groups[lowest]
-            order = np.lexsort([self.fleet.key[rows], groups])
+            order = pouring.sorted_in_groups(self._keys(rows), groups)
             rows = rows[order][pouring.first_in_groups(groups[order], rest)]
             self._take(rows, np.ones(rows.size, np.int64))
 
@@ -312,26 +334,39 @@ class _Filling:
         if some.size:
             self._take(rows[some], numbers[some])
 
-    def _fullest_first(self, rows: Ints, count: int) -> int:
-        """Each node to its part of the service, the fullest first; returns how many tasks have found a place.
-        Looks at no more nodes than it needs."""
-        keys, window = self.fleet.key[rows], NODES_FIRST
-        while True:
-            chosen = rows[_smallest(keys, window)]
-            parts = self._room(chosen, count, self.wish.bound)
-            if window >= rows.size or parts.sum() >= count:
-                break
-            window *= 4
-        numbers = np.clip(count - (np.cumsum(parts) - parts), 0, parts)
+    def _best_first(self, rows: Ints, count: int) -> int:
+        """Each task where it fits best, up to each node's part of the service; returns how many have found a
+        place. These go to no more nodes than they are, thus to the best of them."""
+        chosen = rows[_smallest(self._keys(rows), count)]
+        parts = self._room(chosen, count, self.wish.bound)
+        numbers = self._ranked(chosen, parts, np.zeros(chosen.size, np.int64), np.array([count]))
         self._take_some(chosen, numbers)
         return int(numbers.sum())
 
+    def _ranked(self, rows: Ints, part: Ints, groups: Ints, amounts: Ints) -> Ints:
+        """How many tasks each row takes when each goes where it fits best, of rows that come sorted by group,
+        the best first. A row's next place is as good as the worst on the way to it."""
+        if not rows.size:
+            return part
+        part = np.minimum(part, amounts[groups])
+        deep = int(part.max(initial=0))
+        if not self._fitted or deep * rows.size > PLACES_MAX:
+            return pouring.from_the_first(part, groups, amounts)
+        ahead = np.tile(np.arange(deep), rows.size)
+        keys = self.fleet.best_first(self.wish.demand, np.repeat(rows, deep), ahead).reshape(rows.size, deep)
+        worst = np.maximum.accumulate(keys, axis=1).ravel()
+        places = np.flatnonzero(ahead < np.repeat(part, deep))
+        of = places // max(1, deep)
+        order = np.lexsort([worst[places], groups[of]])
+        taken = of[order][pouring.first_in_groups(groups[of][order], amounts)]
+        return np.bincount(taken, minlength=rows.size)
+
 
 class _Singles(_Filling):
-    """The same for one task of each of many new services: nothing but fullness tells nodes apart."""
+    """The same for one task of each of many new services: nothing but its fit tells nodes apart."""
 
     def _fill(self, rows: Ints, count: int) -> int:
-        return self._fullest_first(rows, count)
+        return self._best_first(rows, count)
 
     def _note(self, rows: Ints, numbers: Ints) -> None:
         self.fleet.move(self.wish.demand, rows, numbers)

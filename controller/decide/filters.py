@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from bayplan import constraints
-from bayplan.model import Availability, NodeStatus, PortSpec, Resources, ServiceSpec
+from bayplan.model import Availability, NodeStatus, PortMode, PortSpec, Resources, ServiceSpec
 from bayplan.platforms import architecture
 from controller.records import Node
 
@@ -22,6 +22,7 @@ class Cause(StrEnum):
     PAUSED = "paused"
     DRAINING = "draining"
     PLATFORM = "of another platform"
+    NETWORK = "cannot take part in networks that span nodes"
     CONSTRAINT = "excluded by a constraint"
     AFFINITY = "kept away by an affinity"
     PER_NODE = "already run the most allowed per node"
@@ -76,7 +77,17 @@ def unfit(node: Node, spec: ServiceSpec, wanted: list[constraints.Constraint]) -
     """Causes that lie in what a node is, whatever its state."""
     if not runs(node, spec.container.platform):
         return Cause.PLATFORM
+    if node.inventory.overlay_fault and spans_nodes(spec):
+        return Cause.NETWORK
     return None if all(each.holds(attribute(node, each.key)) for each in wanted) else Cause.CONSTRAINT
+
+
+def spans_nodes(spec: ServiceSpec) -> bool:
+    """Whether a service's tasks are in a network that spans nodes; one that is not its stack's own has a
+    driver once it is known to be such (`core.network_requests.resolve`)."""
+    return any(
+        each.spec.spans_nodes or (each.spec.external and each.spec.driver) for each in spec.container.networks
+    )
 
 
 def fits(node: Node, spec: ServiceSpec, wanted: list[constraints.Constraint]) -> bool:
@@ -134,11 +145,16 @@ def _known(amount: int, parts: int = 1) -> str:
 
 
 def port_keys(ports: tuple[PortSpec, ...]) -> frozenset[PortKey]:
-    """The fixed ports of a spec: number, protocol, address (empty is all)."""
+    """The fixed ports that a spec's tasks take on their node: number, protocol, address (empty is all)."""
+    return keys_of(ports, PortMode.HOST)
+
+
+def keys_of(ports: tuple[PortSpec, ...], mode: PortMode) -> frozenset[PortKey]:
+    """The fixed ports of this mode: number, protocol, address (empty is all)."""
     return frozenset(
         (port.published, port.protocol.value, "" if port.host_ip in ("0.0.0.0", "::") else port.host_ip)
         for port in ports
-        if port.published
+        if port.published and port.mode is mode
     )
 
 

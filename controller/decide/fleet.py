@@ -8,6 +8,7 @@ Knows no tasks by name, and decides nothing: it says who fits, and keeps the ord
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 
 import numpy as np
@@ -15,16 +16,16 @@ import numpy.typing as npt
 
 from bayplan import constraints
 from bayplan.model import NodeStatus
-from controller.decide import affinity, ordering
+from controller.decide import affinity
 from controller.decide.attributes import Attribute
 from controller.decide.demand import DIMENSIONS, GENERIC, Demand, Kind
 from controller.decide.filters import Candidate, Cause, attribute, barrier, platform_of, runs_on
+from controller.decide.fit import Fits, Parts
 from controller.decide.occupancy import Counts, Ports
 from controller.records import Node
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int8]
 
 #: The attribute over whose values a service spreads without being told to.
@@ -40,17 +41,14 @@ VACANT = -1
 
 _CODE = {cause: code for code, cause in enumerate(CAUSES)}
 _SHORT = {"cpu_millis": Cause.CPU, "memory_bytes": Cause.MEMORY, "disk_bytes": Cause.DISK, "pids": Cause.PIDS}
-_PLATFORM = "platform"
-
-#: The dimensions that tell how full a node is.
-_SIZES = ("cpu_millis", "memory_bytes")
+_PLATFORM, _OVERLAY_FAULT = "platform", "overlay_fault"
 
 
 class Fleet:
     """The nodes by row. Columns are to be read by everybody and written by nobody else.
 
     `free` and `capacity`: by dimension, int64. `tasks`: how many each has. `barred`: why it takes no tasks at
-    all (0: it does). `shaky`: it came and went lately. `key`: the fullest node has the smallest.
+    all (0: it does). `shaky`: it came and went lately. `suits`: how well each suits a task.
     """
 
     def __init__(self) -> None:
@@ -62,15 +60,15 @@ class Fleet:
         self.tasks: Ints = np.empty(0, np.int64)
         self.barred: Codes = np.empty(0, np.int8)
         self.shaky: Codes = np.empty(0, np.int8)
-        self.key: Ints = np.empty(0, np.int64)
+        self.suits = Fits()
         self.ports = Ports()
         self.counts = Counts()
-        self._places = ordering.Places()
-        self._whole: dict[str, Floats] = {each: np.empty(0, np.float64) for each in _SIZES}
         self._vacant: list[int] = []
         self._attributes: dict[str, Attribute] = {}
         self._masks: dict[Kind, Bools] = {}
         self._branches: dict[tuple[str, ...], list[npt.NDArray[np.int32]]] = {}
+        #: Copies share the three above, until a node changes in one of them.
+        self._shared = False
         self._shaky_any = self._facts_changed = False
 
     @classmethod
@@ -92,16 +90,17 @@ class Fleet:
         other.free = {each: column.copy() for each, column in self.free.items()}
         other.capacity = {each: column.copy() for each, column in self.capacity.items()}
         other.tasks, other.barred, other.shaky = self.tasks.copy(), self.barred.copy(), self.shaky.copy()
-        other.key, other._places, other._vacant = self.key.copy(), self._places.copy(), list(self._vacant)
-        other._whole = {each: column.copy() for each, column in self._whole.items()}
+        other.suits, other._vacant = self.suits.copy(), list(self._vacant)
         other.ports, other.counts = self.ports.copy(), self.counts.copy()
         other._shaky_any = self._shaky_any
+        other._attributes, other._masks, other._branches = self._attributes, self._masks, self._branches
+        self._shared = other._shared = True
         return other
 
     @property
     def in_order(self) -> Ints:
         """The rows of all nodes by size and name, which does not hang on when they came."""
-        return self._places.rows
+        return self.suits.places.rows
 
     # What nodes are.
 
@@ -145,7 +144,7 @@ class Fleet:
             column[row] = 0
         self.shaky[row], self.barred[row] = 0, VACANT
         self.ids[row] = ""
-        self._places.leave(row, self.nodes[row])
+        self.suits.places.leave(row, self.nodes[row])
         self._vacant.append(row)
         self._facts_changed = True
         self._renew([row])
@@ -160,28 +159,28 @@ class Fleet:
             self.ids[row], self.nodes[row], self.rows[node.id] = node.id, node, row
             self.barred[row] = VACANT
         if rows:
-            self._places.join(rows, nodes)
+            self.suits.places.join(rows, nodes)
 
     def _grow(self, nodes: list[Node]) -> None:
         """As many vacant rows more as there are nodes."""
         more, wide = len(nodes), np.zeros(len(nodes), np.int64)
         self.free = {each: np.concatenate([column, wide]) for each, column in self.free.items()}
         self.capacity = {each: np.concatenate([column, wide]) for each, column in self.capacity.items()}
-        self.tasks, self.key = np.concatenate([self.tasks, wide]), np.concatenate([self.key, wide])
-        self._whole = {each: np.concatenate([column, wide]) for each, column in self._whole.items()}
+        self.tasks = np.concatenate([self.tasks, wide])
+        self.suits.grow(more)
         self.barred = np.concatenate([self.barred, wide.astype(np.int8)])
         self.shaky = np.concatenate([self.shaky, wide.astype(np.int8)])
         self._vacant += reversed(range(self.size, self.size + more))
         self.ids += [""] * more
         self.nodes += nodes
-        self._attributes.clear()
+        self._attributes = {}
 
     def _describe(self, row: int, node: Node, status: NodeStatus, *, silent: bool, shaky: bool) -> None:
         before, barred = self.nodes[row], _CODE[barrier(node, status, silent=silent)]
         if before is node and (self.barred[row], bool(self.shaky[row])) == (barred, shaky):
             return
         self.nodes[row], self.barred[row], self.shaky[row] = node, barred, shaky
-        self._places.renew(row, before, node)
+        self.suits.places.renew(row, before, node)
         self._facts_changed = True
         for each in DIMENSIONS:
             self.capacity[each][row] = getattr(node.inventory.capacity, each)
@@ -190,8 +189,10 @@ class Fleet:
         for kind, number in node.inventory.generic.items():
             self._column(GENERIC + kind)
             self.capacity[GENERIC + kind][row] = number
-        for each, whole in self._whole.items():
-            whole[row] = max(1, self.capacity[each].item(row))
+        self.suits.resize(row, self.capacity)
+        if self._shared:
+            self._attributes = {name: values.copy() for name, values in self._attributes.items()}
+            self._shared = False
         for name, values in self._attributes.items():
             values.write(row, _value(node, name))
 
@@ -215,11 +216,10 @@ class Fleet:
     def _renew(self, rows: list[int]) -> None:
         """What hangs on these rows is worked out anew."""
         if self._facts_changed:
-            self._masks.clear()
-            self._branches.clear()
+            self._masks, self._branches = {}, {}
             self._shaky_any, self._facts_changed = bool(self.shaky.any()), False
-        same = self._places.settled(self.size)
-        self._renew_keys(np.array(rows, np.int64) if same else np.arange(self.size))
+        some = self.suits.places.settled(self.size)
+        self.suits.renew(np.array(rows if some else range(self.size), np.int64), self.free, self.tasks)
 
     # What stands on them.
 
@@ -227,25 +227,25 @@ class Fleet:
         """So many more tasks of a service on each of these rows, which are named once."""
         self.move(demand, rows, numbers)
         self.counts.add(service_id, rows, numbers)
-        for row in rows if demand.ports else ():
-            self.ports.write(int(row), self.ports.at(int(row)) | demand.ports, self.size)
+        if demand.ports:
+            self.ports.take(demand.ports, rows, self.size)
 
     def release(self, service_id: str, demand: Demand, rows: Ints, numbers: Ints) -> None:
         """So many tasks fewer."""
         self.move(demand, rows, -numbers)
         self.counts.remove(service_id, rows, numbers)
-        for row in rows if demand.ports else ():
-            self.ports.write(int(row), self.ports.at(int(row)) - demand.ports, self.size)
+        if demand.ports:
+            self.ports.release(demand.ports, rows, self.size)
 
     def take_one(self, service_id: str, demand: Demand, row: int) -> None:
         """One more task, as `take`."""
         for dimension, amount in demand.amounts:
             self.free[dimension][row] -= amount
         self.tasks[row] += 1
-        self._renew_key(row)
+        self.suits.renew_one(row, self.free, self.tasks.item(row))
         self.counts.add_one(service_id, row)
         if demand.ports:
-            self.ports.write(row, self.ports.at(row) | demand.ports, self.size)
+            self.ports.take(demand.ports, np.array([row]), self.size)
 
     def move(self, demand: Demand, rows: Ints, numbers: Ints) -> None:
         """So much less room on each of these rows, which are named once, or (negative) more; whose tasks and
@@ -253,24 +253,30 @@ class Fleet:
         for dimension, amount in demand.amounts:
             self.free[dimension][rows] -= amount * numbers
         self.tasks[rows] += numbers
-        self._renew_keys(rows)
-
-    def _renew_keys(self, rows: Ints) -> None:
-        room = sum(self.free[each][rows] / whole[rows] for each, whole in self._whole.items())
-        self.key[rows] = ordering.keys(np.asarray(room), self.tasks[rows], self._places.of_row[rows])
-
-    def _renew_key(self, row: int) -> None:
-        room = 0.0
-        for each, whole in self._whole.items():
-            room += self.free[each].item(row) / whole.item(row)
-        self.key[row] = ordering.key(room, self.tasks.item(row), self._places.of_row.item(row))
+        self.suits.renew(rows, self.free, self.tasks)
 
     def emptiest_first(self, demand: Demand, rows: Ints) -> Ints:
         """A key of rows for a task that evens out the load: the emptiest with it has the smallest."""
-        used = np.zeros(rows.size)
-        for each, whole in self._whole.items():
-            used += 1.0 - (self.free[each][rows] - demand.amount(each)) / whole[rows]
-        return ordering.keys(used, self.tasks[rows], self._places.of_row[rows])
+        return self.suits.emptiest_first(demand, rows, self.free, self.tasks)
+
+    def best_of(self, demand: Demand, fits: Bools) -> int | None:
+        """Of a mask of rows the first by `best_first`; None without any."""
+        return self.suits.best(demand, fits, self.free)
+
+    def best_in(self, demand: Demand, rows: Ints) -> int:
+        """Of some rows the first by `best_first`."""
+        return self.suits.best_in(demand, rows, self.free)
+
+    def best_first(self, demand: Demand, rows: Ints, ahead: Ints | None = None) -> Ints:
+        """A key of rows for a task that is packed: the one that it suits best has the smallest. `ahead`: as
+        if so many like it were on each already."""
+        if ahead is None:
+            return self.suits.keys(demand, rows, self.free)
+        return self.suits.keys_ahead(demand, rows, ahead, self.free, self.tasks)
+
+    def parts(self, demand: Demand, rows: Ints) -> Parts:
+        """What stands behind `best_first`, where the task takes of several dimensions."""
+        return self.suits.parts(demand, rows, self.free)
 
     # Who fits.
 
@@ -322,6 +328,8 @@ class Fleet:
         mask = self._masks.pop(kind, None)
         if mask is None:
             mask = (self.barred == 0) & self._runs(kind)
+            if kind.networked:
+                mask &= self._networked()
             for text in kind.constraints:
                 mask &= self._satisfies(text)
             if (len(self._masks) + 1) * self.size > MASKS_BYTES_MAX:
@@ -332,6 +340,9 @@ class Fleet:
     def _runs(self, kind: Kind) -> Bools:
         platform = kind.platform
         return self.attribute(_PLATFORM).where(platform, lambda value: runs_on(value, platform))
+
+    def _networked(self) -> Bools:
+        return self.attribute(_OVERLAY_FAULT).where(_OVERLAY_FAULT, operator.not_)
 
     def _satisfies(self, text: str) -> Bools:
         constraint = constraints.parse(text)
@@ -382,6 +393,8 @@ class Fleet:
         """For each row the first cause against one more task, as its number in CAUSES (0: none)."""
         causes = self.barred.copy()
         _note(causes, self._runs(demand.kind), Cause.PLATFORM)
+        if demand.kind.networked:
+            _note(causes, self._networked(), Cause.NETWORK)
         for text in demand.kind.constraints:
             _note(causes, self._satisfies(text), Cause.CONSTRAINT)
         if demand.affinities:
@@ -404,4 +417,6 @@ def _note(causes: Codes, fine: Bools, cause: Cause) -> None:
 
 
 def _value(node: Node, key: str) -> str:
+    if key == _OVERLAY_FAULT:
+        return node.inventory.overlay_fault
     return platform_of(node) if key == _PLATFORM else attribute(node, key)

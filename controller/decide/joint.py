@@ -57,7 +57,12 @@ def chosen(groups: Sequence[Grouped]) -> list[int]:
 
 def _joins(group: Grouped) -> bool:
     plain = group.pinned is None and not (group.avoided or group.level or group.homes)
-    return plain and group.demand.alone and not group.demand.preferences
+    return plain and indifferent(group.demand)
+
+
+def indifferent(demand: Demand) -> bool:
+    """Whether all that tasks of this demand see of others, whosoever they are, is the room they leave."""
+    return demand.alone and not demand.preferences
 
 
 def planned(groups: Sequence[Grouped], bounds: Sequence[int], fleet: Fleet) -> list[Ints]:

@@ -5,7 +5,7 @@ Both are sparse: of most services, and of most ports, most nodes have none. Rows
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,14 @@ from controller.decide.filters import PortKey
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Taken = frozenset[PortKey]
 
 #: A port that more than one in so many nodes has taken is a column of flags, which is smaller then.
 DENSE_SHARE = 64
 _COUNT_BITS = 24
 _COUNT = (1 << _COUNT_BITS) - 1
 _NONE: Ints = np.empty(0, np.int64)
+_NO_PORTS: Taken = frozenset()
 
 
 class Ports:
@@ -31,29 +33,51 @@ class Ports:
         self._addresses: dict[tuple[int, str], dict[str, None]] = {}
 
     def at(self, row: int) -> frozenset[PortKey]:
-        return self._by_row.get(row, frozenset())
+        return self._by_row.get(row, _NO_PORTS)
 
     def write(self, row: int, ports: frozenset[PortKey], size: int) -> None:
         """All that is taken on a row, of a fleet of `size` rows."""
         before = self.at(row)
-        for key in before - ports:
-            self._set(key, row, taken=False, size=size)
-        for key in ports - before:
-            self._set(key, row, taken=True, size=size)
-        if ports:
-            self._by_row[row] = ports
-        else:
-            self._by_row.pop(row, None)
+        if ports == before:
+            return
+        this = np.array([row])
+        self.release(before - ports, this, size)
+        self.take(ports - before, this, size)
 
-    def _set(self, key: PortKey, row: int, *, taken: bool, size: int) -> None:
+    def take(self, ports: Taken, rows: Ints, size: int) -> None:
+        """These ports are taken on these rows, too."""
+        self._change(rows, lambda before: before | ports)
+        for key in ports:
+            self._set(key, rows, taken=True, size=size)
+
+    def release(self, ports: Taken, rows: Ints, size: int) -> None:
+        """These ports, which are taken on these rows, are so no more."""
+        self._change(rows, lambda before: before - ports)
+        for key in ports:
+            self._set(key, rows, taken=False, size=size)
+
+    def _change(self, rows: Ints, after: Callable[[Taken], Taken]) -> None:
+        """What is taken on each row, by what was: few are different, thus kept as one object each."""
+        by_row, known = self._by_row, dict[Taken, Taken]()
+        for row in rows.tolist():
+            before = by_row.get(row, _NO_PORTS)
+            if before not in known:
+                known[before] = after(before)
+            if ports := known[before]:
+                by_row[row] = ports
+            else:
+                by_row.pop(row, None)
+
+    def _set(self, key: PortKey, changed: Ints, *, taken: bool, size: int) -> None:
         number, protocol, address = key
         self._addresses.setdefault((number, protocol), {})[address] = None
         rows = self._rows.setdefault(key, {})
         if isinstance(rows, dict):
             if taken:
-                rows[row] = None
+                rows.update(dict.fromkeys(changed.tolist()))
             else:
-                del rows[row]
+                for row in changed.tolist():  # after a fault two tasks may have held it, and both go
+                    rows.pop(row, None)
             if len(rows) > max(1, size // DENSE_SHARE):
                 self._rows[key] = _flags(rows, size)
             elif not rows:
@@ -61,7 +85,7 @@ class Ports:
             return
         if rows.size < size:
             rows = self._rows[key] = np.concatenate([rows, np.zeros(size - rows.size, np.bool_)])
-        rows[row] = taken
+        rows[changed] = taken
         if not taken and not rows.any():
             self._forget(key)
 
@@ -168,12 +192,17 @@ class Counts:
         """Nothing stands on these rows."""
         if not self._pairs:
             return
-        services = list(self._pairs)
-        sizes = [pairs.size for pairs in self._pairs.values()]
-        there = np.isin(np.concatenate(list(self._pairs.values())) >> _COUNT_BITS, rows)
-        for number in np.unique(np.repeat(np.arange(len(services)), sizes)[there]).tolist():
-            pairs = self._pairs[services[number]]
-            self._keep(services[number], pairs[~np.isin(pairs >> _COUNT_BITS, rows)])
+        every = list(self._pairs.values())
+        of_row = np.concatenate(every) >> _COUNT_BITS
+        cleared = np.zeros(max(int(of_row.max()), int(rows.max(initial=0))) + 1, np.bool_)
+        cleared[rows] = True
+        there = np.flatnonzero(cleared[of_row])
+        if not there.size:
+            return
+        ends, services = np.cumsum([pairs.size for pairs in every]), list(self._pairs)
+        for number in np.unique(ends.searchsorted(there, side="right")).tolist():
+            pairs = every[number]
+            self._keep(services[number], pairs[~cleared[pairs >> _COUNT_BITS]])
 
     def copy(self) -> Counts:
         other = Counts()

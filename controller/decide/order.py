@@ -60,7 +60,8 @@ def restarted_with(specs: Sequence[ServiceSpec], updated: set[str]) -> set[str]:
 
 
 class Standing(NamedTuple):
-    """How a slot of a service that others wait for stands at its current version (None: no task yet).
+    """How a slot of a service that others wait for stands at its current version (None: no task yet); one
+    whose work is done, with success, is as `ready` as it will ever be.
 
     `given_up` says how it ended when it gets no successor, else it is empty.
     """

@@ -20,8 +20,10 @@ Floats = npt.NDArray[np.float64]
 STEPS = 1 << 20
 #: Room in all dimensions that count (CPU and memory).
 ROOM_MAX = 2 * STEPS
-_ROOM_SHIFT, _TASKS_SHIFT = 40, 24
-_TASKS_MAX = (1 << (_ROOM_SHIFT - _TASKS_SHIFT)) - 1
+ROOM_SHIFT, _TASKS_SHIFT = 40, 24
+#: What of a number tells equally full nodes apart.
+BELOW_ROOM = (1 << ROOM_SHIFT) - 1
+_TASKS_MAX = (1 << (ROOM_SHIFT - _TASKS_SHIFT)) - 1
 
 
 class Places:
@@ -75,10 +77,10 @@ def _place(row: int, node: Node) -> tuple[int, int, str, int]:
 def keys(room: Floats, tasks: Ints, places: Ints) -> Ints:
     """The number of each node; `room` is the sum of its shares of CPU and memory that are free, 0 to 2."""
     steps = (np.minimum(np.maximum(room, 0.0), 2.0) * STEPS).astype(np.int64)
-    return (steps << _ROOM_SHIFT) | (np.minimum(tasks, _TASKS_MAX) << _TASKS_SHIFT) | places
+    return (steps << ROOM_SHIFT) | (np.minimum(tasks, _TASKS_MAX) << _TASKS_SHIFT) | places
 
 
 def key(room: float, tasks: int, place: int) -> int:
     """The same for one node, several times faster."""
     steps = int(min(max(room, 0.0), 2.0) * STEPS)
-    return steps << _ROOM_SHIFT | min(tasks, _TASKS_MAX) << _TASKS_SHIFT | place
+    return steps << ROOM_SHIFT | min(tasks, _TASKS_MAX) << _TASKS_SHIFT | place

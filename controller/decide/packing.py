@@ -3,7 +3,8 @@
 First it opens nodes that together have room for all (`opening`). Then it deals the tasks out over the open
 nodes, the largest class first, each task to the node with most room in the directions in which it is large:
 all nodes fill alike, large next to small, and what comes last is small and goes anywhere. So a class stands
-on about as many nodes as it has tasks. What finds no room opens more nodes (`dealing`).
+on about as many nodes as it has tasks. What finds no room opens more nodes (`dealing`). Where that is not
+good, it is dealt with a look ahead, too: tasks keep off nodes that others have more use for (`matching`).
 Plain columns in, rows out; knows no tasks, no specs and no state. The same input gives the same plan.
 """
 
@@ -32,16 +33,19 @@ WORK_MIN, WORK_PER_TASK = 3_000_000, 5
 WASTE_GOOD = 0.0025
 #: Where not all tasks found room, this many times as much work is put into a better plan.
 WORK_TIMES_WITHOUT_ROOM = 6
-#: Attempts, until a plan is good: by how much more than the bound is opened at first, and how it is dealt.
-#: All nodes at once is tried only where not all tasks found room.
+#: Attempts, until a plan is good: by how much more than the bound is opened at first, how it is dealt, and
+#: whether with a look at what is still to come. All nodes at once is tried only where not all found room.
 EVERYTHING = float("inf")
 ATTEMPTS = (
-    (0.0, Rule.DOT),
-    (EVERYTHING, Rule.DOT),
-    (0.0, Rule.COSINE),
-    (EVERYTHING, Rule.COSINE),
-    *((slack, rule) for slack in (0.005, 0.01, 0.02) for rule in (Rule.DOT, Rule.COSINE)),
-    (0.0, Rule.FULLEST),
+    (0.0, Rule.DOT, False),
+    (0.0, Rule.DOT, True),
+    (EVERYTHING, Rule.DOT, True),
+    (EVERYTHING, Rule.COSINE, True),
+    (EVERYTHING, Rule.DOT, False),
+    (0.0, Rule.COSINE, False),
+    (EVERYTHING, Rule.COSINE, False),
+    *((slack, rule, False) for slack in (0.005, 0.01, 0.02) for rule in (Rule.DOT, Rule.COSINE)),
+    (0.0, Rule.FULLEST, False),
 )
 #: How often an attempt opens more nodes, twice as much each time.
 GROWTHS_MAX = 40
@@ -136,8 +140,9 @@ def _shape(alike: list[Want], indices: list[int], mask: int) -> Shape:
 
 
 class _Plan(NamedTuple):
-    """By shape the rows of its tasks, in the order in which they were dealt out; what found no room, as a
-    share of the mean node, what the nodes cost that it opened, and how many it looked at for that."""
+    """By shape the rows of its tasks, in the order in which they were dealt out; what found no room and might
+    in a better plan, as a share of the mean node, what the nodes cost that it opened, and how many it looked
+    at for that."""
 
     dealt: list[Rows]
     unplaced: float
@@ -149,10 +154,10 @@ def _best(fleet: Fleet, shapes: list[Shape]) -> _Plan:
     """The best of some plans: of as many as the batch's size allows, and no more than are of use."""
     work_max = WORK_MIN + WORK_PER_TASK * sum(shape.tasks for shape in shapes)
     bound, work, best = 0.0, 0, None
-    for slack, rule in ATTEMPTS:
+    for slack, rule, ahead in ATTEMPTS:
         if best is not None and slack == EVERYTHING and not best.unplaced:
             continue
-        plan, opened_first = _planned(fleet, shapes, rule, slack)
+        plan, opened_first = _planned(fleet, shapes, rule, slack, ahead=ahead)
         work += plan.work
         if best is None:
             best, bound = plan, opened_first
@@ -164,9 +169,11 @@ def _best(fleet: Fleet, shapes: list[Shape]) -> _Plan:
     return best
 
 
-def _planned(fleet: Fleet, shapes: list[Shape], rule: Rule, slack: float) -> tuple[_Plan, float]:
+def _planned(
+    fleet: Fleet, shapes: list[Shape], rule: Rule, slack: float, *, ahead: bool
+) -> tuple[_Plan, float]:
     """A plan, and what the nodes cost that were opened before anything was dealt."""
-    dealer, order = Dealer(fleet, shapes, rule), _order(fleet, shapes)
+    dealer, order = Dealer(fleet, shapes, rule, ahead=ahead), _order(fleet, shapes)
     _open(fleet, shapes, dealer, 1 + slack)
     bound = _price(fleet, dealer.rows)
     dealer.deal(order)
@@ -176,7 +183,7 @@ def _planned(fleet: Fleet, shapes: list[Shape], rule: Rule, slack: float) -> tup
         dealer.deal([index for index in order if dealer.left[index]])
     dealt = [np.concatenate(each) if each else _NONE for each in dealer.rounds]
     used = np.unique(np.concatenate([_NONE, *dealt]))
-    unplaced = float((_need(shapes, dealer.left) / fleet.scale).sum())
+    unplaced = float((_need(shapes, dealer.wanting()) / fleet.scale).sum())
     return _Plan(dealt, unplaced, _price(fleet, used), dealer.work), bound
 
 

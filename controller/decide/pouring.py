@@ -13,15 +13,39 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+_NARROW_MAX = np.iinfo(np.int16).max
+
 
 def starts_of(groups: npt.NDArray[np.signedinteger]) -> Ints:
     """Where each group begins."""
-    return np.flatnonzero(np.concatenate([[True], groups[1:] != groups[:-1]]))
+    first = np.ones(groups.size, np.bool_)
+    np.not_equal(groups[1:], groups[:-1], out=first[1:])
+    return first.nonzero()[0]
+
+
+def numbered(starts: Ints, size: int) -> Ints:
+    """For each of `size` members the number of its group, from 0 on."""
+    steps = np.zeros(size, np.int64)
+    steps[starts[1:]] = 1
+    return steps.cumsum()
+
+
+def in_groups(groups: npt.NDArray[np.signedinteger]) -> Ints:
+    """Where the members stand when they are sorted by group, those of a group in the order in which they
+    come. Numbers of 16 bits are sorted by their digits, which is ten times faster."""
+    narrow = groups.astype(np.int16) if groups.max(initial=0) <= _NARROW_MAX else groups
+    return narrow.argsort(kind="stable")
+
+
+def sorted_in_groups(keys: Ints, groups: npt.NDArray[np.signedinteger]) -> Ints:
+    """Where the members stand when they are sorted by group and then by key; no two keys are equal."""
+    order = keys.argsort()
+    return order[in_groups(groups[order])]
 
 
 def spread(values: Ints, starts: Ints, size: int) -> Ints:
     """The value of each group, for each of its members; there are `size` of them in all."""
-    return np.repeat(values, np.diff(starts, append=size))
+    return values[numbered(starts, size)]
 
 
 def poured(levels: Ints, room: Ints, groups: Ints, amounts: Ints) -> Ints:

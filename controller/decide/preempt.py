@@ -7,6 +7,7 @@ importance do not drive each other around.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -18,17 +19,19 @@ EVICTIONS_PER_TURN_MAX = 20
 EVICTIONS_TRIED_MAX = 1_000
 #: Nodes that are looked at for one task, those that are short of least.
 NODES_MAX = 100
+#: What is said of tasks that may give way, where that does not make room enough.
+NOT_ENOUGH = "less important, but take too little"
 
 
 class Holder(NamedTuple):
-    """A task on a node with what it takes there. `leaving`: its room is coming free already. Not `yields`: it
-    gives way to nobody, whatever its priority."""
+    """A task on a node with what it takes there. `leaving`: its room is coming free already. `keeps` says why
+    it gives way to nobody, whatever its priority; empty: it may."""
 
     task_id: str
     priority: int
     amounts: Mapping[str, int]
     leaving: bool = False
-    yields: bool = True
+    keeps: str = ""
 
 
 class Room(NamedTuple):
@@ -63,15 +66,24 @@ def chosen(amounts: Mapping[str, int], priority: int, room: Room) -> tuple[Holde
             short = _less(short, holder)
     if not _any(short):
         return ()
-    willing = [
-        each
-        for each in room.holders
-        if each.yields and not each.leaving and each.priority <= priority - PRIORITY_GAP_MIN
-    ]
+    willing = [each for each in room.holders if not each.leaving and not _held_by(each, priority)]
     by_importance = sorted(willing, key=lambda each: (each.priority, -_help(short, each), each.task_id))
     by_help = sorted(willing, key=lambda each: (-_help(short, each), each.priority, each.task_id))
     found = [each for order in (by_importance, by_help) if (each := _taken(short, order)) is not None]
     return min(found, key=_cost, default=None)
+
+
+def staying(priority: int, room: Room) -> dict[str, int]:
+    """Why tasks of a node do not give way to one of this priority, with how many there are of each; those
+    that may, and are not enough, too."""
+    there = (each for each in room.holders if not each.leaving)
+    return dict(Counter(_held_by(each, priority) or NOT_ENOUGH for each in there).most_common())
+
+
+def _held_by(holder: Holder, priority: int) -> str:
+    """Why a task does not give way; empty when it may."""
+    too_important = holder.priority > priority - PRIORITY_GAP_MIN
+    return f"of priority {priority - PRIORITY_GAP_MIN + 1} or more" if too_important else holder.keeps
 
 
 def _taken(short: Mapping[str, int], order: list[Holder]) -> tuple[Holder, ...] | None:

@@ -74,12 +74,13 @@ def fault(quota: Quota, before: Used, after: Used) -> Problem | None:
         limit, was, wanted = (
             getattr(each, name) for each in (quota.limit, before.resources, after.resources)
         )
-        if line := _excess(words, limit, was, wanted, show):
-            details.append(line)
-            options.append(f"{option} {_argument(name, wanted)}")
-    if line := _excess("tasks", quota.tasks, before.tasks, after.tasks, str):
-        details.append(line)
-        options.append(f"--tasks {after.tasks}")
+        line = _excess(words, limit, was, wanted, show)
+        details += [line] if line else []
+        # All limits are set at once: those that are kept are named again.
+        options += [f"{option} {_argument(name, wanted if line else limit)}"] if limit else []
+    line = _excess("tasks", quota.tasks, before.tasks, after.tasks, str)
+    details += [line] if line else []
+    options += [f"--tasks {after.tasks if line else quota.tasks}"] if quota.tasks else []
     if not details:
         return None
     return Problem(

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from controller.decide import affinity
-from controller.decide.filling import Wish, ranked
+from controller.decide.filling import Wish, fitted, ranked
 from controller.decide.filters import Cause
+from controller.decide.fit import FREE_WEIGHT, OPENING
 from controller.decide.fleet import CAUSES, ZONE, Codes, Fleet
 from controller.decide.reasons import Reasons, against
 from controller.decide.verdicts import SHORT, Verdicts, judge, shortage
@@ -24,6 +25,12 @@ Column = npt.NDArray[Any]
 
 #: How parts are called that are about more than an attribute of nodes.
 DOUBTS, UNMET, BEYOND, OWN = "doubts", "affinities unmet", "beyond its part", "tasks of the service"
+#: How parts are called that make up how badly a task suits a node (`fit.Parts`), and that itself.
+MISFIT, UNEVEN, FREE, EMPTY = "misfit", "uneven", "free", "empty"
+#: Of these, what puts a node behind another, and how much it counts.
+WORSE = {UNEVEN: ("less even", 1.0), FREE: ("less full", FREE_WEIGHT), EMPTY: ("not in use yet", OPENING)}
+#: Misfits that differ by no more are equal.
+SAME_MISFIT = 1e-6
 #: How the dimensions are called in which fullness counts; each part is the share reserved with the task.
 FULLNESS = {"cpu_millis": "CPU", "memory_bytes": "memory", "disk_bytes": "disk", "pids": "pids"}
 #: The share of the rows that nodes which fit may take from those that do not, where there are more of both.
@@ -89,7 +96,7 @@ def _fitting(fleet: Fleet, wish: Wish, rows: Ints, pinned: str) -> Iterator[Rate
     why = ", ".join(reasons.next(int(rows[0])))
     for at, row in enumerate(rows.tolist()):
         parts = tuple((name, round(float(column[at]), 4)) for name, column in columns.items())
-        behind = reasons.doubts(row) or (_behind(columns, at, level=wish.level),)
+        behind = reasons.doubts(row) or (_behind(columns, at, wish),)
         reason = behind[0] if at else why
         yield Rated(row, None, reason, counts.item(row), at + 1, parts)
 
@@ -112,6 +119,9 @@ def _parts(fleet: Fleet, wish: Wish, rows: Ints) -> Iterator[tuple[str, Column]]
     yield from branches if demand.preferences else ()
     yield beyond if packs else (OWN, counts[rows].astype(np.float64))
     yield from () if demand.preferences else branches
+    if fitted(wish):
+        suits = fleet.parts(demand, rows)
+        yield from zip((MISFIT, UNEVEN, FREE, EMPTY), (suits.score, *suits), strict=True)
     for dimension in dict.fromkeys(("cpu_millis", "memory_bytes", *(name for name, _ in demand.amounts))):
         if dimension in fleet.free:
             whole = np.maximum(fleet.capacity[dimension][rows], 1)
@@ -119,17 +129,32 @@ def _parts(fleet: Fleet, wish: Wish, rows: Ints) -> Iterator[tuple[str, Column]]
             yield FULLNESS.get(dimension, dimension), 1 - left / whole
 
 
-def _behind(columns: dict[str, Column], at: int, *, level: bool) -> str:
+def _behind(columns: dict[str, Column], at: int, wish: Wish) -> str:
     """What puts a node behind the first one, by the first part in which it is worse."""
     for name, column in columns.items():
-        if name in FULLNESS.values():
+        if name == MISFIT or name in FULLNESS.values():
             break
         if column[at] > column[0]:
             return _worse(name, int(column[at]), int(column[0]))
     cpu, memory = (round(100 * max(0.0, float(columns[name][at]))) for name in ("CPU", "memory"))
-    same = all(columns[name][at] == columns[name][0] for name in ("CPU", "memory"))
-    how = "as good" if same else "fuller" if level else "less full"
+    how = _less_fit(columns, at) if MISFIT in columns else _less_used(columns, at, wish)
     return f"{how}: CPU {cpu} %, memory {memory} % reserved"
+
+
+def _less_used(columns: dict[str, Column], at: int, wish: Wish) -> str:
+    if all(columns[name][at] == columns[name][0] for name in ("CPU", "memory")):
+        return "as good"
+    return "fuller" if wish.level else "less full"
+
+
+def _less_fit(columns: dict[str, Column], at: int) -> str:
+    """The part that tells most of how much less it suits the task."""
+    if columns[MISFIT][at] - columns[MISFIT][0] <= SAME_MISFIT:
+        return "as good"
+    return max(
+        (weight * float(columns[name][at] - columns[name][0]), words)
+        for name, (words, weight) in WORSE.items()
+    )[1]
 
 
 def _worse(part: str, count: int, best: int) -> str:

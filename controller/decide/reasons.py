@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.decide.demand import Demand
-from controller.decide.filling import Wish
+from controller.decide.filling import Wish, fitted
 from controller.decide.filters import Cause
 from controller.decide.fleet import ZONE, Fleet
 from controller.decide.verdicts import SHORT, free_text
@@ -41,7 +41,8 @@ class Reasons:
         if self._fit == 1:
             return (*self.doubts(row), f"the only node that fits: {shares}")
         size = "emptiest" if self._wish.level else "fullest"
-        last = f"{self._own(row)}, {size} that fits: {shares}"
+        how = "best fit" if fitted(self._wish) else f"{size} that fits"
+        last = f"{self._own(row)}, {how}: {shares}"
         return (*self.doubts(row), *self._branches(row), last)
 
     def doubts(self, row: int) -> tuple[str, ...]:
@@ -80,4 +81,6 @@ class Reasons:
 
 def against(fleet: Fleet, demand: Demand, row: int, cause: Cause) -> str:
     """What a node that does not fit says."""
+    if cause is Cause.NETWORK:
+        return f"{cause.value}: {fleet.nodes[row].inventory.overlay_fault}"
     return f"{cause.value}: {free_text(fleet, demand, row)}" if cause in SHORT else cause.value

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from bayplan.model import Desired, ServiceSpec
 from controller.decide import restarts, rollout, succession
-from controller.decide.renewal import Renewal, slots_to_renew
+from controller.decide.renewal import Lateness, Renewal, slots_to_renew, whenever
 from controller.decide.rows import NEVER_RAN, NO_PLAIN, Decision, New, Plain, Row, SlotPast, away
 from controller.decide.slots import NO_SLOTS, Slots
 from controller.records import JOB_MODES, Service, Task
@@ -33,12 +33,14 @@ def reconcile(
     held: bool = False,
     fits: Callable[[Task], bool] = lambda task: False,
     plain: Plain = NO_PLAIN,
+    lateness: Lateness = whenever,
 ) -> Decision:
     """What to do about a service. `rows` are all of its tasks but those in `plain` slots, oldest first within
     a slot; `past` is by slot and version.
 
     `held`: its version must wait for services that come first; what runs goes on and heals as it is.
-    `fits`: whether a task of this spec fits on the node of a task, in its place.
+    `fits`: whether a task of this spec fits on the node of a task, in its place. `lateness`: how late tasks
+    shall give way that may do so in any order.
     """
     by_slot: dict[int, list[Row]] = {}
     for row in rows:
@@ -48,7 +50,7 @@ def reconcile(
     renewal = Renewal()
     if not held and spec.schedule is None:
         newest = rollout.newest_wanted(_without_prepared(rows), slots.wanted)
-        renewal = slots_to_renew(service, spec, newest, slots.wanted, now_ms, plain)
+        renewal = slots_to_renew(service, spec, newest, slots.wanted, now_ms, plain, lateness)
     decisions, fill = [Decision(wake_ms=_next_ms(rows, renewal, now_ms))], []
     canaries = rollout.canaries(service, spec, slots.wanted)
     others = plain.others(slots.wanted)

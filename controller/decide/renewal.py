@@ -6,13 +6,21 @@ stops the rollout by itself and the rest goes on serving. Pure; how one slot cha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from bayplan.model import ServiceSpec
-from controller.decide.rollout import HALTED, Seen, canaries, policy
+from controller.decide.rollout import HALTED, Seen, canaries, policy, start_first
 from controller.decide.rows import NO_PLAIN, Plain
-from controller.records import JOB_MODES, Service
+from controller.records import JOB_MODES, Service, Task
+
+#: How late each of some tasks shall give way, of those that may do so in any order (a number for each).
+Lateness = Callable[[Sequence[Task]], Sequence[int]]
+
+
+def whenever(tasks: Sequence[Task]) -> Sequence[int]:
+    """All alike."""
+    return [0] * len(tasks)
 
 
 class Renewal(NamedTuple):
@@ -31,6 +39,7 @@ def slots_to_renew(
     slots: Collection[int],
     now_ms: int,
     plain: Plain = NO_PLAIN,
+    lateness: Lateness = whenever,
 ) -> Renewal:
     """The slots to renew. `newest` is by slot the newest task that shall run, but for `plain` slots; `slots`
     those to be filled.
@@ -50,7 +59,7 @@ def slots_to_renew(
     if not giving_way:
         return Renewal(beside)
     others = set(plain.others(slots)) - first
-    gated = _gated(service, spec, newest, others, giving_way, now_ms, plain)
+    gated = _gated(service, spec, newest, others, giving_way, now_ms, plain, lateness)
     return gated._replace(slots=beside | gated.slots)
 
 
@@ -62,16 +71,17 @@ def _gated(
     giving_way: list[Seen],
     now_ms: int,
     plain: Plain,
+    lateness: Lateness,
 ) -> Renewal:
     """The lowest slots first, those that failed already last. `slots` are without the `plain` ones.
 
     Tasks that are not ready cost nothing and go first; ready ones follow as long as fewer than
     `parallelism` (0 is all) slots are not ready, failures that are put up with apart, and the delay since
-    the last one has passed.
+    the last one has passed. Where heirs start first, `lateness` says which of the ready ones are next.
     """
     rules, failed = policy(service, spec), service.rollout.failed if service.rollout else ()
     giving_way.sort(key=lambda row: (row.task.slot in failed, row.task.slot))
-    parallelism = rules.parallelism or len(newest) + plain.total
+    parallelism = rules.parallelism or len(newest.keys() | set(slots)) + plain.total
     broken = [row.task.slot for row in giving_way if not row.ready][:parallelism]
     ready = [row for row in newest.values() if row.ready]
     fresh = [row.since_ms for row in ready if row.task.version == service.version and not row.displaced]
@@ -82,5 +92,9 @@ def _gated(
         return Renewal(frozenset(broken), due_ms, frozenset(serving[:parallelism]))
     away = plain.unready + len(set(slots) - set(failed) - {row.task.slot for row in ready})
     free = max(0, parallelism - away)
+    if 0 < free < len(serving) and start_first(service, spec):
+        serves = [row.task for row in giving_way if row.ready]
+        late = dict(zip(serving, lateness(serves), strict=True))
+        serving.sort(key=lambda slot: (slot in failed, late[slot]))
     ahead = frozenset(serving[free : free + parallelism])
     return Renewal(frozenset(broken + serving[:free]), ahead=ahead)

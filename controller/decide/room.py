@@ -22,8 +22,8 @@ Ints = npt.NDArray[np.int64]
 NODES_MAX = 32
 #: Tasks for which another place is sought, the smallest first.
 TRIES_MAX = 64
-#: Moves that each placement earns, and the most that can be saved up: 5 for 100 placements.
-MOVES_PER_PLACEMENT, MOVES_SAVED_MAX = 0.05, 5.0
+#: Moves that each placement earns: 5 for 100. There are some at the start, and so many are saved up at most.
+MOVES_PER_PLACEMENT, MOVES_AT_FIRST, MOVES_SAVED_MAX = 0.05, 5.0, 100.0
 
 
 class Movable(NamedTuple):
@@ -43,19 +43,24 @@ class Shift(NamedTuple):
 
 
 class Allowance:
-    """How many moves may still be made for room: each placement earns a part of one."""
+    """How many moves may still be made: each placement earns a part of one, and some may be at the start."""
 
-    def __init__(self) -> None:
-        self._saved = MOVES_SAVED_MAX
+    def __init__(self, saved_max: float = MOVES_SAVED_MAX, saved: float = MOVES_AT_FIRST) -> None:
+        self._saved, self._saved_max = saved, saved_max
 
     def earn(self, placements: int) -> None:
-        self._saved = min(MOVES_SAVED_MAX, self._saved + MOVES_PER_PLACEMENT * placements)
+        self._saved = min(self._saved_max, self._saved + MOVES_PER_PLACEMENT * placements)
 
-    def spend(self) -> bool:
-        """Takes one move off; False when there is none to be had."""
-        if self._saved < 1 - 1e-9:
+    @property
+    def moves(self) -> int:
+        """How many moves there are to be had."""
+        return int(self._saved + 1e-9)
+
+    def spend(self, moves: int = 1) -> bool:
+        """Takes moves off; False when there are not so many to be had."""
+        if self.moves < moves:
             return False
-        self._saved -= 1
+        self._saved -= moves
         return True
 
 
@@ -86,7 +91,7 @@ def make_room(
             fits[shift.target] = False
         rows = np.flatnonzero(fits)
         if rows.size:
-            return Shift(movable, int(rows[fleet.key[rows].argmin()]))
+            return Shift(movable, int(rows[fleet.suits.key[rows].argmin()]))
     return None
 
 

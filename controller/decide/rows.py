@@ -128,6 +128,9 @@ class Decision(NamedTuple):
     @staticmethod
     def of(parts: Sequence[Decision]) -> Decision:
         """Several as one."""
+        parts = [each for each in parts if each != _NOTHING]
+        if len(parts) < 2:
+            return parts[0] if parts else _NOTHING
         wakes = [each.wake_ms for each in parts if each.wake_ms is not None]
         return Decision(
             tuple(new for each in parts for new in each.create),
@@ -138,6 +141,9 @@ class Decision(NamedTuple):
             tuple(slot for each in parts for slot in each.fill),
             min(wakes, default=None),
         )
+
+
+_NOTHING = Decision()
 
 
 def away(rows: list[Row]) -> Decision:

@@ -1,8 +1,8 @@
 """Which node takes each waiting task, or why none can: the scheduler's doors.
 
-`place_groups` is the one for many tasks: groups of equal ones onto a fleet, the largest first. `place` and
-`rank` are the same for single needs and candidates, with the reasons in words. How a node is chosen is told
-in `filling`; what the others say, in `verdicts`. Same input, same plan: nothing hangs on ids or on luck.
+`place_groups` is the one for many tasks: groups of equal ones onto a fleet, the largest first. `place` is the
+same for single needs and candidates, with the reasons in words. How a node is chosen is told in `filling`;
+what the others say, in `verdicts`. Same input, same plan: nothing hangs on ids or on luck.
 """
 
 from __future__ import annotations
@@ -17,24 +17,19 @@ import numpy.typing as npt
 from bayplan.model import Resources, ServiceSpec
 from controller.decide import affinity, joint
 from controller.decide.demand import Demand, demand
-from controller.decide.filling import Wish, bound_of, place_many, place_new, place_one, place_singles, ranked
-from controller.decide.filters import Candidate, Cause
-from controller.decide.fleet import CAUSES, Fleet
-from controller.decide.reasons import FAILED_HERE, SHAKY, Reasons, against
+from controller.decide.filling import (
+    FITTED_MAX,
+    Wish,
+    bound_of,
+    place_many,
+    place_new,
+    place_one,
+    place_singles,
+)
+from controller.decide.filters import Candidate
+from controller.decide.fleet import Fleet
+from controller.decide.reasons import Reasons
 from controller.decide.verdicts import Verdicts, judge
-
-__all__ = [
-    "FAILED_HERE",
-    "SHAKY",
-    "Group",
-    "Need",
-    "Placed",
-    "Plan",
-    "Rated",
-    "place",
-    "place_groups",
-    "rank",
-]
 
 Rows = npt.NDArray[np.int64]
 
@@ -92,6 +87,15 @@ def place_groups(groups: Sequence[Group], fleet: Fleet, told_max: int = 0) -> li
             told = ((reason,),) * min(told_max, rows.size)
             placed[index] = _completed(batch, groups[index], Placed(rows, None, told))
     return placed
+
+
+def order(groups: Sequence[Group]) -> list[int]:
+    """The positions of the groups in the order in which they choose, where none is planned with others."""
+    return [
+        at
+        for members in _waves(groups)
+        for at in sorted(members, key=lambda at: (groups[at].demand.largest_first, groups[at].name))
+    ]
 
 
 def _waves(groups: Sequence[Group]) -> list[list[int]]:
@@ -258,8 +262,11 @@ class _Batch:
 
 
 def _wish(fleet: Fleet, group: Group) -> Wish:
-    total = max(group.replicas, fleet.counts.total(group.service_id) + group.count)
-    return Wish(group.service_id, group.demand, bound_of(total), group.avoided, group.level)
+    standing = fleet.counts.total(group.service_id) + group.count
+    heirs = 0 < group.replicas < standing
+    fullest = heirs or group.count > FITTED_MAX
+    bound = bound_of(max(group.replicas, standing))
+    return Wish(group.service_id, group.demand, bound, group.avoided, group.level, fullest)
 
 
 def _order(group: Group) -> tuple[object, ...]:
@@ -293,18 +300,6 @@ class Plan(NamedTuple):
     placed: dict[str, str]
     refused: dict[str, Verdicts]
     reasons: dict[str, tuple[str, ...]]
-
-
-class Rated(NamedTuple):
-    """What a node says to a task: the cause against it or why it is as good as it is, what is free on it, how
-    many tasks of the service it has, and its rank among those that fit (from 1, else 0)."""
-
-    node_id: str
-    cause: Cause | None
-    reason: str
-    free: Resources
-    tasks: int
-    rank: int
 
 
 def place(needs: Sequence[Need], candidates: Sequence[Candidate]) -> Plan:
@@ -346,27 +341,3 @@ def _group(need: Need, count: int) -> Group:
     asked = demand(need.spec, need.reserved)
     name = need.spec.name
     return Group(need.service_id, asked, count, need.wave, None, name, 0, need.avoided, need.level)
-
-
-def rank(need: Need, candidates: Sequence[Candidate]) -> list[Rated]:
-    """Every node, the best first: to that one `place` would give the task. Those that do not fit are last."""
-    fleet = Fleet.of(_by_name(candidates))
-    group = _group(need, 1)
-    causes, wish = fleet.causes(group.demand, group.service_id), _wish(fleet, group)
-    if need.pinned:
-        causes[np.array(fleet.ids) != need.pinned] = CAUSES.index(Cause.ELSEWHERE)
-    best = ranked(fleet, wish, np.flatnonzero(causes == 0))
-    counts = fleet.tasks_of(need.service_id)
-
-    def rated(row: int, rank: int, cause: Cause | None, reason: str) -> Rated:
-        free = Resources(
-            cpu_millis=max(0, fleet.free["cpu_millis"].item(row)),
-            memory_bytes=max(0, fleet.free["memory_bytes"].item(row)),
-        )
-        return Rated(fleet.ids[row], cause, reason, free, counts.item(row), rank)
-
-    reasons = Reasons(fleet, wish, pinned=bool(need.pinned))
-    found = [rated(row, at, None, ", ".join(reasons.next(row))) for at, row in enumerate(best.tolist(), 1)]
-    rest = [(row, CAUSES[causes[row]]) for row in np.flatnonzero(causes > 0).tolist()]
-    found += [rated(row, 0, cause, against(fleet, group.demand, row, cause)) for row, cause in rest if cause]
-    return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from bayplan.model import Mount, MountKind, ServiceSpec, UpdateOrder, UpdatePolicy
+from bayplan.model import Mount, MountKind, PortMode, ServiceSpec, UpdateOrder, UpdatePolicy
 from controller.records import GLOBAL_MODES, JOB_MODES
 
 #: Why a successor starts first where nobody has said so.
@@ -78,7 +78,9 @@ def _by_default(spec: ServiceSpec) -> Iterator[str]:
         yield "it has one task on each node"
     yield from (text for mount in container.mounts if (text := _shared(mount)))
     yield from (
-        f"it publishes port {port.published} of its node" for port in container.ports if port.published
+        f"it publishes port {port.published} of its node"
+        for port in container.ports
+        if port.published and port.mode is PortMode.HOST
     )
     if container.network_mode == "host":
         yield "it uses the ports of its node"

@@ -25,6 +25,18 @@ NO_NODES = "the cluster has no nodes; `bayplan join-token` prints how one joins"
 SHORT = frozenset({Cause.GENERIC, Cause.CPU, Cause.MEMORY, Cause.DISK, Cause.PIDS})
 #: Nodes that are equally near and whose names are compared.
 EQUALS_MAX = 100
+#: What to do about a cause; about what is not here: ask for less.
+WAYS_OUT = {
+    Cause.NOT_READY: "`bayplan node ls` shows why nodes are not ready",
+    Cause.PAUSED: "`bayplan node update --availability active NODE` takes tasks there again",
+    Cause.DRAINING: "`bayplan node update --availability active NODE` takes tasks there again",
+    Cause.PLATFORM: "add a node of that platform (`bayplan join-token`)",
+    Cause.NETWORK: "`bayplan doctor` on such a node says what it lacks; add a node (`bayplan join-token`)",
+    Cause.CONSTRAINT: "ask for what a node has, or label one: "
+    "`bayplan node update --label-add KEY=VALUE NODE`",
+    Cause.AFFINITY: "leave `required` away, or add a node (`bayplan join-token`)",
+    Cause.PORT: "publish another port, run fewer tasks, or add a node (`bayplan join-token`)",
+}
 #: Nodes whose labels are read to find one with a name like that which no node has.
 NODES_READ_MAX = 1_000
 
@@ -52,6 +64,17 @@ class Verdicts(NamedTuple):
             return (NO_NODES,)
         nearest = [f"nearest: {self.nearest}"] if self.nearest else []
         return (*_needs(self.demand, self.causes), self.answer, *nearest, *self.hopeless)
+
+    @property
+    def worst(self) -> Cause | None:
+        """What most nodes say no for."""
+        return max(self.causes, key=lambda cause: self.causes[cause], default=None)
+
+    @property
+    def way_out(self) -> str:
+        """What to do about that."""
+        usual = "ask for less, or add a node (`bayplan join-token`)"
+        return WAYS_OUT.get(self.worst, usual) if self.worst else usual
 
     @property
     def answer(self) -> str:
@@ -84,7 +107,8 @@ def _hopeless(fleet: Fleet, demand: Demand, causes: Container[Cause]) -> Iterato
         capacity = fleet.capacity.get(dimension, np.zeros(fleet.size, np.int64))[there]
         whole, asked = int(capacity.max()), amount_text(dimension, amount)
         if whole < amount and not whole:
-            yield f"no node has any of it: {asked}"
+            near = nearest(dimension.removeprefix(GENERIC), _goods(fleet))
+            yield f"no node has any of it: {asked}" + (f"; there is {near}" if near else "")
         elif whole < amount:
             node = fleet.nodes[there[capacity.argmax()]].name
             yield f"no node has {asked} in all: the most has {node}, {amount_text(dimension, whole)}"
@@ -94,6 +118,11 @@ def _hopeless(fleet: Fleet, demand: Demand, causes: Container[Cause]) -> Iterato
             name, known = key.partition(".labels.")[2], _labels(fleet, key)
             near = nearest(name, known)
             yield f"no node has the label {name}" + (f"; there is {near}" if near else "")
+
+
+def _goods(fleet: Fleet) -> set[str]:
+    """The kinds of generic goods that some node has."""
+    return {name.removeprefix(GENERIC) for name in fleet.free if name.startswith(GENERIC)}
 
 
 def _labels(fleet: Fleet, key: str) -> set[str]:
@@ -171,10 +200,12 @@ def _needs(demand: Demand, causes: dict[Cause, int]) -> list[str]:
     lines = ["needs " + ", ".join(amount_text(name, asked[name]) for name in own)] if own else []
     if Cause.PLATFORM in causes:
         lines.append(f"needs platform {demand.kind.platform}")
+    if Cause.NETWORK in causes:
+        lines.append("needs to take part in a network that spans nodes")
     if Cause.CONSTRAINT in causes:
         lines.append(f"needs {' and '.join(demand.kind.constraints)}")
     if Cause.AFFINITY in causes:
-        lines.append("needs to be near, or away from, tasks of other services (`x-bayplan` of the services)")
+        lines.append(f"needs to be {' and '.join(demand.nearness)}")
     if Cause.GENERIC in causes:
         goods = sorted(name for name in asked if name.startswith(GENERIC))
         lines.append("needs " + ", ".join(amount_text(name, asked[name]) for name in goods))

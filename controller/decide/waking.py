@@ -2,8 +2,8 @@
 
 A demand sleeps until a node of its kind has room in every dimension in which it asks for some, and nothing
 else against it there. So freed memory wakes who is short of memory, on nodes which they could take, and
-nobody else; and who could be placed is never missed. Only changed nodes are looked at; sleepers of one kind
-are columns, so that most of them are passed over in one stroke.
+nobody else; and who could be placed is never missed. Only changed nodes are looked at, but for who has to be
+near to others or away from them; sleepers of one kind are columns: most are passed over in one stroke.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from controller.decide import affinity
 from controller.decide.demand import Demand, Kind
 from controller.decide.fleet import Fleet
 
@@ -70,7 +71,7 @@ class Sleepers:
         found: list[Asker] = []
         for kind, alike in self._by_kind.items() if rows.size else ():
             could = fleet.of_kind(kind)
-            found += alike.woken(rows, rows[could[rows]], could, fleet)
+            found += alike.woken(rows[could[rows]], could, fleet)
         return found
 
 
@@ -102,14 +103,14 @@ class _Alike:
             del self._pins[asker.service_id, asker.demand]
         self._columns = None
 
-    def woken(self, changed: Rows, rows: Rows, could: Bools, fleet: Fleet) -> Iterator[Asker]:
-        """`rows` are those of the changed ones that are of the kind."""
+    def woken(self, rows: Rows, could: Bools, fleet: Fleet) -> Iterator[Asker]:
+        """`rows` are those that have changed, `could` all, of the kind."""
         if self._columns is None:
             self._columns = _Columns.of(self._pins)
         for service_id, demand in self._columns.fitting(rows, fleet):
             yield Asker(service_id, demand)
         for service_id, demand in self._columns.others:
-            near = np.flatnonzero(could & _near(demand, changed, fleet)) if demand.affinities else rows
+            near = np.flatnonzero(could) if _reaches_far(demand, service_id) else rows
             fitting = near[_fits(fleet, demand, service_id, near)]
             pins = self._pins[service_id, demand]
             if fitting.size and "" in pins:
@@ -175,15 +176,10 @@ def _is_plain(demand: Demand) -> bool:
     return not (demand.affinities or demand.ports or demand.per_node_max)
 
 
-def _near(demand: Demand, changed: Rows, fleet: Fleet) -> Bools:
-    """The changed rows, and those that an affinity puts together with one of them."""
-    near = np.zeros(fleet.size, np.bool_)
-    near[changed] = True
-    for affinity in demand.affinities:
-        if affinity.topology:
-            codes = fleet.attribute(affinity.topology).codes
-            near |= np.isin(codes, codes[changed])
-    return near
+def _reaches_far(demand: Demand, service_id: str) -> bool:
+    """Whether a change of one node may let a task onto another: by what both have in common, which may have
+    been that node's until now, or because a service that is near to itself has lost its last task."""
+    return any(each.required and (each.topology or each.service == service_id) for each in demand.affinities)
 
 
 def _fits(fleet: Fleet, demand: Demand, service_id: str, rows: Rows) -> Bools:
@@ -191,4 +187,6 @@ def _fits(fleet: Fleet, demand: Demand, service_id: str, rows: Rows) -> Bools:
     if any(dimension not in fleet.free for dimension, _ in demand.amounts):
         return np.zeros(rows.size, np.bool_)
     found: Bools = fleet.fit_times(demand, service_id, rows, 1) > 0
+    if demand.affinities:
+        found &= affinity.admitted(fleet, demand.affinities, service_id)[rows]
     return found

@@ -41,6 +41,7 @@ class Role(StrEnum):
 _ADMINS = frozenset({Role.ADMIN})
 _AGENTS = frozenset({Role.AGENT})
 _STRANGERS = frozenset({Role.STRANGER})
+_ADMINS_AND_AGENTS = _ADMINS | _AGENTS
 _KNOWN = frozenset({Role.ADMIN, Role.AGENT, Role.CONTROLLER})
 _EVERYBODY = frozenset(Role)
 
@@ -62,14 +63,24 @@ ACCESS: dict[str, frozenset[Role]] = {
     "/bayplan.v1.JoinService/GetTrustBundle": _STRANGERS,
     "/bayplan.v1.JoinService/Join": _STRANGERS,
     "/bayplan.v1.JoinService/Renew": _STRANGERS,
+    "/bayplan.v1.NetworkService/CreateNetwork": _ADMINS,
+    "/bayplan.v1.NetworkService/ListNetworks": _ADMINS,
+    "/bayplan.v1.NetworkService/GetNetwork": _ADMINS,
+    "/bayplan.v1.NetworkService/RemoveNetwork": _ADMINS,
     "/bayplan.v1.NodeService/ListNodes": _ADMINS,
     "/bayplan.v1.NodeService/GetNode": _ADMINS,
     "/bayplan.v1.NodeService/UpdateNode": _ADMINS,
     "/bayplan.v1.NodeService/RemoveNode": _ADMINS,
     "/bayplan.v1.RegistryService/Acknowledge": _ADMINS,
+    "/bayplan.v1.RegistryService/Deregister": _ADMINS_AND_AGENTS,
+    "/bayplan.v1.RegistryService/Follow": _ADMINS_AND_AGENTS,
     "/bayplan.v1.RegistryService/Lookup": _ADMINS,
     "/bayplan.v1.RegistryService/Watch": _ADMINS,
     "/bayplan.v1.RegistryService/List": _ADMINS,
+    "/bayplan.v1.RegistryService/ListFollowers": _ADMINS,
+    "/bayplan.v1.RegistryService/Override": _ADMINS,
+    "/bayplan.v1.RegistryService/Register": _ADMINS_AND_AGENTS,
+    "/bayplan.v1.RegistryService/Renew": _ADMINS_AND_AGENTS,
     "/bayplan.v1.RolloutService/CreateService": _ADMINS,
     "/bayplan.v1.RolloutService/UpdateService": _ADMINS,
     "/bayplan.v1.RolloutService/RollbackService": _ADMINS,

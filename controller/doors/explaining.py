@@ -15,14 +15,15 @@ from controller.events import RebalanceAsked, SimulateAsked
 class ExplainDoor(explain_pb2_grpc.ExplainServiceServicer):
     """ExplainService."""
 
-    def __init__(self, gate: Gate, ground: Ground) -> None:
-        self._gate, self._ground = gate, ground
+    def __init__(self, gate: Gate, ground: Ground, *, preemption: bool) -> None:
+        self._gate, self._ground, self._preemption = gate, ground, preemption
 
     @answers
     async def Explain(self, request: explain_pb2.ExplainRequest, context: Context) -> Any:
         """Why a service or a task stands as it does."""
         state = await self._gate.read()
-        found = explaining.explain(state, self._ground, request.target, self._gate.clock().mono_ms)
+        now_ms, preemption = self._gate.clock().mono_ms, self._preemption
+        found = explaining.explain(state, self._ground, request.target, now_ms, preemption=preemption)
         return explain_pb2.ExplainResponse(explanation=to_pb(found))
 
     @answers

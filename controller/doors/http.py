@@ -1,96 +1,59 @@
-"""The lookup over HTTP, on loopback: `GET /v1/lookup/<stack>/<service>`.
+"""The registry over HTTP, on loopback: the surfaces of `bayplan.surfaces.http`, and how busy the loop is.
 
 Plain HTTP never leaves the machine: an address that is not loopback is refused at the start.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
 
-from bayplan.errors import Problem, ProblemKind
-from bayplan.model import Instance
-from controller import lookup, views
+from bayplan.surfaces.asking import Read, View
+from bayplan.surfaces.consul.local import LocalServices
+from bayplan.surfaces.http import HttpSurfaces, listen
+from controller.doors.directory import Keeper
 from controller.doors.gate import Gate
 from controller.doors.lag import LoopLag
-
-#: Bytes of a request's body; aiohttp holds its line and each header to as many.
-REQUEST_BYTES_MAX = 8_190
-#: A connection without a request is closed after this time, in seconds.
-IDLE_CONNECTION_S = 75
+from controller.glimpse import glimpse, origin
 
 
 class HttpDoor:
-    """Answers lookups with JSON."""
+    """Mounts the surfaces. What registers over Consul's API is in `local`."""
 
-    def __init__(self, gate: Gate, lag: LoopLag) -> None:
-        self._gate = gate
+    def __init__(self, gate: Gate, keeper: Keeper, local: LocalServices, lag: LoopLag) -> None:
+        self._surfaces = HttpSurfaces(keeper, local, _Views(gate, keeper))
         self._lag = lag
 
-    def application(self) -> web.Application:
-        """The routes."""
-        application = web.Application(client_max_size=REQUEST_BYTES_MAX)
-        application.router.add_get("/v1/lookup/{stack}/{service}", self._lookup)
-        application.router.add_get("/v1/services", self._services)
+    async def listen(self, host: str, port: int) -> Callable[[], Awaitable[None]]:
+        """Answer until what this returns is called. Raises ProblemError when the address cannot be had."""
+        application = self._surfaces.application()
         application.router.add_get("/v1/loop", self._loop)
-        application.router.add_get("/{tail:.*}", self._unknown)
-        return application
-
-    async def _lookup(self, request: web.Request) -> web.Response:
-        """200 with the ready instances, or 404 with the reason."""
-        stack, service = request.match_info["stack"], request.match_info["service"]
-        found = lookup.lookup(await self._gate.read(), stack, service)
-        if found.absence is not None:
-            return _refusal(found.absence, found.revision)
-        body = {
-            "stack": stack,
-            "service": service,
-            "revision": found.revision,
-            "instances": [_row(instance) for instance in found.instances],
-        }
-        return _json(body, 200)
-
-    async def _services(self, request: web.Request) -> web.Response:
-        """All services with their numbers."""
-        rows = views.registry_entries(await self._gate.read())
-        return _json({"services": [msgspec.structs.asdict(row) for row in rows]}, 200)
+        hint = "`ss -ltnp` shows who has the port; --http-listen at `init` takes another"
+        return await listen(self._surfaces, application, host, port, hint)
 
     async def _loop(self, request: web.Request) -> web.Response:
         """How late the controller's loop was, by the second."""
-        return _json({"lag_ms": [round(ms, 1) for ms in self._lag.worst_ms()]}, 200)
-
-    async def _unknown(self, request: web.Request) -> web.Response:
-        paths = ("GET /v1/lookup/<stack>/<service>", "GET /v1/services", "GET /v1/loop")
-        return _refusal(
-            Problem(kind=ProblemKind.NOT_FOUND, summary=f"there is no {request.path}", details=paths), 0
-        )
+        body = msgspec.json.encode({"lag_ms": [round(ms, 1) for ms in self._lag.worst_ms()]})
+        return web.Response(body=body + b"\n", content_type="application/json")
 
 
-def _row(instance: Instance) -> dict[str, Any]:
-    return {
-        "id": instance.id,
-        "address": instance.address,
-        "port": instance.port,
-        "node": instance.node,
-        "health": instance.health.value,
-        "slot": instance.slot,
-        "version": instance.version,
-    }
+class _Views:
+    """What answers are made of: the keeper's directory, if there is one already. Who only looks a service up
+    does not make it."""
 
+    def __init__(self, gate: Gate, keeper: Keeper) -> None:
+        self._gate = gate
+        self._keeper = keeper
 
-def _refusal(problem: Problem, revision: int) -> web.Response:
-    body = {
-        "error": problem.summary,
-        "details": list(problem.details),
-        "hint": problem.hint,
-        "revision": revision,
-    }
-    return _json(body, 404)
+    def now(self) -> View | None:
+        keeper = self._keeper
+        return View(keeper.directory, keeper.origin()) if keeper.is_open else None
 
-
-def _json(body: Any, status: int) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(body) + b"\n", status=status, content_type="application/json"
-    )
+    async def of(self, read: Read) -> View:
+        view = self.now()
+        if view is None and (read.names or read.own) and not read.nodes:
+            state = await self._gate.read()
+            return View(glimpse(state, read.names), origin(state))
+        return view or View(await self._keeper.opened(), self._keeper.origin())

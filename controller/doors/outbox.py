@@ -1,8 +1,8 @@
 """What waits for one agent, and when the next of its desired sets is made.
 
-Of the desired set only the newest matters, and one is in flight at a time: the core says no more than that
-it has changed, and it is made when the agent has acknowledged (Report.revision) the one before and all that
-was decided is durable. So a slow agent costs no memory, and many changes are one message.
+Of the desired set only the newest matters, and few are in flight at a time: the core says no more than that
+it has changed, and it is made when the agent has acknowledged (Report.revision) those before and all that was
+decided is durable. So a slow agent costs no memory, and many changes are one message.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from bayplan.session_wire import Shelf, Speaker
 OUTBOX_MESSAGES_MAX = 1_000
 #: Contents of files that may wait for one agent; of more it is told when it asks again.
 OUTBOX_BYTES_MAX = 16 * 1024 * 1024
+#: Desired sets that an agent has not acknowledged, which it does with its next report (up to a second later):
+#: large work waits for that, and becomes few messages; small work waits only behind several.
+IN_FLIGHT_BULK_MAX, IN_FLIGHT_MAX = 1, 4
 #: Desired sets are made for so long, then whatever else waits has its turn.
 MAKING_MS_MAX = 5
 
@@ -40,7 +43,9 @@ class Outbox:
         #: The set is not what was said last; and whether only large work has changed it.
         self._changed = False
         self._bulk = True
-        self._in_flight = 0
+        #: The revision of the set that was made last, and those of the sets that are not acknowledged.
+        self._newest = 0
+        self._in_flight: deque[int] = deque()
         self._something = asyncio.Event()
         self._closed = False
 
@@ -67,22 +72,29 @@ class Outbox:
 
     def acknowledged(self, revision: int) -> None:
         """The agent has taken over assignments up to here."""
-        if self._in_flight and revision >= self._in_flight:
-            self._in_flight = 0
-            self._want()
+        while self._in_flight and revision >= self._in_flight[0]:
+            self._in_flight.popleft()
+        self._want()
 
     def _want(self) -> None:
-        if self._changed and not self._in_flight:
+        if self._may_make():
             self._wanted(self, self._bulk)
+
+    def _may_make(self) -> bool:
+        """Whether another set is wanted, the one before has left, and not too many are on their way."""
+        most = IN_FLIGHT_BULK_MAX if self._bulk else IN_FLIGHT_MAX
+        return self._changed and not self._made and not self._closed and len(self._in_flight) < most
 
     def make(self, set_of: SetOf) -> None:
         """Make the newest set and queue it, if one is still wanted. All that was decided is durable now."""
-        if not self._changed or self._in_flight or self._closed:
+        if not self._may_make():
             return
         self._changed = False
         message = set_of(self.node_id)
-        if message is not None:
-            self._in_flight = message.revision
+        # One that was made after the change it is to tell of was decided has told it.
+        if message is not None and message.revision > self._newest:
+            self._newest = message.revision
+            self._in_flight.append(message.revision)
             self._made = self._speaker.say(message)
             self._something.set()
 
@@ -104,6 +116,7 @@ class Outbox:
                 return
             if self._made:
                 made, self._made = self._made, b""
+                self._want()
                 yield made
                 continue
             await self._something.wait()

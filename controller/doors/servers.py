@@ -19,8 +19,8 @@ from bayplan.v1 import (
     explain_pb2_grpc,
     file_pb2_grpc,
     join_pb2_grpc,
+    network_pb2_grpc,
     node_pb2_grpc,
-    registry_pb2_grpc,
     rollout_pb2_grpc,
     service_pb2_grpc,
     stack_pb2_grpc,
@@ -31,6 +31,7 @@ from bayplan.v1.cluster_pb2 import DESCRIPTOR as CLUSTER
 from bayplan.v1.event_pb2 import DESCRIPTOR as EVENT
 from bayplan.v1.explain_pb2 import DESCRIPTOR as EXPLAIN
 from bayplan.v1.file_pb2 import DESCRIPTOR as FILE
+from bayplan.v1.network_pb2 import DESCRIPTOR as NETWORK
 from bayplan.v1.node_pb2 import DESCRIPTOR as NODE
 from bayplan.v1.registry_pb2 import DESCRIPTOR as REGISTRY
 from bayplan.v1.rollout_pb2 import DESCRIPTOR as ROLLOUT
@@ -42,6 +43,7 @@ from controller.doors.cluster import ClusterDoor, EventDoor, NodeDoor
 from controller.doors.explaining import ExplainDoor
 from controller.doors.files import FileDoor
 from controller.doors.join import JoinDoor
+from controller.doors.networks import NetworkDoor
 from controller.doors.registry import RegistryDoor
 from controller.doors.rollouts import RolloutDoor
 from controller.doors.sessions import AgentDoor
@@ -53,6 +55,9 @@ SOCKET_GROUP = "bayplan"
 SOCKET_MODE = 0o660
 #: How long open calls may go on when the controller stops, in seconds.
 STOP_GRACE_S = 2
+#: What is read at once of an agent's connection, at first and at most. Each connection keeps a buffer of the
+#: size at which it came to read: by itself it grows to that of the largest report.
+READ_BYTES, READ_BYTES_MAX = 2_048, 8_192
 
 
 class Doors:
@@ -66,6 +71,7 @@ class Doors:
         rollouts: RolloutDoor,
         explaining: ExplainDoor,
         files: FileDoor,
+        networks: NetworkDoor,
         tasks: TaskDoor,
         nodes: NodeDoor,
         registry: RegistryDoor,
@@ -82,9 +88,10 @@ class Doors:
             ROLLOUT: (rollout_pb2_grpc.add_RolloutServiceServicer_to_server, rollouts),
             EXPLAIN: (explain_pb2_grpc.add_ExplainServiceServicer_to_server, explaining),
             FILE: (file_pb2_grpc.add_FileServiceServicer_to_server, files),
+            NETWORK: (network_pb2_grpc.add_NetworkServiceServicer_to_server, networks),
             TASK: (task_pb2_grpc.add_TaskServiceServicer_to_server, tasks),
             NODE: (node_pb2_grpc.add_NodeServiceServicer_to_server, nodes),
-            REGISTRY: (registry_pb2_grpc.add_RegistryServiceServicer_to_server, registry),
+            REGISTRY: (RegistryDoor.add_to, registry),
             CLUSTER: (cluster_pb2_grpc.add_ClusterServiceServicer_to_server, cluster),
             EVENT: (event_pb2_grpc.add_EventServiceServicer_to_server, events),
             AGENT: (AgentDoor.add_to, agents),
@@ -126,7 +133,12 @@ def unix_server(doors: Doors, socket: Path) -> grpc.aio.Server:
 
 def main_server(doors: Doors, listen: str, credentials: grpc.ServerCredentials) -> grpc.aio.Server:
     """The mTLS port."""
-    server = grpc.aio.server(interceptors=[AccessInterceptor(Listener.MAIN)], options=tls.server_options())
+    options = [
+        *tls.server_options(),
+        ("grpc.experimental.tcp_read_chunk_size", READ_BYTES),
+        ("grpc.experimental.tcp_max_read_chunk_size", READ_BYTES_MAX),
+    ]
+    server = grpc.aio.server(interceptors=[AccessInterceptor(Listener.MAIN)], options=options)
     doors.add_all(server)
     _bind(server, listen, credentials)
     return server

@@ -35,6 +35,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (),
     (),
     ("CREATE TABLE task_log (seq INTEGER PRIMARY KEY, value BLOB NOT NULL)",),
+    (),
 )
 #: The schema version from which on tasks are in the log.
 TASK_LOG_VERSION = 4
