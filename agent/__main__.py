@@ -20,6 +20,8 @@ from bayplan.logs import LogFormat, configure
 DATA_DIR = "/var/lib/bayplan/agent"
 DOCKER_SOCKET = "/var/run/docker.sock"
 RUN_DIR = "/run/bayplan-agent"
+#: Where a node answers by itself. Several agents on one machine need their own.
+DNS_LISTEN, HTTP_LISTEN, XDS_LISTEN = "127.0.0.1:8600", "127.0.0.1:7481", "127.0.0.1:7482"
 
 _data_dir = click.option(
     "--data-dir", type=click.Path(path_type=Path, file_okay=False), default=DATA_DIR, show_default=True
@@ -60,6 +62,38 @@ def main(context: click.Context) -> None:
 )
 @_generic
 @click.option(
+    "--dns-listen",
+    multiple=True,
+    metavar="ADDRESS:PORT",
+    default=(DNS_LISTEN,),
+    show_default=True,
+    help="Where this node answers DNS for the registry's names; repeatable, or off.",
+)
+@click.option(
+    "--dns-containers",
+    multiple=True,
+    metavar="ADDRESS:PORT",
+    help="The same for containers that have no other name server, such as 172.17.0.1:53: other names are "
+    "asked of those in /etc/resolv.conf; repeatable. Nowhere by default.",
+)
+@click.option("--dns-domain", metavar="NAME", default="bayplan", show_default=True, help="What names end in.")
+@click.option(
+    "--http-listen",
+    multiple=True,
+    metavar="ADDRESS:PORT",
+    default=(HTTP_LISTEN,),
+    show_default=True,
+    help="Where this node answers lookups, Consul's API and http_sd, on loopback only; repeatable, or off.",
+)
+@click.option(
+    "--xds-listen",
+    multiple=True,
+    metavar="ADDRESS:PORT",
+    default=(XDS_LISTEN,),
+    show_default=True,
+    help="Where this node tells gRPC's xds:///STACK/SERVICE and Envoy, on loopback only; repeatable, or off.",
+)
+@click.option(
     "--log-format",
     type=click.Choice([each.value for each in LogFormat]),
     default=LogFormat.CONSOLE.value,
@@ -71,6 +105,11 @@ def run(
     docker_socket: str = DOCKER_SOCKET,
     run_dir: Path = Path(RUN_DIR),
     goods: tuple[str, ...] = (),
+    dns_listen: tuple[str, ...] = (DNS_LISTEN,),
+    dns_containers: tuple[str, ...] = (),
+    dns_domain: str = "bayplan",
+    http_listen: tuple[str, ...] = (HTTP_LISTEN,),
+    xds_listen: tuple[str, ...] = (XDS_LISTEN,),
     log_format: str = LogFormat.CONSOLE,
     log_level: str = "info",
 ) -> None:
@@ -79,13 +118,21 @@ def run(
 
     from agent.daemon import Settings
     from agent.daemon import run as run_daemon
+    from agent.doors.surfaces import SurfaceSettings, addresses
 
     try:
         configure(log_level, log_format)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
     with _problems_shown():
-        settings = Settings(data_dir, docker_socket, run_dir, parse_goods(goods))
+        surfaces = SurfaceSettings(
+            addresses("--dns-listen", dns_listen),
+            addresses("--dns-containers", dns_containers),
+            addresses("--http-listen", http_listen, loopback=True),
+            dns_domain,
+            addresses("--xds-listen", xds_listen, loopback=True),
+        )
+        settings = Settings(data_dir, docker_socket, run_dir, parse_goods(goods), surfaces)
         sys.exit(uvloop.run(run_daemon(settings)))
 
 
@@ -116,6 +163,7 @@ def join(
     bayplan-agent join --token BPL1-a-... 10.0.0.1:7444
     bayplan-agent join --token BPL1-a-... --name web1 --label disk=ssd 10.0.0.1:7444
     """
+    from agent.addresses import local_address
     from agent.join import join as join_cluster
 
     begun = time.monotonic()
@@ -128,13 +176,51 @@ def join(
                 address,
                 name or socket.gethostname(),
                 node_labels,
-                advertise_addr or _local_address(address),
+                advertise_addr or local_address(address),
                 data_dir,
                 goods=declared,
             )
         )
         machine = asyncio.run(_describe_machine(docker_socket))
     click.echo(f"joined as {joined.membership.name} in {time.monotonic() - begun:.1f} s ({machine})")
+
+
+@main.command()
+@_data_dir
+@_docker_socket
+@click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=RUN_DIR,
+    show_default=True,
+    help="As given to `run`.",
+)
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+def leave(data_dir: Path, docker_socket: str, run_dir: Path, yes: bool) -> None:
+    """Take off this host what the agent has made: containers, networks, links, rules, its identity.
+
+    \b
+    systemctl stop bayplan-agent
+    bayplan-agent leave
+    """
+    from agent.identity import in_use, load
+    from agent.leave import leave as leave_cluster
+
+    with _problems_shown():
+        member = load(data_dir).membership
+        if in_use(data_dir):
+            raise refuse(
+                ProblemKind.REFUSED,
+                f"the agent of {member.name} runs, and would make all of it again",
+                hint="systemctl stop bayplan-agent",
+            )
+        if not yes:
+            click.confirm(f"remove all containers of {member.name} from this host?", abort=True)
+        left = asyncio.run(leave_cluster(member, data_dir, run_dir, docker_socket))
+    click.echo(
+        f"{member.name} has left: {left.containers} containers, {left.networks} networks; volumes stay"
+    )
+    click.echo(f"on the controller's host: bayplan node rm --force {member.name}")
 
 
 @contextlib.contextmanager
@@ -159,7 +245,7 @@ def _refuse_second_join(data_dir: Path) -> None:
         ProblemKind.REFUSED,
         f"this host is already {known.name} of the cluster {known.cluster_id}",
         f"its controller is {known.controller_address}",
-        hint=f"start it with `bayplan-agent run`; to leave: stop the agent and remove {data_dir}",
+        hint="start it with `bayplan-agent run`; to leave: stop the agent, then `bayplan-agent leave`",
     )
 
 
@@ -171,18 +257,6 @@ def _parse_labels(labels: tuple[str, ...]) -> dict[str, str]:
             raise refuse(ProblemKind.INVALID, f"not a label: {label!r}", hint="write it as KEY=VALUE")
         parsed[key] = value
     return parsed
-
-
-def _local_address(controller: str) -> str:
-    """The address of this host on the way to the controller; "" lets the controller take what it sees."""
-    host, _, port = controller.rpartition(":")
-    try:
-        target = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0]
-        with socket.socket(target[0], socket.SOCK_DGRAM) as probe:
-            probe.connect(target[4])  # sends nothing: asks the routing table
-            return str(probe.getsockname()[0])
-    except (OSError, ValueError):
-        return ""
 
 
 async def _describe_machine(docker_socket: str) -> str:

@@ -9,15 +9,16 @@ command of a task is in flight, but that a stop may overtake RunHooks:
     RemoveContainer -> ContainerRemoved | CommandFailed      Say(Report)    -> Said | LinkClosed
     RunHooks        -> HooksDone | HooksFailed               CloseLink      -> LinkClosed
     WriteFile       -> FileWritten | FileNotWritten          RemoveFile     -> FileRemoved
-    other Say, PushLogs, StopLogs -> none
+    KeepOverlays    -> OverlaysKept (one at a time)
+    StartProbe      -> Probed, again and again               other Say, PushLogs, StopLogs, StopProbe -> none
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from agent.events import StoredFile
-from bayplan.model import ContainerSpec, Hook, Model
+from agent.events import Run, StoredFile
+from bayplan.model import ContainerSpec, Hook, Model, Overlay, Probe
 from bayplan.session import AgentSays, LogPull, Preflight
 
 # --- commands: the engine ----------------------------------------------------------------------------
@@ -26,14 +27,17 @@ from bayplan.session import AgentSays, LogPull, Preflight
 class CreateContainer(Model, frozen=True, kw_only=True, tag=True):
     """Make the container `bp-<task_id>` from `config` (the engine's create request), not started.
 
-    The networks of `spec` are made first where they are missing, labelled with `stack` and the node.
-    Its files, which the node holds, are mounted beside what `config` says.
+    The networks of `spec` are made first where they are missing, labelled with `stack` and the node; but
+    for `overlays`, which are there. Its files, which the node holds, are mounted beside what `config` says,
+    as is a file of its own with `resolv_conf`, unless that is empty.
     """
 
     task_id: str
     stack: str
     spec: ContainerSpec
     config: dict[str, Any]
+    overlays: tuple[str, ...] = ()
+    resolv_conf: str = ""
 
 
 class StartContainer(Model, frozen=True, kw_only=True, tag=True):
@@ -80,6 +84,12 @@ class RemoveNetwork(Model, frozen=True, kw_only=True, tag=True):
     """Remove a network of ours that no task uses any more."""
 
     network: str
+
+
+class KeepOverlays(Model, frozen=True, kw_only=True, tag=True):
+    """Have these networks that span nodes here, each as it is told; what is so already stays untouched."""
+
+    overlays: tuple[Overlay, ...]
 
 
 class WriteFile(Model, frozen=True, kw_only=True, tag=True):
@@ -134,6 +144,21 @@ class CloseLink(Model, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
+class StartProbe(Model, frozen=True, kw_only=True, tag=True):
+    """Probe a run of a container from now on; another run of the same task is probed no more."""
+
+    task_id: str
+    run: Run
+    address: str
+    probe: Probe
+
+
+class StopProbe(Model, frozen=True, kw_only=True, tag=True):
+    """A task is probed no more; one that is not probed is no error."""
+
+    task_id: str
+
+
 EngineCommand = (
     CreateContainer
     | StartContainer
@@ -142,10 +167,12 @@ EngineCommand = (
     | RemoveContainer
     | PullImage
     | RemoveNetwork
+    | KeepOverlays
     | CheckPreflight
     | PushLogs
     | StopLogs
 )
 FileCommand = WriteFile | RemoveFile
 SessionCommand = Say | CloseLink
-Command = EngineCommand | FileCommand | SessionCommand
+ProbeCommand = StartProbe | StopProbe
+Command = EngineCommand | FileCommand | SessionCommand | ProbeCommand

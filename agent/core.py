@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from agent import events as ev
-from agent import files, lease, observe, talk, work
+from agent import files, lease, observe, overlays, probing, talk, work
 from agent.decide.speech import report_at
 from agent.state import State, Task, Turn, taken_up
 from bayplan.model import Now
@@ -44,6 +44,7 @@ class AgentCore:
             moments += state.timers.values()
             moments += [pull.retry_at for pull in state.pulls.values()]
             moments += state.networks.values()
+            moments.append(state.overlays.look_at)
         if state.session.welcomed:
             moments += state.files.asked.values()
         future = [at for at in moments if at > self._now_mono_ms]
@@ -52,6 +53,7 @@ class AgentCore:
 
     def _recall(self, remembered: ev.Remembered) -> None:
         self.state.epoch, self.state.assignments = remembered.epoch, remembered.assignments
+        overlays.recall(self.state)
         ends = {status.task_id: status for status in remembered.ends}
         for assignment in remembered.assignments.tasks:
             status = ends.get(assignment.task_id) or taken_up(assignment.task_id, 0)
@@ -74,8 +76,11 @@ class AgentCore:
     def _settle(self, turn: Turn) -> Step:
         state = turn.state
         lease.fence(turn)
+        overlays.count(turn)
         if state.engine_up:
             work.converge(turn)
+        overlays.follow(turn)
+        probing.follow(turn)
         files.collect(turn)
         files.ask(turn)
         talk.report(turn)
@@ -93,6 +98,7 @@ def _apply(turn: Turn, event: ev.Event) -> None:
         case ev.LinkOpened() | ev.Heard() | ev.Said() | ev.LinkClosed() | ev.PreflightChecked():
             _apply_session(turn, event)
         case ev.EngineListed():
+            probing.presume(turn, event.containers)
             observe.engine_listed(turn, event)
             talk.greet(turn)
         case ev.EngineLost():
@@ -103,6 +109,8 @@ def _apply(turn: Turn, event: ev.Event) -> None:
             observe.exited(turn, event)
         case ev.ContainerDestroyed():
             observe.destroyed(turn, event)
+        case ev.Probed():
+            probing.probed(turn, event)
         case ev.FilesListed() | ev.FileWritten() | ev.FileNotWritten() | ev.FileRemoved() | ev.JournalKept():
             _apply_disk(turn, event)
         case _:
@@ -147,6 +155,8 @@ def _apply_outcome(turn: Turn, event: ev.Outcome) -> None:
             observe.pull_failed(turn, event)
         case ev.NetworkRemoved() | ev.NetworkKept():
             observe.network_settled(turn, event)
+        case ev.OverlaysKept():
+            overlays.kept(turn, event)
         case _:
             assert_never(event)
 

@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,23 +20,35 @@ from msgspec.structs import replace
 from agent import commands as do
 from agent import events as ev
 from agent import identity
+from agent.addresses import underlay_address
 from agent.core import AgentCore
+from agent.directory import DirectoryCopy
 from agent.doors.controller import GrpcController
+from agent.doors.dataplane import DataPlaneKeeper
+from agent.doors.following import Follower
+from agent.doors.names import ContainerNames
+from agent.doors.registrar import GrpcRegistrar
 from agent.doors.session import Connect, SessionDoor
+from agent.doors.surfaces import Surfaces, SurfaceSettings
 from agent.doors.witnessing import WitnessKeeper
 from agent.goods import Goods
-from agent.identity import NodeIdentity
+from agent.identity import Membership, NodeIdentity
 from agent.runtime.base import Engine
+from agent.runtime.directory_file import DirectoryFile
 from agent.runtime.docker import DockerEngine
 from agent.runtime.files import FileHands, FileStore
 from agent.runtime.hands import Hands
 from agent.runtime.journal import Journal
 from agent.runtime.logs import Carry, LogPushes
+from agent.runtime.overlay import OverlayKeeper
+from agent.runtime.probes import Probes
 from agent.runtime.watch import Watcher
+from agent.state import State
 from bayplan import __version__
 from bayplan.errors import ProblemError
+from bayplan.model import Overlay
 from bayplan.pump import Pump
-from bayplan.session import Report
+from bayplan.session import Report, Welcome
 from bayplan.step import OneByOne
 from bayplan.systemd import notify, watchdog
 
@@ -64,6 +77,8 @@ class Settings:
     run_dir: Path
     #: Countable goods of this machine; those of the join are added.
     goods: Goods = field(default_factory=Goods)
+    #: Where this node answers for the registry.
+    surfaces: SurfaceSettings = field(default_factory=SurfaceSettings)
 
 
 class Identity:
@@ -91,6 +106,11 @@ class Identity:
 async def run(settings: Settings) -> int:
     """Run until a signal (0) or a final dismissal (1). Raises ProblemError when the host has not joined."""
     loaded = await asyncio.to_thread(identity.load, settings.data_dir)
+    with identity.occupy(settings.data_dir):
+        return await _run(settings, loaded)
+
+
+async def _run(settings: Settings, loaded: NodeIdentity) -> int:
     journal = Journal(settings.data_dir)
     remembered = await asyncio.to_thread(journal.load)
     member = loaded.membership
@@ -105,6 +125,7 @@ async def run(settings: Settings) -> int:
     _log.info("agent starts", node=member.name, version=__version__, tasks=len(remembered.assignments.tasks))
     fresh = Identity(loaded, settings.data_dir)
     controller = GrpcController(lambda: fresh.current)
+    registry = Registry(settings, member, controller, core.state)
     goods = settings.goods.over(Goods(counted=member.generic, named=member.named))
     async with DockerEngine(settings.docker_socket, node, __version__, goods) as engine:
         try:
@@ -113,8 +134,21 @@ async def run(settings: Settings) -> int:
                 folder = settings.run_dir / node.node_id / "witness"
                 witness = WitnessKeeper(folder, lambda: fresh.current.membership.controller_host)
                 ways = controller.connect, controller.push_logs
-                agent = Agent(core, journal, engine, store, *ways, group, witness)
+                address = underlay_address(member.address, member.controller_address)
+                agent = Agent(
+                    core,
+                    journal,
+                    engine,
+                    store,
+                    *ways,
+                    group,
+                    witness,
+                    registry.welcomed,
+                    address,
+                    registry.networks,
+                )
                 agent.start()
+                registry.start(group)
                 group.create_task(fresh.keep_fresh())
                 group.create_task(watchdog(lambda: True))  # fed by this loop: a loop that hangs does not
                 notify("READY=1")
@@ -128,10 +162,40 @@ async def run(settings: Settings) -> int:
     return exit_code
 
 
+class Registry:
+    """The node's copy of the directory, wired: followed, kept on the disk, and answered from."""
+
+    def __init__(
+        self, settings: Settings, member: Membership, controller: GrpcController, state: State
+    ) -> None:
+        self._copy = DirectoryCopy(member.name, member.node_id, epoch=lambda: state.epoch)
+        self._file = DirectoryFile(settings.data_dir, self._copy)
+        self._plane = DataPlaneKeeper(self._copy, member.node_id)
+        self._follower = Follower(self._copy, lambda: controller.channel, self._plane.applied)
+        registrar = GrpcRegistrar(lambda: controller.channel)
+        self._surfaces = Surfaces(settings.surfaces, self._copy, member, registrar, settings.data_dir)
+        self._names = ContainerNames(self._copy, state, settings.surfaces.domain)
+        self.welcomed = self._follower.welcomed
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Answer from what was kept, and go on from there."""
+        self._file.load()
+        parts = self._file, self._follower, self._surfaces, self._plane, self._names
+        for part in parts:
+            group.create_task(part.run())
+
+    def networks(self, overlays: Iterable[Overlay]) -> None:
+        """These are the networks that span nodes, as far as this one takes part in them."""
+        self._plane.networks(overlays)
+        self._names.told()
+
+
 class Agent:
     """The parts, wired: events go to the pump, commands to the part that performs them.
 
-    `connect` and `carry` are the way to the controller; tasks belong to `group`.
+    `connect` and `carry` are the way to the controller; tasks belong to `group`; `welcomed` hears of
+    each session. `address`: under which other nodes reach this one. `networks` is told of those that span
+    nodes, before they are made and after it.
     """
 
     def __init__(
@@ -144,20 +208,29 @@ class Agent:
         carry: Carry,
         group: asyncio.TaskGroup,
         witness: WitnessKeeper,
+        welcomed: Callable[[Welcome], None] = lambda welcome: None,
+        address: str = "",
+        networks: Callable[[Iterable[Overlay]], None] = lambda overlays: None,
     ) -> None:
         self._group = group
         self._witness = witness
         self._journal = journal
         self._pump: Pump[ev.Event] = Pump(OneByOne(core), journal, self._perform)
         # Jitter only: it must differ between nodes and need not be repeatable.
-        self._door = SessionDoor(connect, self._pump.post, random.Random(), witness.welcomed)
+        self._door = SessionDoor(connect, self._pump.post, random.Random(), self._welcomed)
+        self._tell_registry = welcomed
+        self._resolvers, self._tasks = store.resolvers, core.state.tasks
         self._watcher = Watcher(engine, self._pump.post)
-        self._hands = Hands(engine, self._watcher, store, self._pump.post, group)
+        overlays = OverlayKeeper(engine, core.state.identity.node_id, address)
+        self._books, self._tell_networks = core.state.overlays, networks
+        self._hands = Hands(engine, self._watcher, store, overlays, self._done, group)
         self._files = FileHands(store, self._pump.post, group)
         self._logs = LogPushes(engine, carry, group)
+        self._probes = Probes(self._pump.post, group)
 
     def start(self) -> None:
         """Start every part. The group ends with an EndError when the controller dismisses the node."""
+        self._tell_networks(self._books.told.values())
         keepers = self._journal.keep_trying(self._pump.post), self._witness.run()
         for part in (self._pump.run(), self._watch(), self._keep_session(), *keepers):
             self._group.create_task(part)
@@ -165,6 +238,16 @@ class Agent:
     async def say_goodbye(self, reason: str) -> None:
         """Tell the controller that this end is an orderly one."""
         await self._door.say_goodbye(reason)
+
+    def _welcomed(self, welcome: Welcome) -> None:
+        self._witness.welcomed(welcome)
+        self._tell_registry(welcome)
+        self._resolvers.keep_only(self._tasks.keys())
+
+    def _done(self, event: ev.Event) -> None:
+        self._pump.post(event)
+        if isinstance(event, ev.OverlaysKept):
+            self._tell_networks(self._books.told.values())
 
     def _perform(self, command: do.Command) -> None:
         match command:
@@ -174,9 +257,13 @@ class Agent:
                 self._door.perform(command)
             case do.PushLogs() | do.StopLogs():
                 self._logs.perform(command)
+            case do.StartProbe() | do.StopProbe():
+                self._probes.perform(command)
             case do.WriteFile() | do.RemoveFile():
                 self._files.perform(command)
             case _:
+                if isinstance(command, do.KeepOverlays):
+                    self._tell_networks(command.overlays)
                 self._hands.perform(command)
 
     async def _watch(self) -> None:

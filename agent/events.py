@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 from bayplan.model import (
     Assignments,
@@ -30,6 +31,13 @@ class Phase(StrEnum):
     EXITED = "exited"
 
 
+class Run(NamedTuple):
+    """One run of a container: its id, and when it was started, Unix ms by the engine's clock."""
+
+    container_id: str
+    started_ms: int
+
+
 class Container(Model, frozen=True, kw_only=True):
     """A container of ours, as the engine describes it now. Only those with our node's label are ours."""
 
@@ -43,12 +51,18 @@ class Container(Model, frozen=True, kw_only=True):
     oom_killed: bool = False
     address: str = ""
     ports: tuple[BoundPort, ...] = ()
-    #: Names of the networks it belongs to.
+    #: Names of the networks it belongs to, and the addresses that it has on them, or will have once it runs.
     networks: tuple[str, ...] = ()
+    addresses: dict[str, str] = {}
     #: When it was last started or ended, Unix ms by the engine's clock.
     changed_ms: int = 0
     #: The time between the stop signal and SIGKILL that it was made with.
     stop_grace_ms: int = 10_000
+
+    @property
+    def run(self) -> Run:
+        """Its present run, while it runs."""
+        return Run(self.container_id, self.changed_ms)
 
 
 class FaultKind(StrEnum):
@@ -150,6 +164,15 @@ class ContainerDestroyed(Model, frozen=True, kw_only=True, tag=True):
 
     task_id: str
     container_id: str
+
+
+class Probed(Model, frozen=True, kw_only=True, tag=True):
+    """A run of a container was probed. `why` it
+    failed, for people; empty: it passed."""
+
+    task_id: str
+    run: Run
+    why: str = ""
 
 
 # --- events: the disk --------------------------------------------------------------------------------
@@ -269,6 +292,14 @@ class NetworkKept(Model, frozen=True, kw_only=True, tag=True):
     reason: str = ""
 
 
+class OverlaysKept(Model, frozen=True, kw_only=True, tag=True):
+    """Networks that span nodes were looked at: those that are here as they shall be, and what is the matter
+    with others, by name. UNANSWERED: they may be here soon."""
+
+    made: tuple[str, ...] = ()
+    faults: dict[str, Fault] = {}
+
+
 class PreflightChecked(Model, frozen=True, kw_only=True, tag=True):
     """The answer to a CheckPreflight of `link`."""
 
@@ -318,11 +349,12 @@ Outcome = (
     | PullFailed
     | NetworkRemoved
     | NetworkKept
+    | OverlaysKept
 )
 FileEvent = FilesListed | FileWritten | FileNotWritten | FileRemoved
 DiskEvent = FileEvent | JournalKept
 SessionEvent = LinkOpened | Heard | Said | LinkClosed | PreflightChecked
-Event = EngineEvent | DiskEvent | Outcome | SessionEvent
+Event = EngineEvent | DiskEvent | Outcome | SessionEvent | Probed
 
 # --- changes: what the journal keeps, each whole ------------------------------------------------------
 

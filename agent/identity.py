@@ -8,8 +8,11 @@ when that is due, the session decides.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import grpc.aio
 import msgspec
@@ -32,11 +35,13 @@ RENEW_DEADLINE_S = 15.0
 NODE_FILE = "node.json"
 _KEYS_FILE = "node.pem"
 _CA_FILE = "ca.pem"
+_LOCK_FILE = "lock"
 _KEY_BEGIN = b"-----BEGIN PRIVATE KEY-----"
 
 
 class Membership(Model, frozen=True, kw_only=True):
-    """What `node.json` holds. Addresses are host:port; `generic` counts goods by kind, `named` are others."""
+    """What `node.json` holds. Controllers' addresses are host:port; `generic` counts goods by kind, `named`
+    are others. `address`: as it was advertised at the join; empty: that on the way to the controller."""
 
     node_id: str
     name: str
@@ -45,6 +50,7 @@ class Membership(Model, frozen=True, kw_only=True):
     bootstrap_address: str
     generic: dict[str, int] = {}
     named: tuple[Good, ...] = ()
+    address: str = ""
 
     @property
     def controller_host(self) -> str:
@@ -96,6 +102,24 @@ def load(data_dir: Path) -> NodeIdentity:
             place=str(data_dir),
         ) from error
     return NodeIdentity(membership, keys)
+
+
+def occupy(data_dir: Path) -> BinaryIO:
+    """Mark the folder as an agent's that runs, for as long as the file is open and its process lives."""
+    file = (data_dir / _LOCK_FILE).open("wb")
+    with suppress(OSError):  # another agent runs there, and the engine's names keep them apart
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return file
+
+
+def in_use(data_dir: Path) -> bool:
+    """Whether an agent runs on the folder."""
+    with (data_dir / _LOCK_FILE).open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def save(identity: NodeIdentity, data_dir: Path) -> None:

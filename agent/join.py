@@ -93,7 +93,7 @@ async def join(
         if known_key is None and error.problem.kind not in _UNSETTLED:
             await asyncio.to_thread(_forget_pending_key, data_dir)
         raise
-    joined = _identity(response, key, controller, goods or Goods())
+    joined = _identity(response, key, controller, goods or Goods(), advertise_address)
     await asyncio.to_thread(identity.check_and_save, joined, data_dir)
     await asyncio.to_thread(_forget_pending_key, data_dir)
     return joined
@@ -193,6 +193,7 @@ def _identity(
     key: ec.EllipticCurvePrivateKey,
     controller: _Controller,
     goods: Goods,
+    address: str,
 ) -> NodeIdentity:
     membership = Membership(
         node_id=response.node_id,
@@ -202,6 +203,7 @@ def _identity(
         bootstrap_address=controller.address,
         generic=goods.counted,
         named=goods.named,
+        address=address,
     )
     return NodeIdentity(
         membership, KeyPair(response.certificate_pem, identity.key_to_pem(key), response.ca_pem)

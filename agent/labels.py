@@ -1,9 +1,11 @@
-"""The names and labels by which containers and networks are found again on an engine.
+"""The names and labels by which containers and networks are found again on an engine, and what is in them.
 
 Only those with our node's id are ours: two agents on one engine do not touch each other's.
 """
 
 from __future__ import annotations
+
+from bayplan.model.container import CONTAINER_PREFIX
 
 LABEL_NODE = "bayplan.node"
 LABEL_CLUSTER = "bayplan.cluster"
@@ -14,11 +16,32 @@ LABEL_SLOT = "bayplan.slot"
 LABEL_VERSION = "bayplan.version"
 #: On a network: the digest of its definition.
 LABEL_DEFINITION = "bayplan.definition"
+#: What a container reads to find its name server.
+RESOLV_CONF = "/etc/resolv.conf"
 
 #: Networks that every engine has; they are never made or removed.
 PREDEFINED_NETWORKS = frozenset({"bridge", "host", "none"})
 
 
+#: Links of networks that span nodes: a bridge and a VXLAN device for each, with its segment behind this.
+BRIDGE_PREFIX, TUNNEL_PREFIX = "bp-", "bx-"
+
+
+def bridge_name(vni: int) -> str:
+    """The engine's bridge of a network that spans nodes."""
+    return f"{BRIDGE_PREFIX}{vni:06x}"
+
+
+def tunnel_name(vni: int) -> str:
+    """The VXLAN device of a network that spans nodes."""
+    return f"{TUNNEL_PREFIX}{vni:06x}"
+
+
+def overlay_alias(node_id: str, network: str) -> str:
+    """What is written on both, so that they are known as ours and nobody else's is touched."""
+    return f"bayplan:{node_id}:{network}"
+
+
 def container_name(task_id: str) -> str:
     """The container's name: one a task, so that making it twice is a conflict and not a copy."""
-    return f"bp-{task_id}"
+    return CONTAINER_PREFIX + task_id

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from agent import events as ev
 from agent.decide.converge import STEADY_RUN_MS, restart_delay_ms, retry_delay_ms
 from agent.decide.status import moved, seen
-from agent.state import Pull, Task, Turn, WantedImage, Work, taken_up, wanted_image
+from agent.state import Pull, State, Task, Turn, WantedImage, Work, taken_up, wanted_image
 from bayplan.lifecycle import TaskState
 from bayplan.model import PullPolicy
 
@@ -26,7 +26,7 @@ def engine_listed(turn: Turn, event: ev.EngineListed) -> None:
         if task.container is not None and task.id not in listed and task.work is Work.NONE:
             state.put(replace(task, container=None))
     state.networks.update(dict.fromkeys(event.networks, 0))
-    state.networks_due = True
+    state.networks_due = state.overlays.due = True
     state.due.update(state.tasks)
 
 
@@ -43,14 +43,21 @@ def observed(turn: Turn, container: ev.Container) -> None:
     task = turn.state.tasks.get(container.task_id)
     task = task or Task(status=taken_up(container.task_id, turn.now.wall_ms))
     was_alive = task.alive
-    task = replace(task, container=container, failures=0)
+    task = replace(task, container=container, failures=0, addresses=addresses(turn.state, task, container))
     if not task.ended:
-        task = replace(task, status=seen(task.status, container, turn.now.wall_ms, task.hooks_due))
+        task = replace(task, status=seen(task, container, turn.now.wall_ms))
     if task.alive and not was_alive:
         task = replace(task, started_at=turn.now.mono_ms)
     elif was_alive and not task.alive:
         task = _with_restart_delay(turn, task)
     turn.state.put(task)
+
+
+def addresses(state: State, task: Task, container: ev.Container) -> dict[str, str]:
+    """Those on networks that span nodes, as the engine shows them."""
+    overlays = state.overlays.told
+    shown = {name: address for name, address in container.addresses.items() if name in overlays}
+    return task.addresses | shown
 
 
 def exited(turn: Turn, event: ev.ContainerExited) -> None:

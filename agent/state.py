@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from agent.commands import Command
-from agent.events import Change, Container, NodeRef, Phase, StoredFile
+from agent.events import Change, Container, Fault, NodeRef, Phase, Run, StoredFile
 from agent.labels import PREDEFINED_NETWORKS
 from bayplan.lifecycle import ENDED, TaskState
 from bayplan.model import (
@@ -23,6 +23,7 @@ from bayplan.model import (
     Inventory,
     Model,
     Now,
+    Overlay,
     TaskStatus,
 )
 
@@ -40,6 +41,15 @@ class Work(StrEnum):
     HOOKS = "hooks"  # its post_start hooks run; a stop does not wait for them
     STOP = "stop"
     REMOVE = "remove"
+
+
+class Tally(NamedTuple):
+    """What the probes of a run make of it, and how many in a row say otherwise. `why` it is unhealthy."""
+
+    run: Run
+    health: Health = Health.STARTING
+    against: int = 0
+    why: str = ""
 
 
 class Task(Model, frozen=True, kw_only=True):
@@ -64,8 +74,12 @@ class Task(Model, frozen=True, kw_only=True):
     started_at: int = 0
     quick_exits: int = 0
     restart_at: int = 0
+    #: What its probe has said, of this or an earlier run.
+    probed: Tally | None = None
     #: The start (Container.changed_ms) for which its post_start hooks are done; -1 for none.
     hooked_ms: int = -1
+    #: Its addresses on networks that span nodes, by their names; they are its own until it has ended.
+    addresses: dict[str, str] = {}
 
     def __repr__(self) -> str:
         wanted = self.assignment.desired if self.assignment else "absent"
@@ -108,6 +122,14 @@ class Task(Model, frozen=True, kw_only=True):
         if self.container is None or self.container.phase is not Phase.RUNNING or self.spec is None:
             return False
         return bool(self.spec.post_start) and self.hooked_ms != self.container.changed_ms
+
+    @property
+    def probe_health(self) -> Health:
+        """What its probe says of its present run; NONE where it has no probe."""
+        if self.spec is None or self.spec.probe is None or self.container is None:
+            return Health.NONE
+        told = self.probed is not None and self.probed.run == self.container.run
+        return self.probed.health if self.probed is not None and told else Health.STARTING
 
     @property
     def holds_after_exit(self) -> bool:
@@ -162,6 +184,41 @@ class Files:
         self.due = False
 
 
+class Overlays:
+    """The networks that span nodes, as this node takes part in them, and the addresses on them (see
+    `agent.overlays`). Times are monotonic ms."""
+
+    def __init__(self) -> None:
+        #: By name: as the controller wants them, and as they were made here.
+        self.told: dict[str, Overlay] = {}
+        self.made: dict[str, Overlay] = {}
+        #: Why others of them could not be made.
+        self.faults: dict[str, Fault] = {}
+        #: Those that are being made now; None: nothing is.
+        self.keeping: tuple[Overlay, ...] | None = None
+        #: They are to be looked at now, or at a moment (0: there is none).
+        self.due = False
+        self.look_at = 0
+        #: Tasks that wait for a network or for an address. Some may have been withdrawn since.
+        self.waiting: set[str] = set()
+        #: Addresses in use, and when others became free, by network.
+        self.held: dict[str, set[str]] = {}
+        self.freed: dict[str, dict[str, int]] = {}
+        #: An address may have come into use or become free.
+        self.uses_due = False
+        #: Networks on which an agent before this one gave addresses.
+        self.recalled: frozenset[str] = frozenset()
+
+    def is_made(self, network: str) -> bool:
+        """Whether a network is here as it is wanted. Its nodes and blocks may be other ones."""
+        wanted, made = self.told[network], self.made.get(network)
+        return made is not None and _segment(wanted) == _segment(made)
+
+
+def _segment(overlay: Overlay) -> tuple[int, str, str]:
+    return overlay.vni, overlay.subnet, overlay.gateway
+
+
 class Session:
     """The one link to the controller. `link` 0: none. `welcomed`: the controller's epoch is obeyed."""
 
@@ -202,6 +259,8 @@ class Outbox:
         self.ack_due = False
         self.in_flight = False
         self.last_sent_at = 0
+        #: Since when there has been something to tell, monotonic ms; None while there is nothing.
+        self.since: int | None = None
 
     def clear(self) -> None:
         """A new Hello tells all."""
@@ -246,7 +305,11 @@ class State:
         self.networks: dict[str, int] = {}
         self.networks_leaving: set[str] = set()
         self.networks_due = False
+        #: Which run of a task is probed, and the tasks of which that may change.
+        self.probing: dict[str, Run] = {}
+        self.probes_due: set[str] = set()
         self.files = Files()
+        self.overlays = Overlays()
         #: Some task's hooks were done since that was last kept.
         self.hooked_changed = False
         self.session = Session()
@@ -266,10 +329,14 @@ class State:
         self.busy[task.work] += 1
         self.tasks[task.id] = task
         self.due.add(task.id)
+        if task.id in self.probing or (task.spec is not None and task.spec.probe is not None):
+            self.probes_due.add(task.id)
         if task.container is not None and (old is None or old.container is None):
             # It may have been made late, by a call that was given up, after its network was removed.
             for network in sorted(task.networks()):
                 self.networks.setdefault(network, 0)
+        if task.addresses or (old is not None and old.addresses):
+            self.overlays.uses_due = True
         if old is None or old.status != task.status:
             self.outbox.changed.add(task.id)
             if task.ended or task.status.health is Health.UNHEALTHY:
@@ -285,7 +352,8 @@ class State:
         self.outbox.changed.discard(task.id)
         self.outbox.urgent.discard(task.id)
         self.outbox.gone.add(task.id)
-        self.networks_due = self.files.due = True
+        self.probes_due.add(task.id)
+        self.networks_due = self.files.due = self.overlays.uses_due = True
 
     def ends(self) -> tuple[TaskStatus, ...]:
         """The statuses of the ended tasks that are still assigned, by id."""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from agent import commands as do
 from agent import events as ev
-from agent import files, lease
+from agent import files, lease, overlays
 from agent.decide.speech import hello, next_report, report_at
 from agent.state import Task, Turn, Work, taken_up
 from bayplan.model import Assignment, Assignments, ContainerSpec
@@ -102,6 +102,10 @@ def said(turn: Turn, link: int) -> None:
 def report(turn: Turn) -> None:
     """Tell what has changed, if it is time."""
     state, outbox = turn.state, turn.state.outbox
+    if not outbox.waiting:
+        outbox.since = None
+    elif outbox.since is None:
+        outbox.since = turn.now.mono_ms
     due_at = report_at(state)
     if due_at is None or due_at > turn.now.mono_ms:
         return
@@ -111,6 +115,7 @@ def report(turn: Turn) -> None:
     outbox.urgent -= told
     outbox.gone.difference_update(message.gone)
     outbox.ack_due, outbox.in_flight, outbox.last_sent_at = False, True, turn.now.mono_ms
+    outbox.since = turn.now.mono_ms if outbox.waiting else None
     turn.commands.append(do.Say(link=state.session.link, message=message))
 
 
@@ -141,6 +146,7 @@ def _assigned(turn: Turn, message: Assignments) -> None:
         return
     if message != state.assignments:
         _keep(turn, message)
+        overlays.told(turn)
     state.confirmed = state.outbox.ack_due = state.networks_due = True
     wanted = {assignment.task_id: assignment for assignment in message.tasks}
     for _, assignment in sorted(wanted.items()):

@@ -10,9 +10,11 @@ from msgspec.structs import replace
 
 from agent import commands as do
 from agent import events as ev
-from agent import files
+from agent import files, overlays
 from agent.decide.container import create_config
 from agent.decide.converge import Act, Decision, Situation, decide
+from agent.decide.networking import placed
+from agent.decide.resolving import resolv_conf
 from agent.decide.status import ended, moved, unhealthy_message
 from agent.decide.templates import SpecError
 from agent.observe import await_image, reject
@@ -62,14 +64,18 @@ def _act(turn: Turn, task: Task, decision: Decision) -> None:
         state.put(replace(task, status=ended(task, turn.now.wall_ms)))
     elif decision.act is Act.FORGET:
         state.forget(task)
-    elif decision.act in (Act.CREATE, Act.START) and not files.ready(turn, task):
-        return  # due again when a content has come
+    elif decision.act in (Act.CREATE, Act.START) and not _is_provided(turn, task):
+        return  # due again when what it lacks has come
     elif not _has_room(turn, decision.act):
         state.due.add(task.id)
     elif decision.act is Act.CREATE:
         _create(turn, task)
     else:
         _handle(turn, task, decision)
+
+
+def _is_provided(turn: Turn, task: Task) -> bool:
+    return files.ready(turn, task) and overlays.ready(turn, task)
 
 
 def _has_room(turn: Turn, act: Act) -> bool:
@@ -84,7 +90,7 @@ def _has_room(turn: Turn, act: Act) -> bool:
 
 
 def _create(turn: Turn, task: Task) -> None:
-    """Cases: no spec came, or a wrong one; the image comes first; a network is going; create."""
+    """Cases: no spec came, or a wrong one; the image comes first; a network is going; no address; create."""
     state = turn.state
     assert task.assignment is not None
     if task.spec is None:
@@ -95,15 +101,26 @@ def _create(turn: Turn, task: Task) -> None:
         return
     if task.networks() & state.networks_leaving:
         return  # due again when the removal is over
+    addresses = overlays.addresses(turn, task)
+    if addresses is None:
+        return  # due again when there may be one
+    spec = placed(task.spec, addresses)
     try:
-        config = create_config(state.identity, task.assignment, task.spec)
+        config = create_config(state.identity, task.assignment, spec)
     except SpecError as error:
         reject(turn, task, str(error))
         return
     state.networks.update(dict.fromkeys(sorted(task.networks()), 0))
-    command = do.CreateContainer(task_id=task.id, stack=task.assignment.stack, spec=task.spec, config=config)
+    command = do.CreateContainer(
+        task_id=task.id,
+        stack=task.assignment.stack,
+        spec=spec,
+        config=config,
+        overlays=tuple(sorted(addresses)),
+        resolv_conf=resolv_conf(spec, state.overlays.told),
+    )
     status = moved(task.status, TaskState.PREPARING, turn.now.wall_ms)
-    _issue(turn, replace(task, status=status), Work.CREATE, command)
+    _issue(turn, replace(task, status=status, addresses=addresses), Work.CREATE, command)
 
 
 def _image_comes_first(turn: Turn, task: Task, spec: ContainerSpec) -> bool:
@@ -157,6 +174,8 @@ def _issue(turn: Turn, task: Task, work: Work, command: do.Command) -> None:
 
 def _pull(turn: Turn) -> None:
     pulls = turn.state.pulls
+    if not pulls:
+        return
     in_flight = [wanted for wanted, pull in pulls.items() if pull.in_flight]
     abandoned = sum(not turn.state.waiting_for(wanted) for wanted in in_flight)
     busy = len(in_flight) - min(abandoned, ABANDONED_PULLS_MAX)
@@ -174,11 +193,12 @@ def _pull(turn: Turn) -> None:
 def _remove_networks(turn: Turn) -> None:
     """Remove the networks that no task uses; a set of tasks must have been confirmed first."""
     state = turn.state
-    retry = any(0 < at <= turn.now.mono_ms for at in state.networks.values())
-    if not state.confirmed or not (state.networks_due or retry):
+    if not state.confirmed:
+        return
+    if not state.networks_due and not any(0 < at <= turn.now.mono_ms for at in state.networks.values()):
         return
     state.networks_due = False
-    used = {name for task in state.tasks.values() for name in task.networks()}
+    used = {name for task in state.tasks.values() for name in task.networks()} | state.overlays.told.keys()
     for network, at in sorted(state.networks.items()):
         if network not in used and at <= turn.now.mono_ms:
             del state.networks[network]

@@ -5,6 +5,7 @@ Pure. Mounts, networks, and what a container may use have modules of their own b
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 from agent.decide import host_config
@@ -22,7 +23,7 @@ from agent.labels import (
     LABEL_TASK,
     LABEL_VERSION,
 )
-from bayplan.model import Assignment, ContainerSpec, HealthCheck, PortSpec
+from bayplan.model import Assignment, ContainerSpec, HealthCheck, PortMode, PortSpec
 
 #: The default log driver keeps 30 MB a container.
 DEFAULT_LOG_DRIVER = "json-file"
@@ -104,12 +105,21 @@ def _port_key(port: PortSpec) -> str:
 
 
 def _port_bindings(ports: tuple[PortSpec, ...]) -> dict[str, list[dict[str, str]]]:
-    """Host port 0 is "" here: the engine chooses."""
     bindings: dict[str, list[dict[str, str]]] = {}
     for port in ports:
-        binding = {"HostIp": port.host_ip, "HostPort": str(port.published or "")}
-        bindings.setdefault(_port_key(port), []).append(binding)
+        bindings.setdefault(_port_key(port), []).append(_port_binding(port))
     return bindings
+
+
+def _port_binding(port: PortSpec) -> dict[str, str]:
+    """Host port 0 is "" here: the engine chooses. So it does for a port at which every node answers, by
+    which the other nodes reach the container; what is for loopback only stays there."""
+    everywhere = port.published and port.mode is PortMode.INGRESS
+    reached = everywhere and not (port.host_ip and ip_address(port.host_ip).is_loopback)
+    return {
+        "HostIp": "" if reached else port.host_ip,
+        "HostPort": "" if everywhere else str(port.published or ""),
+    }
 
 
 def _log_config(spec: ContainerSpec) -> dict[str, Any]:

@@ -6,7 +6,10 @@ where the engine takes one at a time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from msgspec.structs import replace
 
 from agent.labels import PREDEFINED_NETWORKS
 from bayplan.model import ContainerSpec, NetworkAttachment
@@ -33,6 +36,16 @@ def endpoints(spec: ContainerSpec) -> dict[str, dict[str, Any]]:
     if len(made) == 1:  # nothing to say about a predefined network: the mode is enough
         made = {name: each for name, each in made.items() if each or name not in PREDEFINED_NETWORKS}
     return made
+
+
+def placed(spec: ContainerSpec, addresses: Mapping[str, str]) -> ContainerSpec:
+    """The spec with these addresses, by network, for its attachments."""
+    if not addresses:
+        return spec
+    networks = [
+        replace(each, ipv4_address=addresses.get(each.network, each.ipv4_address)) for each in spec.networks
+    ]
+    return replace(spec, networks=tuple(networks))
 
 
 def in_order(networks: tuple[NetworkAttachment, ...]) -> list[NetworkAttachment]:

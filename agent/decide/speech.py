@@ -12,8 +12,11 @@ from bayplan.model import Now, TaskStatus
 from bayplan.session import Hello, Report
 
 #: After a report the next waits this long at least, so that what happens together is told together; what is
-#: no end, no failure and no acknowledgement waits for as long as the controller asks.
+#: no end, no failure and (of a calm controller) no acknowledgement waits for as long as the controller asks.
 REPORT_WINDOW_MS = 20
+#: A controller that asks for more than this has much to do. Then acknowledgements wait as all else, and the
+#: first news, too: of a task that comes up it is told once, not at each step.
+CALM_WINDOW_MS = 50
 #: Tasks in one report; the rest goes with the next.
 REPORT_TASKS_MAX = 1_000
 
@@ -55,6 +58,8 @@ def report_at(state: State) -> int | None:
     outbox = state.outbox
     if not state.session.welcomed or outbox.in_flight or not outbox.waiting:
         return None
-    if outbox.urgent or outbox.ack_due:
+    busy_ms = outbox.window_ms - CALM_WINDOW_MS
+    if outbox.urgent or (outbox.ack_due and busy_ms <= 0):
         return outbox.last_sent_at + REPORT_WINDOW_MS
-    return outbox.last_sent_at + max(REPORT_WINDOW_MS, outbox.window_ms)
+    window_ends = outbox.last_sent_at + max(REPORT_WINDOW_MS, outbox.window_ms)
+    return window_ends if outbox.since is None else max(window_ends, outbox.since + busy_ms)

@@ -9,6 +9,7 @@ import signal
 
 import msgspec
 
+from agent.decide.networking import in_order
 from agent.events import Container, Phase
 from agent.state import Task
 from bayplan.lifecycle import TaskState, may_follow
@@ -32,12 +33,16 @@ def moved(status: TaskStatus, state: TaskState, wall_ms: int, message: str = "")
     return msgspec.structs.replace(status, state=state, message=message, since_ms=since)
 
 
-def seen(status: TaskStatus, container: Container, wall_ms: int, hooks_due: bool = False) -> TaskStatus:
-    """The status with what the container shows: address, ports, health, and the state while it runs.
+#: Of what several checks say, the first of these counts.
+_WORST = (Health.UNHEALTHY, Health.STARTING, Health.HEALTHY, Health.NONE)
 
-    With post_start hooks due it is not healthy yet, whatever its own check says.
+
+def seen(task: Task, container: Container, wall_ms: int) -> TaskStatus:
+    """The task's status with what its container shows: address, ports, health, and the state while it runs.
+
+    With post_start hooks due it is not healthy yet, whatever its own check and its probe say.
     """
-    status = msgspec.structs.replace(status, container_id=container.container_id)
+    status = msgspec.structs.replace(task.status, container_id=container.container_id)
     if container.phase is Phase.CREATED:
         return moved(status, TaskState.PREPARING, wall_ms)
     if container.phase is Phase.EXITED:
@@ -45,20 +50,32 @@ def seen(status: TaskStatus, container: Container, wall_ms: int, hooks_due: bool
         return msgspec.structs.replace(status, probe_output=output or status.probe_output)
     begun = status.state in (TaskState.STARTING, TaskState.RUNNING)
     since = wall_ms if begun else container.changed_ms or wall_ms
-    health = Health.STARTING if hooks_due else container.health
-    if container.health is Health.STARTING and status.health is Health.HEALTHY and not hooks_due:
+    own = container.health
+    if own is Health.STARTING and status.health is Health.HEALTHY:
         # Engines from 25.0 on begin checks anew when they restart; a restart in place was noted before.
-        health = Health.HEALTHY
-    message = HOOKS_RUN_MESSAGE if hooks_due else ""
+        own = Health.HEALTHY
+    health = Health.STARTING if task.hooks_due else min(own, task.probe_health, key=_WORST.index)
+    message = HOOKS_RUN_MESSAGE if task.hooks_due else ""
+    output = container.probe_output
+    if own is not Health.UNHEALTHY and task.probed is not None and task.probe_health is Health.UNHEALTHY:
+        output = task.probed.why
     state = TaskState.STARTING if health is Health.STARTING else TaskState.RUNNING
     status = moved(status, state, since, message)
     return msgspec.structs.replace(
         status,
         health=health,
-        address=container.address,
+        address=_first_address(task) or container.address,
+        addresses=task.addresses if len(task.addresses) > 1 else {},
         ports=container.ports,
-        probe_output=container.probe_output[:PROBE_OUTPUT_CHARS_MAX],
+        probe_output=output[:PROBE_OUTPUT_CHARS_MAX],
     )
+
+
+def _first_address(task: Task) -> str:
+    """That on the first of the networks that span nodes; empty where it is on none."""
+    joined = [each.network for each in in_order(task.spec.networks)] if task.spec else []
+    names = [name for name in (*joined, *sorted(task.addresses)) if name in task.addresses]
+    return task.addresses[names[0]] if names else ""
 
 
 def ended(task: Task, wall_ms: int) -> TaskStatus:
@@ -67,7 +84,7 @@ def ended(task: Task, wall_ms: int) -> TaskStatus:
     status = moved(task.status, state, wall_ms, message)
     code = task.container.exit_code if task.container else None
     health = task.status.health if state is TaskState.FAILED else Health.NONE
-    return msgspec.structs.replace(status, exit_code=code, address="", ports=(), health=health)
+    return msgspec.structs.replace(status, exit_code=code, address="", addresses={}, ports=(), health=health)
 
 
 def _end(task: Task) -> tuple[TaskState, str]:

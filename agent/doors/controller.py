@@ -15,6 +15,7 @@ import grpc
 import grpc.aio
 import structlog
 
+from agent.doors.session import CONNECT_DEADLINE_S, REACH_DEADLINE_S
 from agent.identity import NodeIdentity
 from bayplan.model import LogLine
 from bayplan.rpc_errors import problem_of
@@ -74,11 +75,17 @@ class GrpcController:
         self._identity = identity
         self._channel: grpc.aio.Channel | None = None
 
+    @property
+    def channel(self) -> grpc.aio.Channel | None:
+        """The newest link's; it may be closed. None before the first."""
+        return self._channel
+
     async def connect(self) -> GrpcLink:
         """Open a link. Raises ConnectionError."""
         identity = self._identity()
         address = identity.membership.controller_address
-        channel = open_channel(address, identity.keys.ca_pem, identity.keys)
+        await reach(address)
+        channel = open_link_channel(identity)
         try:
             call: Any = channel.stream_stream(SESSION_METHOD)()
             await call.wait_for_connection()
@@ -108,6 +115,26 @@ class GrpcController:
             await agent_pb2_grpc.AgentServiceStub(self._channel).PushLogs(requests())
         except _GRPC_ERRORS as error:
             _log.debug("a push of output ended", request=request_id, cause=_cause(error, "the controller"))
+
+
+async def reach(address: str) -> None:
+    """Find out whether anybody listens at host:port. Raises ConnectionError. To a controller that is away a
+    channel with TLS would be made in vain, which costs 20 times as much."""
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(REACH_DEADLINE_S):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except TimeoutError as error:
+        raise ConnectionError(f"no answer from {address} within {REACH_DEADLINE_S:g} s") from error
+    except OSError as error:
+        raise ConnectionError(f"cannot reach the controller at {address}: {error}") from error
+    writer.close()
+
+
+def open_link_channel(identity: NodeIdentity) -> grpc.aio.Channel:
+    """A channel for one link; how long it may take to connect is the session door's to say."""
+    address, keys = identity.membership.controller_address, identity.keys
+    return open_channel(address, keys.ca_pem, keys, connect_ms=int(CONNECT_DEADLINE_S * 1000))
 
 
 def _cause(error: BaseException, address: str) -> str:

@@ -28,10 +28,13 @@ from bayplan.session import (
 
 #: Back-off between two links, with jitter.
 RECONNECT_DELAY_S_MIN = 0.2
-RECONNECT_DELAY_S_MAX = 2.0
-#: A link that is not there, or on which no Welcome came, within this time is given up. TCP repeats what was
-#: lost in a cut after 1 s and 3 s, then no earlier than a new try.
-CONNECT_DEADLINE_S = 4.0
+RECONNECT_DELAY_S_MAX = 1.0
+#: Where nobody answers by TCP within this time, it is tried again: TCP repeats what was lost in a cut after
+#: 1 s and 3 s, then no earlier than a new try.
+REACH_DEADLINE_S = 4.0
+#: A link that is not there, or on which no Welcome came, within these times is given up. A controller that
+#: answers by TCP may have thousands to let in at once, and lets nobody in if all give up halfway.
+CONNECT_DEADLINE_S = 16.0
 WELCOME_DEADLINE_S = 15.0
 #: Messages that may wait for a link; the core keeps one report in flight, so more means a stuck link.
 OUTGOING_MESSAGES_MAX = 64
@@ -125,8 +128,13 @@ class SessionDoor:
         try:
             async with asyncio.timeout(CONNECT_DEADLINE_S):
                 link = await self._connect()
-        except (OSError, TimeoutError) as error:
-            _log.warning("the controller cannot be reached", cause=str(error) or "no answer in time")
+        except TimeoutError:
+            _log.warning(
+                "the controller cannot be reached", cause=f"no answer within {CONNECT_DEADLINE_S:g} s"
+            )
+            return
+        except OSError as error:
+            _log.warning("the controller cannot be reached", cause=str(error))
             return
         self._links += 1
         session = self._session = _Session(self._links, link)

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from agent.commands import CreateContainer
 from agent.events import Container, Fault
-from bayplan.model import Hook, Inventory, LogStream
+from bayplan.model import Hook, Inventory, LogStream, Overlay
 
 
 class EngineError(Exception):
@@ -84,6 +84,9 @@ class Engine(Protocol):
 
     async def pull(self, image: str, platform: str = "") -> None:
         """Bring an image here, or its newest version; an empty platform is the node's own."""
+
+    async def keep_overlay(self, overlay: Overlay, mtu: int) -> None:
+        """Have the engine's part of a network that spans nodes there, on a bridge named by its segment."""
 
     async def remove_network(self, network: str) -> None:
         """Remove a network of ours; one that is gone or not ours is removed already."""

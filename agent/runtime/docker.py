@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 import structlog
 from aiodocker import Docker
+from aiodocker.exceptions import DockerError
 
 from agent.commands import CreateContainer
 from agent.events import Container, FaultKind, NodeRef, Phase
@@ -39,10 +40,11 @@ from agent.runtime.faults import fault_of
 from agent.runtime.frames import frames, raw_frames
 from agent.runtime.goods import disk_bytes, generic_goods, pids
 from agent.runtime.images import Images
+from agent.runtime.kernel import EngineBridge, look
 from agent.runtime.networks import Networks
-from agent.runtime.views import container_view, inventory_view
+from agent.runtime.views import container_view, engine_bridge, inventory_view
 from agent.runtime.volumes import require_external
-from bayplan.model import ContainerSpec, Hook, Inventory, LogStream, Resources
+from bayplan.model import ContainerSpec, Hook, Inventory, LogStream, Overlay, Resources
 
 #: The engine's events that matter; health probes' exec_* would flood.
 _WATCHED_EVENTS = ["create", "start", "die", "oom", "destroy", "health_status"]
@@ -100,7 +102,16 @@ class DockerEngine:
             info = await self._docker.system.info()
             goods = await asyncio.to_thread(generic_goods, self._declared)
             found = await asyncio.to_thread(_found, info.get("DockerRootDir", ""))
-            return inventory_view(info, self._agent_version, goods, found)
+            kernel = await asyncio.to_thread(look, await self._default_bridge())
+            return inventory_view(info, self._agent_version, goods, found, kernel)
+
+    async def _default_bridge(self) -> EngineBridge:
+        try:
+            return engine_bridge(await self._docker._query_json("networks/bridge"))
+        except DockerError as error:
+            if error.status != 404:
+                raise
+            return EngineBridge()
 
     async def list_ids(self) -> list[str]:
         """The ids of all containers of ours."""
@@ -180,7 +191,8 @@ class DockerEngine:
         _check(command.spec, version)
         await require_external(self._docker, command.config)
         for attachment in command.spec.networks:
-            await self._networks.ensure(attachment, command.stack)
+            if attachment.network not in command.overlays:
+                await self._networks.ensure(attachment, command.stack)
         body, later = request_for(version.api, command.config)
         name = container_name(command.task_id)
         try:
@@ -238,6 +250,10 @@ class DockerEngine:
         """Bring an image here, or its newest version."""
         await self._images.pull(image, platform)
 
+    async def keep_overlay(self, overlay: Overlay, mtu: int) -> None:
+        """Have the engine's part of a network that spans nodes there."""
+        await self._networks.keep_overlay(overlay, mtu)
+
     async def remove_network(self, network: str) -> None:
         """Remove a network of ours; one that is gone or not ours is removed already."""
         await self._networks.remove(network)
@@ -262,6 +278,11 @@ def _just_made(command: CreateContainer, body: Mapping[str, Any], container_id: 
         container_id=container_id,
         phase=Phase.CREATED,
         networks=tuple(endpoints) or (body["HostConfig"].get("NetworkMode") or "bridge",),
+        addresses={
+            name: address
+            for name, endpoint in endpoints.items()
+            if (address := endpoint.get("IPAMConfig", {}).get("IPv4Address"))
+        },
         stop_grace_ms=body["StopTimeout"] * 1000,
     )
 

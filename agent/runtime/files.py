@@ -20,6 +20,7 @@ import structlog
 
 from agent.commands import FileCommand, WriteFile
 from agent.events import FileEvent, FileNotWritten, FileRemoved, FilesListed, FileWritten, StoredFile
+from agent.runtime.resolving import ResolverFiles
 from bayplan.files import make_secret_folder, write_whole
 from bayplan.model import FileKind, FileMount
 
@@ -43,6 +44,7 @@ class FileStore:
             FileKind.SECRET: run_dir / node_id / "secrets",
         }
         self._refused: dict[FileKind, str] = {}
+        self.resolvers = ResolverFiles(data_dir)
 
     def open(self) -> FilesListed:
         """As `look`; what writes that were killed have left behind is removed. Never raises."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import assert_never
+from typing import Any, assert_never
 
 from msgspec.structs import replace
 
@@ -16,6 +16,7 @@ from agent import events as ev
 from agent.runtime import hooks
 from agent.runtime.base import Engine, EngineError
 from agent.runtime.files import FileStore
+from agent.runtime.overlay import OverlayKeeper
 from agent.runtime.preflight import check
 from agent.runtime.watch import Watcher
 
@@ -23,7 +24,9 @@ from agent.runtime.watch import Watcher
 PREFLIGHTS_IN_FLIGHT_MAX = 4
 
 _ContainerCommand = do.CreateContainer | do.StartContainer | do.StopContainer | do.RemoveContainer
-_Command = _ContainerCommand | do.RunHooks | do.PullImage | do.RemoveNetwork | do.CheckPreflight
+_Command = (
+    _ContainerCommand | do.RunHooks | do.PullImage | do.RemoveNetwork | do.KeepOverlays | do.CheckPreflight
+)
 
 
 class Hands:
@@ -35,12 +38,14 @@ class Hands:
         engine: Engine,
         watcher: Watcher,
         store: FileStore,
+        overlays: OverlayKeeper,
         post: Callable[[ev.Event], None],
         group: asyncio.TaskGroup,
     ) -> None:
         self._engine = engine
         self._watcher = watcher
         self._store = store
+        self._overlays = overlays
         self._post = post
         self._group = group
         self._preflights = asyncio.Semaphore(PREFLIGHTS_IN_FLIGHT_MAX)
@@ -57,6 +62,8 @@ class Hands:
                 self._post(await self._pull(command))
             case do.RemoveNetwork(network=network):
                 self._post(await self._remove_network(network))
+            case do.KeepOverlays(overlays=overlays):
+                self._post(await self._overlays.keep(overlays))
             case do.CheckPreflight(link=link, preflight=preflight):
                 async with self._preflights:
                     result = await check(self._engine, preflight)
@@ -76,7 +83,7 @@ class Hands:
             case do.CreateContainer(task_id=task_id):
                 await self._check_files(command)
                 with watcher.own(task_id):
-                    container = await engine.create(self._with_files(command))
+                    container = await engine.create(await self._with_files(command))
                     watcher.touch(container.container_id)
                 return ev.ContainerCreated(container=container)
             case do.StartContainer(task_id=task_id, container_id=container_id):
@@ -92,6 +99,7 @@ class Hands:
             case do.RemoveContainer(task_id=task_id, container_id=container_id):
                 await engine.remove(container_id)
                 watcher.forget(container_id)
+                self._store.resolvers.remove(task_id)
                 return ev.ContainerRemoved(task_id=task_id)
             case _:
                 assert_never(command)
@@ -104,13 +112,25 @@ class Hands:
             reason = "configs or secrets of it have vanished from this node"
             raise EngineError(ev.Fault(kind=ev.FaultKind.UNANSWERED, reason=reason))
 
-    def _with_files(self, command: do.CreateContainer) -> do.CreateContainer:
-        """The request with the mounts of its files: only the store knows where they lie."""
-        if not command.spec.files:
+    async def _with_files(self, command: do.CreateContainer) -> do.CreateContainer:
+        """The request with the mounts of its files: only the store knows where they lie.
+
+        Raises EngineError."""
+        added = self._store.mounts(command.spec.files)
+        if command.resolv_conf:
+            added.append(await self._resolver_file(command))
+        if not added:
             return command
         host = command.config["HostConfig"]
-        mounts = [*host.get("Mounts", ()), *self._store.mounts(command.spec.files)]
+        mounts = [*host.get("Mounts", ()), *added]
         return replace(command, config=command.config | {"HostConfig": host | {"Mounts": mounts}})
+
+    async def _resolver_file(self, command: do.CreateContainer) -> dict[str, Any]:
+        try:
+            return await asyncio.to_thread(self._store.resolvers.put, command.task_id, command.resolv_conf)
+        except OSError as error:
+            reason = f"its resolv.conf could not be written: {error.strerror or error}"
+            raise EngineError(ev.Fault(kind=ev.FaultKind.UNANSWERED, reason=reason)) from error
 
     async def _run_hooks(self, command: do.RunHooks) -> ev.Event:
         """Run hooks; when one fails the container is looked at first, for it may have ended meanwhile."""
@@ -139,4 +159,5 @@ class Hands:
             await self._engine.remove_network(network)
         except EngineError as error:
             return ev.NetworkKept(network=network, reason=error.fault.reason)
+        await self._overlays.removed(network)
         return ev.NetworkRemoved(network=network)

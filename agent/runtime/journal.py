@@ -114,7 +114,7 @@ class Journal:
             self._kept = (change.epoch, change.assignments.revision)
 
     def _write(self, name: str, change: Change) -> None:
-        write_whole(self._data_dir / name, _sealed(msgspec.json.encode(change)))
+        write_whole(self._data_dir / name, sealed(msgspec.json.encode(change)))
 
     def _sweep(self) -> None:
         """Remove what writes that were killed have left behind."""
@@ -124,7 +124,7 @@ class Journal:
 
     def _read(self, name: str, kind: type[KeptT]) -> KeptT | None:
         try:
-            return msgspec.json.decode(_opened((self._data_dir / name).read_bytes()), type=kind)
+            return msgspec.json.decode(opened((self._data_dir / name).read_bytes()), type=kind)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, msgspec.MsgspecError) as error:
@@ -132,12 +132,12 @@ class Journal:
             return None
 
 
-def _sealed(body: bytes) -> bytes:
+def sealed(body: bytes) -> bytes:
     """The body with its checksum before it: JSON with a flipped bit may still be JSON."""
     return b"%08x\n" % zlib.crc32(body) + body
 
 
-def _opened(data: bytes) -> bytes:
+def opened(data: bytes) -> bytes:
     """The body of sealed data. Raises ValueError."""
     checksum, _, body = data.partition(b"\n")
     if checksum != b"%08x" % zlib.crc32(body):

@@ -15,13 +15,14 @@ import msgspec
 import structlog
 from aiodocker import Docker
 
-from agent.events import Fault, NodeRef
+from agent.events import Fault, FaultKind, NodeRef
 from agent.labels import (
     LABEL_CLUSTER,
     LABEL_DEFINITION,
     LABEL_NODE,
     LABEL_STACK,
     PREDEFINED_NETWORKS,
+    bridge_name,
 )
 from agent.runtime.base import EngineError
 from agent.runtime.calls import (
@@ -32,11 +33,15 @@ from agent.runtime.calls import (
     refusal,
     status_of,
 )
-from bayplan.model import IpamPool, NetworkAttachment, NetworkSpec
+from bayplan.model import IpamPool, NetworkAttachment, NetworkSpec, Overlay
 
 #: Drivers that a node by itself does not have, and what is made instead.
 _SUBSTITUTES = {"": "bridge", "overlay": "bridge"}
 _DIGEST_CHARS = 16
+_BRIDGE_OPTION = "com.docker.network.bridge.name"
+_MTU_OPTION = "com.docker.network.driver.mtu"
+#: What users may set of the bridge of a network that spans nodes.
+_BRIDGE_OPTIONS = "com.docker.network.bridge."
 _log = structlog.get_logger(__name__)
 
 
@@ -68,6 +73,26 @@ class Networks:
         async with self._locks[name]:
             if self._made.get(name) != digest and await self._make(name, spec, digest, stack):
                 self._made[name] = digest
+
+    async def keep_overlay(self, overlay: Overlay, mtu: int) -> None:
+        """Have the bridge network of an overlay there, made of what it is told now."""
+        name = overlay.network
+        body = overlay_request(overlay, mtu)
+        digest = _digest(msgspec.json.encode(body, order="sorted"))
+        async with self._locks[name]:
+            found = await self._find(name)
+            if found is not None and not self._is_ours(found):
+                raise refusal(
+                    f"the engine has a network {name} that is not bayplan's: `docker network rm {name}`"
+                )
+            if found is not None and found["Labels"].get(LABEL_DEFINITION) == digest:
+                return
+            if found is not None and not await self._was_idle(found):
+                _require_same_segment(found, body)
+                _log.warning("a network in use keeps its old definition", network=name)
+                return
+            body["Labels"] |= self._labels(overlay.stack, digest)
+            await self._create(name, body)
 
     async def connect(self, container_id: str, network: str, endpoint: dict[str, Any]) -> None:
         """Put a container that does not run yet on a further network."""
@@ -103,21 +128,29 @@ class Networks:
             if not await self._was_idle(found):
                 _log.warning("a network in use keeps its old definition", network=name)
                 return False
-        labels = {
+        try:
+            await self._create(name, network_request(name, spec, self._labels(stack, digest)))
+        except EngineError as error:
+            if status_of(error) == 409:
+                return False  # someone was quicker: look again at the next container
+            raise
+        return True
+
+    async def _create(self, name: str, body: dict[str, Any]) -> None:
+        try:
+            async with deadline(CREATE_DEADLINE_S):
+                await self._docker.networks.create(body)
+        except EngineError as error:
+            reason = f"network {name} cannot be made: {error.fault.reason}"
+            raise EngineError(Fault(kind=error.fault.kind, reason=reason)) from error.__cause__
+
+    def _labels(self, stack: str, digest: str) -> dict[str, str]:
+        return {
             LABEL_NODE: self._identity.node_id,
             LABEL_CLUSTER: self._identity.cluster_id,
             LABEL_STACK: stack,
             LABEL_DEFINITION: digest,
         }
-        try:
-            async with deadline(CREATE_DEADLINE_S):
-                await self._docker.networks.create(network_request(name, spec, labels))
-        except EngineError as error:
-            if status_of(error) == 409:
-                return False  # someone was quicker: look again at the next container
-            reason = f"network {name} cannot be made: {error.fault.reason}"
-            raise EngineError(Fault(kind=error.fault.kind, reason=reason)) from error
-        return True
 
     async def _was_idle(self, found: dict[str, Any]) -> bool:
         """Remove a network; False: someone is on it."""
@@ -144,7 +177,46 @@ class Networks:
 
 def definition_digest(spec: NetworkSpec) -> str:
     """Equal for equal definitions, whatever the order of their entries."""
-    return hashlib.sha256(msgspec.json.encode(spec, order="sorted")).hexdigest()[:_DIGEST_CHARS]
+    return _digest(msgspec.json.encode(spec, order="sorted"))
+
+
+def _digest(encoded: bytes) -> str:
+    return hashlib.sha256(encoded).hexdigest()[:_DIGEST_CHARS]
+
+
+def overlay_request(overlay: Overlay, mtu: int) -> dict[str, Any]:
+    """The body of `POST /networks/create` for an overlay's part on this node. What changes while it lives,
+    its other nodes and further blocks, is not in it."""
+    options = {key: value for key, value in overlay.driver_options.items() if key.startswith(_BRIDGE_OPTIONS)}
+    wanted = overlay.driver_options.get(_MTU_OPTION, "")
+    own_mtu = min(int(wanted), mtu) if wanted.isdigit() else mtu
+    pool = {"Subnet": overlay.subnet, "Gateway": overlay.gateway}
+    if overlay.blocks:  # for containers that somebody runs on it by hand
+        pool["IPRange"] = overlay.blocks[0]
+    return {
+        "Name": overlay.network,
+        "CheckDuplicate": True,
+        "Driver": "bridge",
+        "Options": options | {_BRIDGE_OPTION: bridge_name(overlay.vni), _MTU_OPTION: str(own_mtu)},
+        "Internal": overlay.internal,
+        "Attachable": overlay.attachable,
+        "Labels": dict(overlay.labels),
+        "IPAM": {"Driver": "default", "Config": [pool]},
+    }
+
+
+def _require_same_segment(found: dict[str, Any], body: dict[str, Any]) -> None:
+    """Raises EngineError for a network that containers are on and that is another one than is wanted."""
+    pools = (found.get("IPAM") or {}).get("Config") or [{}]
+    ways = ("Subnet", "Gateway")
+    same_pool = all(pools[0].get(way) == body["IPAM"]["Config"][0][way] for way in ways)
+    options = found.get("Options") or {}
+    if same_pool and options.get(_BRIDGE_OPTION) == body["Options"][_BRIDGE_OPTION]:
+        return
+    reason = (
+        f"containers on this node still use an older network {body['Name']}: it is made once they are gone"
+    )
+    raise EngineError(Fault(kind=FaultKind.UNANSWERED, reason=reason))
 
 
 def network_request(name: str, spec: NetworkSpec, labels: dict[str, str]) -> dict[str, Any]:

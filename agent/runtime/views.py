@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from agent.events import Container, Phase
 from agent.goods import Goods
 from agent.labels import LABEL_TASK
+from agent.runtime.kernel import EngineBridge, KernelAbility
 from bayplan.model import BoundPort, Health, Inventory, Protocol, Resources
 
 #: The default of the engine for a container that was made without one.
@@ -24,6 +25,7 @@ ENGINE_LABELS_MAX = 100
 PROBES_MAX = 3
 PROBE_CHARS_MAX = 1_300
 _ANY_ADDRESS = ("0.0.0.0", "::")
+_UNTRIED = KernelAbility()
 _PHASES = {"created": Phase.CREATED, "running": Phase.RUNNING, "paused": Phase.RUNNING}
 
 
@@ -45,18 +47,24 @@ def container_view(shown: dict[str, Any]) -> Container:
         address=_address(settings, shown["HostConfig"].get("NetworkMode", "")),
         ports=bound_ports(settings.get("Ports") or {}),
         networks=tuple(sorted(settings.get("Networks") or ())),
+        addresses=_addresses(settings),
         changed_ms=time_ms(state["FinishedAt"] if exited else state["StartedAt"]),
         stop_grace_ms=(_STOP_TIMEOUT_S if stop_timeout_s is None else stop_timeout_s) * 1000,
     )
 
 
 def bound_ports(ports: dict[str, list[dict[str, str]] | None]) -> tuple[BoundPort, ...]:
-    """Ports as bound; one that is bound for IPv4 and IPv6 alike is one port of all addresses."""
+    """Ports as bound; one that is bound for IPv4 and IPv6 alike is one port of all addresses.
+
+    Where the engine chooses it may choose another for IPv6: that one is told as bound to `::`.
+    """
     bound: set[tuple[int, int, str, str]] = set()
     for key, bindings in ports.items():
         target, _, protocol = key.partition("/")
+        on_ipv4 = {binding["HostPort"] for binding in bindings or () if binding["HostIp"] == "0.0.0.0"}
         for binding in bindings or ():
-            host_ip = "" if binding["HostIp"] in _ANY_ADDRESS else binding["HostIp"]
+            apart = binding["HostIp"] == "::" and on_ipv4 and binding["HostPort"] not in on_ipv4
+            host_ip = binding["HostIp"] if apart or binding["HostIp"] not in _ANY_ADDRESS else ""
             bound.add((int(target), int(binding["HostPort"]), protocol, host_ip))
     return tuple(
         BoundPort(target=target, published=published, protocol=Protocol(protocol), host_ip=host_ip)
@@ -64,8 +72,15 @@ def bound_ports(ports: dict[str, list[dict[str, str]] | None]) -> tuple[BoundPor
     )
 
 
-def inventory_view(info: Mapping[str, Any], agent_version: str, goods: Goods, found: Resources) -> Inventory:
-    """What the machine is and has, from `GET /info` and what is found beside it: goods, disk, processes."""
+def inventory_view(
+    info: Mapping[str, Any],
+    agent_version: str,
+    goods: Goods,
+    found: Resources,
+    kernel: KernelAbility = _UNTRIED,
+) -> Inventory:
+    """What the machine is and has, from `GET /info` and what is found beside it: goods, disk, processes, and
+    what its kernel can do for networks that span nodes."""
     labels = (label.partition("=") for label in info.get("Labels") or ())
     return Inventory(
         hostname=info.get("Name") or platform.node(),
@@ -77,7 +92,17 @@ def inventory_view(info: Mapping[str, Any], agent_version: str, goods: Goods, fo
         agent_version=agent_version,
         os=info.get("OSType", ""),
         arch=info.get("Architecture") or os.uname().machine,
+        overlay_fault=kernel.fault,
+        wireguard=kernel.wireguard,
+        routes=kernel.routes,
     )
+
+
+def engine_bridge(shown: Mapping[str, Any]) -> EngineBridge:
+    """From `GET /networks/bridge`."""
+    pools = (shown.get("IPAM") or {}).get("Config") or [{}]
+    name = (shown.get("Options") or {}).get("com.docker.network.bridge.name", "")
+    return EngineBridge(name, pools[0].get("Gateway", ""))
 
 
 def time_ms(text: str) -> int:
@@ -118,6 +143,16 @@ def _probe_output(health: dict[str, Any]) -> str:
         lines += [output] if output else []
         lines += [f"({', '.join(notes)})"] if notes else []
     return "\n".join(lines)
+
+
+def _addresses(settings: dict[str, Any]) -> dict[str, str]:
+    """By network, where it has one or will have a certain one once it runs."""
+    found = {}
+    for name, endpoint in (settings.get("Networks") or {}).items():
+        asked = (endpoint.get("IPAMConfig") or {}).get("IPv4Address")
+        if address := endpoint.get("IPAddress") or asked:
+            found[name] = address
+    return found
 
 
 def _address(settings: dict[str, Any], network_mode: str) -> str:
