@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import LinearConstraint, linprog, milp
+from scipy.sparse import block_diag, csr_array, eye_array, hstack
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -19,9 +20,18 @@ TOLERANCE = 1e-6
 
 
 def continuous(sizes: Ints, counts: Ints, kinds: Ints) -> float:
-    """The nodes that suffice if tasks could be cut at will. `kinds`: what each has, in equal shares."""
-    need = (sizes * counts[:, None]).sum(axis=0)
-    return float((need / kinds.mean(axis=0)).max())
+    """The nodes that suffice if tasks could be cut at will, each part onto a kind of node. `kinds`: what each
+    has, in equal shares."""
+    services, dimensions = sizes.shape
+    need = (sizes * counts[:, None]) / kinds.max(axis=0)
+    per_kind = block_diag([need.T] * len(kinds))
+    has = (kinds / kinds.max(axis=0) / len(kinds)).reshape(-1, 1)
+    whole = hstack([eye_array(services)] * len(kinds) + [csr_array((services, 1))])
+    cost = np.append(np.zeros(services * len(kinds)), 1.0)
+    limits, ones = np.zeros(len(kinds) * dimensions), np.ones(services)
+    found = linprog(cost, A_ub=hstack([per_kind, -has]), b_ub=limits, A_eq=whole, b_eq=ones)
+    assert found.success, found.message
+    return float(found.fun)
 
 
 def configurations(sizes: Ints, counts: Ints, kinds: Ints) -> float:

@@ -19,6 +19,7 @@ from bench import bounds
 from bench.measuring import Report, at_least, at_most, options, timed
 from bench.mixes import MIXES, Mix, fleet, mix
 from bench.rivals import FirstFit, Nomad, Placer, Spread
+from controller.decide import consolidation
 from controller.decide.demand import Demand, interned
 from controller.decide.filters import Candidate
 from controller.decide.fleet import Fleet
@@ -142,11 +143,11 @@ class Arrived(NamedTuple):
 class Port:
     """A fleet to which services come, with what stands where, so that a task can be moved."""
 
-    def __init__(self, capacity: Ints) -> None:
+    def __init__(self, capacity: Ints, allowance: Allowance) -> None:
         self.fleet, self.capacity = nodes_of(capacity), capacity
         self.standing: list[dict[str, int]] = [{} for _ in capacity]
         self.demands: dict[str, Demand] = {}
-        self.allowance, self.placed, self.moves = Allowance(), 0, 0
+        self.allowance, self.placed, self.moves = allowance, 0, 0
 
     def arrive(self, group: Group) -> bool:
         """Place a service, with moves where they help; False at the first task that finds no room."""
@@ -156,22 +157,15 @@ class Port:
             rows = place_groups(
                 [msgspec.structs.replace(group, count=left, replicas=group.count)], self.fleet
             )[0].rows
-            for row in rows.tolist():
-                self._stand(row, group.service_id, 1)
+            self._came(rows, group.service_id)
             left -= rows.size
-            self.placed += rows.size
-            self.allowance.earn(rows.size)
             if left and not self._make_room(group):
                 return False
         return True
 
     def _make_room(self, group: Group) -> bool:
         rows = sources(self.fleet, group.demand, group.service_id)
-        movables = [
-            Movable(f"{service_id}@{row}", service_id, row, self.demands[service_id])
-            for row in rows.tolist()
-            for service_id in self.standing[row]
-        ]
+        movables = [each for row in rows.tolist() for each in self._movables(row)]
         shift = make_room(self.fleet, group.demand, movables)
         if shift is None or not self.allowance.spend():
             return False
@@ -179,18 +173,59 @@ class Port:
         self._move(shift.movable, shift.target)
         return True
 
+    def renew(self, group: Group) -> None:
+        """Heirs for all tasks of a service, of which a part starts before its elders leave."""
+        rows = [row for row, there in enumerate(self.standing) for _ in range(there.get(group.service_id, 0))]
+        elders = np.array(rows, np.int64)
+        for share in range(math.ceil(1 / PARALLEL), 0, -1):
+            late = consolidation.room_without(self.fleet, group.demand, elders)
+            leaving = np.argsort(late, kind="stable")[: math.ceil(elders.size / share)]
+            if leaving.size:
+                self._replace(group, elders[leaving])
+            elders = np.delete(elders, leaving)
+
+    def _replace(self, group: Group, elders: Ints) -> None:
+        asked = msgspec.structs.replace(group, count=int(elders.size), replicas=group.count)
+        heirs = place_groups([asked], self.fleet)[0].rows
+        assert heirs.size == elders.size
+        self._came(heirs, group.service_id)
+        self.fleet.release(group.service_id, group.demand, *np.unique(elders, return_counts=True))
+        self.stand(elders, group.service_id, -1)
+
+    def consolidate(self) -> None:
+        """Empty nodes as long as moves are left that do."""
+        while shifts := consolidation.emptied(self.fleet, self.allowance.moves, self._movables):
+            self.allowance.spend(len(shifts))
+            self.moves += len(shifts)
+            for shift in shifts:
+                self._move(shift.movable, shift.target)
+
+    def _movables(self, row: int) -> list[Movable]:
+        return [
+            Movable(f"{service_id}@{row}.{number}", service_id, row, self.demands[service_id])
+            for service_id, tasks in self.standing[row].items()
+            for number in range(tasks)
+        ]
+
+    def _came(self, rows: Ints, service_id: str) -> None:
+        self.stand(rows, service_id, 1)
+        self.placed += rows.size
+        self.allowance.earn(rows.size)
+
     def _move(self, movable: Movable, target: int) -> None:
         one, here, there = np.ones(1, np.int64), np.array([movable.row]), np.array([target])
         self.fleet.take(movable.service_id, movable.demand, there, one)
         self.fleet.release(movable.service_id, movable.demand, here, one)
-        self._stand(movable.row, movable.service_id, -1)
-        self._stand(target, movable.service_id, 1)
+        self.stand(here, movable.service_id, -1)
+        self.stand(there, movable.service_id, 1)
 
-    def _stand(self, row: int, service_id: str, by: int) -> None:
-        there = self.standing[row]
-        there[service_id] = there.get(service_id, 0) + by
-        if not there[service_id]:
-            del there[service_id]
+    def stand(self, rows: Ints, service_id: str, by: int) -> None:
+        """One task of a service more, or fewer, on each of these rows."""
+        for row in rows.tolist():
+            there = self.standing[row]
+            there[service_id] = there.get(service_id, 0) + by
+            if not there[service_id]:
+                del there[service_id]
 
     @property
     def use(self) -> float:
@@ -202,7 +237,7 @@ class Port:
 
 
 def arrivals(drawn: Mix, capacity: Ints) -> Arrived:
-    port = Port(capacity)
+    port = Port(capacity, Allowance(saved=0.0))
     all(port.arrive(group) for group in groups_of(drawn))
     return Arrived(port.use, 100 * port.moves / max(1, port.placed))
 
@@ -217,27 +252,23 @@ def rival_arrivals(drawn: Mix, capacity: Ints, place: Placer) -> float:
 # Rolling updates.
 
 
-def rolled(drawn: Mix, capacity: Ints, rounds: int) -> int:
-    """The nodes in use after so many rolling updates of everything, start-first."""
-    found, groups = nodes_of(capacity), groups_of(drawn)
-    placed = place_groups(groups, found)
-    rows = {group.service_id: each.rows for group, each in zip(groups, placed, strict=True)}
-    for _ in range(rounds):
-        for group in groups:
-            rows[group.service_id] = _renewed(found, group, rows[group.service_id])
-    return int(in_use(found).sum())
+class Rolled(NamedTuple):
+    """The nodes in use after rolling updates of everything, and how many moves per 100 placements it took."""
+
+    nodes: int
+    moves: float
 
 
-def _renewed(found: Fleet, group: Group, elders: Ints) -> Ints:
-    """The rows of the heirs of a service's tasks, of which a part starts before its elders leave."""
-    heirs = []
-    for some in np.array_split(elders, math.ceil(1 / PARALLEL)):
-        if some.size:
-            asked = msgspec.structs.replace(group, count=int(some.size), replicas=group.count)
-            heirs.append(place_groups([asked], found)[0].rows)
-            assert heirs[-1].size == some.size
-            found.release(group.service_id, group.demand, *np.unique(some, return_counts=True))
-    return np.concatenate(heirs)
+def rolled(drawn: Mix, capacity: Ints, rounds: int) -> Rolled:
+    """So many rolling updates of everything, start-first, one service after the other."""
+    port, groups = Port(capacity, Allowance(consolidation.MOVES_SAVED_MAX)), groups_of(drawn)
+    for group, placed in zip(groups, place_groups(groups, port.fleet), strict=True):
+        port.demands[group.service_id] = group.demand
+        port.stand(placed.rows, group.service_id, 1)
+    for group in groups * rounds:
+        port.renew(group)
+        port.consolidate()
+    return Rolled(int(in_use(port.fleet).sum()), 100 * port.moves / max(1, port.placed))
 
 
 # The report.
@@ -298,12 +329,12 @@ def _rolling(report: Report, drawn: Mix, *, mixed: bool) -> None:
     before, done = rolled(drawn, capacity, 0), timed(lambda: rolled(drawn, capacity, ROUNDS))
     report.add(
         f"waste after {ROUNDS} updates, {drawn.name}",
-        waste(done.value, bound),
+        waste(done.value.nodes, bound),
         "%",
         ROLLED,
         done.wall_s,
         done.cpu_s,
-        f"{waste(before, bound):.2f} % before",
+        f"{waste(before.nodes, bound):.2f} % before, {done.value.moves:.2f} moves per 100 placements",
     )
 
 

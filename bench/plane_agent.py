@@ -17,8 +17,8 @@ from typing import Any
 import grpc.aio
 
 from agent.commands import Say
-from agent.decide.speech import REPORT_TASKS_MAX, REPORT_WINDOW_MS
-from agent.doors.controller import GrpcLink
+from agent.decide.speech import CALM_WINDOW_MS, REPORT_TASKS_MAX, REPORT_WINDOW_MS
+from agent.doors.controller import GrpcLink, open_link_channel, reach
 from agent.doors.session import SessionDoor
 from agent.events import Heard, LinkClosed, LinkOpened, SessionEvent
 from agent.identity import Membership, NodeIdentity
@@ -36,7 +36,7 @@ from bayplan.session import (
     Welcome,
 )
 from bayplan.session_wire import Listener, say
-from bayplan.tls import KeyPair, open_channel
+from bayplan.tls import KeyPair
 from bayplan.v1 import agent_pb2
 from bayplan.wire import unwrap
 from bench.plane_engine import Engine, Tally
@@ -105,7 +105,8 @@ class ColumnLink(GrpcLink):
 async def connect(identity: NodeIdentity) -> ColumnLink:
     """Open a link as the real agent does. Raises ConnectionError."""
     address = identity.membership.controller_address
-    channel = open_channel(address, identity.keys.ca_pem, identity.keys)
+    await reach(address)
+    channel = open_link_channel(identity)
     try:
         call = channel.stream_stream("/bayplan.v1.AgentService/Session")()
         await call.wait_for_connection()
@@ -227,7 +228,8 @@ class Agent:
         if not self._flush_due and self.welcomed.is_set():
             self._flush_due = True
             loop = asyncio.get_running_loop()
-            loop.call_at(max(loop.time(), self._said_at + self._window_s), self._flush)
+            busy_s = max(0.0, self._window_s - CALM_WINDOW_MS / 1000)
+            loop.call_at(max(loop.time() + busy_s, self._said_at + self._window_s), self._flush)
 
     def _flush(self) -> None:
         """Acknowledge, and tell what is new."""

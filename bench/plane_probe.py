@@ -21,9 +21,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bench.plane_worker import serve, until
 
-#: Pauses between two questions; gRPC's cost the controller some 0.3 ms each, HTTP's 0.1.
-HTTP_PERIOD_S = 0.005
-HEALTH_PERIOD_S = 0.02
+#: Pauses between two questions, each of which costs the controller some 0.5 ms: together 3 % of its time.
+#: What lies between two is seen all the same: the controller itself notes every 5 ms how late its loop is.
+HTTP_PERIOD_S = 0.02
+HEALTH_PERIOD_S = 0.1
 #: Answers of each kind after which a connection is no longer new.
 WARM_ANSWERS = 10
 #: An answer that takes longer ends the connection: the controller is away.
