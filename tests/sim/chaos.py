@@ -21,6 +21,8 @@ from tests.sim.world import CONVERGE_S, World
 TROUBLE_S = 90
 #: Between two things that befall the cluster.
 PAUSE_S = (0.05, 5.0)
+#: Five slots that stop one after the other, each drained for 4 s and with 4 s of grace, take so much longer.
+ONE_BY_ONE_S = 40
 
 
 class Chaos:
@@ -32,7 +34,8 @@ class Chaos:
     def run(self) -> None:
         """Trouble, then peace, then everything must be as users were promised."""
         world, rng = self.world, self.rng
-        world.nodes(rng.randint(1, 5), cpu=rng.choice((1.5, 4, 4)))
+        fewest = 3 if world.control.settings.consolidation else 1  # between which tasks move
+        world.nodes(rng.randint(fewest, 5), cpu=rng.choice((1.5, 4, 4)))
         deeds = Users(world).deeds() + Havoc(world).deeds()
         weights = [weight for weight, _ in deeds]
         end_ms = world.clock.now_ms + TROUBLE_S * 1000
@@ -40,9 +43,9 @@ class Chaos:
             world.run(rng.uniform(*PAUSE_S))
             rng.choices(deeds, weights)[0][1]()
         world.heal_all()
-        for name in world.hosts:
+        for name in sorted(world.hosts.keys() - world.leaving):
             world.update_node(name, Availability.ACTIVE)
-        world.converge(CONVERGE_S * self._waves())
+        world.converge((CONVERGE_S + ONE_BY_ONE_S) * self._waves())
         world.run(5)
 
     def _waves(self) -> int:
@@ -60,7 +63,8 @@ def run(seed: int, *, control: type[Control] = Control, host: type[Host] = Host)
     """One random run. Raises whatever broke, with the seed and the log's end as a note."""
     slow_network = seed % 4 == 0
     delay_ms = (5, 150) if slow_network else (0, 5)
-    world = World(seed, delay_ms=delay_ms, control=control, host=host)
+    consolidates = seed % 3 == 0
+    world = World(seed, delay_ms=delay_ms, control=control, host=host, consolidation=consolidates)
     Chaos(world).run()
     return world
 

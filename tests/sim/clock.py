@@ -23,7 +23,7 @@ class Clock:
     def at(self, when_ms: int, act: Callable[[], None]) -> None:
         """Let something happen at a time; what is past happens now."""
         self._sequence += 1
-        heapq.heappush(self._heap, (max(when_ms, self.now_ms), self._sequence, act))
+        heapq.heappush(self._heap, (when_ms if when_ms > self.now_ms else self.now_ms, self._sequence, act))
 
     def after(self, delay_ms: int, act: Callable[[], None]) -> None:
         """Let something happen after a delay."""

@@ -1,7 +1,7 @@
 """The controller's machine: its durable records, the real core, its session door, its callers.
 
-Of the doors only what decides about order is here: an outbox per session (one desired set in flight, the
-next is made when that is acknowledged and all is durable) and replies to tickets. Messages travel as bytes.
+Of the doors only what decides about order is here: an outbox per session (few desired sets in flight, the
+next is made when one is acknowledged and all is durable) and replies to tickets. Messages travel as bytes.
 """
 
 from __future__ import annotations
@@ -13,18 +13,21 @@ from typing import Any
 
 import msgspec
 
+from bayplan.directory import News as Chunk
 from bayplan.model import Assignments, ServiceSpec
 from bayplan.session import ControllerSays, Dismissal, Hello, Report, Welcome
 from bayplan.session_wire import Shelf, Speaker, hear
 from controller.core import ControllerCore
 from controller.core.turn import Settings
-from controller.doors.outbox import OUTBOX_MESSAGES_MAX
+from controller.doors.outbox import IN_FLIGHT_MAX, OUTBOX_MESSAGES_MAX
 from controller.events import AgentSaid, Assign, Publish, Reply, Send, SessionLost, SessionOpened
 from controller.records import Cluster, Drop, Node, Put, Record, Service, ServiceVersion, Task
 from controller.state import State
 from controller.task_columns import singly
+from controller.upkeep import recall
 from tests.sim.clock import CLOCK_AHEAD_MS_MAX, Clock
 from tests.sim.daemon import Daemon, DiskFullError, Moment
+from tests.sim.directory import Ask, Keeper
 from tests.sim.host import Session
 from tests.sim.link import Connection, Wire
 from tests.sim.news import News, Part
@@ -43,18 +46,23 @@ class AgentSession:
         self.connection: Connection | None = None
         self.others: deque[ControllerSays] = deque()
         self.changed = False
-        self.in_flight = 0
+        self.newest = 0
+        self.in_flight: deque[int] = deque()
         self._speaker = Speaker(control.shelf)
 
-    def received(self, data: bytes) -> None:
+    def received(self, data: bytes | Ask) -> None:
         """The agent said something; the first thing is its Hello."""
+        if isinstance(data, Ask):
+            self.control.asked_directory(self, data)
+            return
         message = hear(data)
         if not self.session_id:
             assert isinstance(message, Hello), "a session begins with Hello"
             self.control.open_session(self, message)
             return
-        if isinstance(message, Report) and message.revision >= self.in_flight:
-            self.in_flight = 0
+        if isinstance(message, Report):
+            while self.in_flight and message.revision >= self.in_flight[0]:
+                self.in_flight.popleft()
             self.flush()
         self.control.post(AgentSaid(node_id=self.node_id, session_id=self.session_id, message=message))
 
@@ -77,11 +85,12 @@ class AgentSession:
         assert connection is not None
         while self.others:
             connection.send(1, self._speaker.say(self.others.popleft()))
-        if self.changed and not self.in_flight and self.control.settled:
+        if self.changed and len(self.in_flight) < IN_FLIGHT_MAX and self.control.settled:
             self.changed = False
             message = self.control.set_of(self.node_id)
-            if message is not None:
-                self.in_flight = message.revision
+            if message is not None and message.revision > self.newest:
+                self.newest = message.revision
+                self.in_flight.append(message.revision)
                 connection.send(1, self._speaker.say(message))
 
 
@@ -102,9 +111,14 @@ class Control:
         self._connections: list[Connection] = []
         self.daemon: Daemon | None = None
         self.core: ControllerCore | None = None
+        self.keeper: Keeper | None = None
+        #: The registry's directory as it is on the disk.
+        self.directory_kept: Chunk | None = None
         self.up_since_ms = 0
         self.on_crash: Callable[[], None] = lambda: None
         self.shelf = Shelf()
+        #: What it is told at each start.
+        self.settings = Settings(file_key=b"k" * 32)
         self._clock, self._replied, self._turned, self._news = clock, replied, turned, news
         #: Each task that ever became durable, as it was last.
         self.tasks_ever: dict[str, Task] = {}
@@ -166,14 +180,17 @@ class Control:
         daemon.wall_ahead_ms = self.wall_ahead_ms
         self.daemon = daemon
         dice = random.Random(f"{self._seed}/core/{self.runs}")
+        if self.directory_kept is not None:
+            recall(state, self.directory_kept)
         self.core = self._make_core(state, dice, daemon)
+        self.keeper = Keeper(self._clock, self, daemon, self._news)
         self.up_since_ms = self._clock.now_ms
         self._news.tell(f"controller starts, epoch {state.cluster.epoch}")
         self._news.all_anew()
         daemon.run(self.core)
 
     def _make_core(self, state: State, dice: random.Random, daemon: Daemon) -> ControllerCore:
-        return ControllerCore(state, dice, daemon.now(), Settings(file_key=b"k" * 32))
+        return ControllerCore(state, dice, daemon.now(), self.settings)
 
     def crash(self, moment: Moment = Moment.NOW) -> None:
         """SIGKILL, now or around the next commit."""
@@ -184,7 +201,7 @@ class Control:
             return
         died_at, self.past = self.daemon.dies, dict(self.records)
         self.daemon.alive = False
-        self.daemon = self.core = None
+        self.daemon = self.core = self.keeper = None
         self.clock_ahead_ms = self._rng.randint(0, CLOCK_AHEAD_MS_MAX)
         self.sessions, self.ticketed = {}, set()
         connections, self._connections = self._connections, []
@@ -251,8 +268,22 @@ class Control:
 
     def lose_session(self, session: AgentSession) -> None:
         """A session is over on this side."""
+        if self.keeper is not None:
+            self.keeper.left(session)
         if self.sessions.pop(session.session_id, None) is not None:
             self.post(SessionLost(node_id=session.node_id, session_id=session.session_id))
+
+    def asked_directory(self, session: AgentSession, ask: Ask) -> None:
+        """The copy of a node asks for what is new."""
+        keeper = self.keeper
+        if keeper is None or self.daemon is None or session.run != self.runs:
+            return
+
+        def answer() -> None:
+            if session.connection is not None and session.connection.open(1):
+                keeper.asked(session, ask)
+
+        self.daemon.when_awake(answer)
 
     @property
     def settled(self) -> bool:
@@ -267,6 +298,8 @@ class Control:
     def _after_turn(self) -> None:
         for session in list(self.sessions.values()):
             session.flush()
+        if self.keeper is not None:
+            self.keeper.turned(self.state)
         self._turned()
 
     # --- the pump's hands ---

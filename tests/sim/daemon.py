@@ -80,6 +80,13 @@ class Daemon:
         """Stand still for a while; what arrives waits."""
         self._paused_until_ms = max(self._paused_until_ms, self._clock.now_ms + for_ms)
 
+    def when_awake(self, act: Callable[[], None]) -> None:
+        """Do something in this process: now, or when it goes on."""
+        if self.paused:
+            self._clock.at(self._paused_until_ms, lambda: self.when_awake(act))
+        elif self.alive:
+            act()
+
     def now(self) -> Now:
         """This moment by the daemon's own clocks."""
         here = self._clock.now_ms + self._ahead_ms

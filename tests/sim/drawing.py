@@ -30,10 +30,11 @@ IMAGES = {"app": 60, "slow": 18, "ghost": 4, "crash": 10, "sick": 4, "job": 8}
 
 
 class Drawer:
-    """`hosts` is the size of the cluster: fixed ports need a host each."""
+    """`hosts` is the size of the cluster: fixed ports need a host each. Of the services
+    `plain_share` are bound to no node and come up, so that their tasks may move."""
 
-    def __init__(self, rng: random.Random, hosts: int) -> None:
-        self.rng, self.hosts = rng, hosts
+    def __init__(self, rng: random.Random, hosts: int, plain_share: float = 0) -> None:
+        self.rng, self.hosts, self.plain_share = rng, hosts, plain_share
 
     def stack(self, name: str) -> StackSpec:
         """Up to three services; each may depend on those before it."""
@@ -46,6 +47,8 @@ class Drawer:
     def service(self, stack_name: str, name: str) -> ServiceSpec:
         """A service of a stack."""
         rng = self.rng
+        if self.plain_share and rng.random() < self.plain_share:
+            return self._plain(name)
         fixed_port = rng.random() < 0.25
         port = 8000 + 10 * "abc".index(stack_name[0]) + len(name) if fixed_port else 0
         replicas = rng.randint(1, max(1, self.hosts - 1)) if fixed_port else rng.randint(0, 4)
@@ -71,6 +74,13 @@ class Drawer:
             restart=RestartPolicy(delay_ms=rng.choice((0, 0, 500))),
             **self._own(mode),
         )
+
+    def _plain(self, name: str) -> ServiceSpec:
+        rng = self.rng
+        replicas, image, version = rng.randint(1, 3), rng.choice(("app", "slow")), rng.choice(("v1", "v2"))
+        update = UpdatePolicy(parallelism=rng.choice((0, 1)), monitor_ms=500)
+        drain_ms = rng.choice((0, 1_000))
+        return service(name, replicas, image, cpu=CPU, update=update, version=version, drain_ms=drain_ms)
 
     def _own(self, mode: ServiceMode) -> dict[str, object]:
         """What x-bayplan adds."""

@@ -57,6 +57,11 @@ class Box:
     ended_ms: int = 0
     runs: int = 0
 
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Those that it was made with."""
+        return {each.network: each.ipv4_address for each in self.spec.networks if each.ipv4_address}
+
     def view(self) -> ev.Container:
         """The container as the agent's runtime shows it."""
         exited = self.phase is ev.Phase.EXITED
@@ -72,6 +77,7 @@ class Box:
             address=self.address,
             ports=self.ports,
             networks=networks,
+            addresses=self.addresses,
             changed_ms=self.changed_ms,
             stop_grace_ms=self.stop_grace_ms,
         )
@@ -172,6 +178,9 @@ class Engine:
                 self._call(
                     (5, 60), lambda done: done(self._remove_network(network)), _failure(command), answer
                 )
+            case do.KeepOverlays(overlays=overlays):
+                names = tuple(overlay.network for overlay in overlays)
+                self._after((5, 50), lambda: answer(ev.OverlaysKept(made=names)))
             case do.CheckPreflight(link=link, preflight=asked):
                 self._after(
                     (10, 300), lambda: answer(ev.PreflightChecked(link=link, result=self._check(asked)))
@@ -265,7 +274,8 @@ class Engine:
         self._made += 1
         box.phase, box.exit_code, box.oom_killed = ev.Phase.RUNNING, None, False
         box.runs += 1
-        box.address = f"172.{self._subnet}.{self._made // 250}.{self._made % 250}"
+        own = f"172.{self._subnet}.{self._made // 250}.{self._made % 250}"
+        box.address = next(iter(box.addresses.values()), own)
         box.ports = tuple(
             BoundPort(target=port.target, published=port.published or EPHEMERAL_PORT + self._made)
             for port in box.spec.ports

@@ -37,6 +37,8 @@ class Faults:
     hosts: dict[str, Host]
     control: Control
     intents: Intents
+    #: Machines that are on their way out of the cluster, or have left it.
+    leaving: set[str]
     _clone_of: Callable[[Host, Wire], Host]
 
     def __init__(self) -> None:
@@ -135,6 +137,7 @@ class Faults:
         old = type(self.control)(
             self.clock, f"{self.seed}/old", lambda reply: None, lambda: None, News(self.clock)
         )
+        old.settings = self.control.settings
         old.resume_old(past)
         self.old_control = old
         self.news.tell(f"an old controller is back for {for_s:.1f} s")
@@ -156,7 +159,9 @@ class Faults:
         self.hosts[name].power_off(silently=silently)
 
     def power_on(self, name: str) -> None:
-        """It boots."""
+        """It boots, unless it was to be out of the cluster for good."""
+        if name in self.leaving:
+            return
         self._cripple(name, 0)
         self.hosts[name].power_on()
         self._mend(name)
@@ -240,6 +245,8 @@ class Faults:
         """End all faults."""
         for name, host in self.hosts.items():
             self._heal_host(name, host)
+            if name in self.leaving:
+                continue
             host.power_on()
             host.start_agent()
             if self.faults.pop(name, 0):

@@ -46,7 +46,9 @@ class Havoc:
         ]
 
     def _host(self) -> Host:
-        return self.rng.choice(list(self.world.hosts.values()))
+        """Any machine that shall stay."""
+        world = self.world
+        return self.rng.choice([host for name, host in world.hosts.items() if name not in world.leaving])
 
     def _later(self, low_s: float, high_s: float, act: Callable[[], None]) -> None:
         self.world.clock.after(int(self.rng.uniform(low_s, high_s) * 1000), act)

@@ -13,7 +13,7 @@ from agent import commands as do
 from agent import events as ev
 from agent.core import AgentCore
 from agent.doors.session import (
-    CONNECT_DEADLINE_S,
+    REACH_DEADLINE_S,
     RECONNECT_DELAY_S_MAX,
     RECONNECT_DELAY_S_MIN,
     WELCOME_DEADLINE_S,
@@ -27,6 +27,7 @@ from bayplan.session_wire import Listener, say
 from bayplan.step import OneByOne
 from tests.sim.clock import CLOCK_AHEAD_MS_MAX, Clock
 from tests.sim.daemon import Daemon
+from tests.sim.directory import Copy, Told
 from tests.sim.engine import Box, Engine
 from tests.sim.journal import Journal
 from tests.sim.link import Connection, Wire
@@ -58,8 +59,11 @@ class Session:
         self.welcomed = False
         self.over = False
 
-    def received(self, data: bytes) -> None:
+    def received(self, data: bytes | Told) -> None:
         """The controller said something."""
+        if isinstance(data, Told):
+            self.host.told(self, data)
+            return
         self.host.heard(self, self.listener.hear(data))
 
     def ended(self) -> None:
@@ -101,6 +105,8 @@ class Host:
         self.journals_lost = 0
         self.journal = Journal()
         self.witness: Witness | None = None
+        #: Of the registry's directory; of the last run while no agent runs.
+        self.copy: Copy | None = None
         #: What the controller said in the current session, under which epoch.
         self._session_epoch = 0
         self._session_said: dict[int, Assignments] = {}
@@ -133,6 +139,11 @@ class Host:
         self.daemon = Daemon(self._clock, self._rng, self._keep, self._perform, ahead_ms=self._ahead_ms)
         self.daemon.wall_ahead_ms = self.engine.wall_ahead_ms
         self.core = self._make_core()
+        before = self.copy
+        core = self.core
+        me = self.name, self.identity.node_id
+        self.copy = Copy(self._clock, me, self.daemon, self._news, lambda: core.state.epoch)
+        self.copy.restore(before)
         self._listed, self._own, self._delay_ms = False, {}, int(RECONNECT_DELAY_S_MIN * 1000)
         self._unheard.clear()
         self.daemon.run(OneByOne(self.core))
@@ -155,6 +166,9 @@ class Host:
         self.daemon.alive = False
         self.daemon = self.core = None
         self.journal.owed.clear()
+        self._session_epoch = (
+            self.journal.remembered().epoch
+        )  # what it heard and did not keep, it never obeyed
         session, self.session = self.session, None
         if session is not None and session.connection is not None:
             session.over = True
@@ -388,7 +402,7 @@ class Host:
         if daemon is not self.daemon or self.session is not None or self.dismissed:
             return
         if any(self.wire.is_cut):
-            if waited_ms >= CONNECT_DEADLINE_S * 1000:
+            if waited_ms >= REACH_DEADLINE_S * 1000:
                 self._try_later(daemon)
             else:
                 waited = waited_ms + SYN_RETRY_MS
@@ -444,6 +458,8 @@ class Host:
         self.daemon.post(ev.Heard(link=session.number, message=message))
         if isinstance(message, Welcome) and not session.welcomed:
             session.welcomed = True
+            if self.copy is not None and session.connection is not None:
+                self.copy.follow(session.connection)
             if self.witness is not None:
                 self.witness.show()
             if message.epoch >= self._session_epoch:  # an older controller's word is not to be obeyed
@@ -458,6 +474,18 @@ class Host:
                 self.dismissed = message.reason
             self.end_session(session, f"dismissed: {message.reason}")
 
+    def told(self, session: Session, news: Told) -> None:
+        """News of the registry's directory arrived."""
+        daemon, copy, connection = self.daemon, self.copy, session.connection
+        if session is not self.session or daemon is None or copy is None or connection is None:
+            return
+
+        def take() -> None:
+            if session is self.session:
+                copy.told(news, connection)
+
+        daemon.when_awake(take)
+
     def was_said_in_session(self, assignments: Assignments, epoch: int) -> bool:
         """Whether the controller of that epoch said this in the newest session, or the disk takes only now
         what was obeyed in an earlier one."""
@@ -469,6 +497,8 @@ class Host:
         if session is not self.session or self.daemon is None:
             return
         self.session = None
+        if self.copy is not None:
+            self.copy.source.lost()
         if session.connection is not None:
             session.connection.close(0)
         self._news.tell(f"{self.name} session over: {reason}")

@@ -31,6 +31,9 @@ class Intents:
         #: Availabilities of nodes by name, and the requests about them that wait.
         self.node_may_be: dict[str, set[Availability]] = {}
         self._nodes_asked: dict[str, tuple[str, Availability]] = {}
+        #: Nodes that were removed, and the requests for that which wait.
+        self.nodes_gone: set[str] = set()
+        self._removals: dict[str, str] = {}
 
     def waiting(self) -> list[str]:
         """The stacks about which somebody waits for an answer, once for each request."""
@@ -87,6 +90,10 @@ class Intents:
         """Somebody asks for a node to be drained, paused or active."""
         self._nodes_asked[ticket] = (node, availability)
 
+    def remove_node(self, ticket: str, node: str) -> None:
+        """Somebody asks for a node to go."""
+        self._removals[ticket] = node
+
     def nodes_allowed(self, node: str) -> set[Availability]:
         """What a node's availability may be now."""
         asked = {availability for name, availability in self._nodes_asked.values() if name == node}
@@ -94,6 +101,9 @@ class Intents:
 
     def answered(self, ticket: str, accepted: bool) -> str:
         """A reply arrived. Returns the stack that it is about, or an empty string."""
+        removed = self._removals.pop(ticket, "")
+        if removed and accepted:
+            self.nodes_gone.add(removed)
         if ticket in self._nodes_asked:
             node, availability = self._nodes_asked.pop(ticket)
             if accepted:
@@ -117,6 +127,7 @@ class Intents:
         for node in {node for node, _ in self._nodes_asked.values()}:
             self.node_may_be[node] = self.nodes_allowed(node)
         self._nodes_asked.clear()
+        self._removals.clear()
 
     def found(self, stack: str, readings: list[Wanted]) -> None:
         """What was in doubt is known now."""

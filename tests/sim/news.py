@@ -6,7 +6,8 @@ not what there is.
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from collections.abc import Collection
+from enum import IntEnum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from bayplan.model import TaskStatus
@@ -14,6 +15,7 @@ from controller.records import Record, Task
 from tests.sim.clock import Clock
 
 if TYPE_CHECKING:
+    from tests.sim.directory import Copy
     from tests.sim.engine import Box
     from tests.sim.host import Host
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 VIEW_LAG_MS = 1_000
 
 
-class Part(Enum):
+class Part(IntEnum):
     """What changes."""
 
     #: Containers on hosts.
@@ -33,6 +35,8 @@ class Part(Enum):
     SERVICES = auto()
     #: What the controller sees of tasks and nodes, and shows in the registry.
     VIEW = auto()
+    #: What the registry's directory, or a copy of it, tells.
+    LISTINGS = auto()
     #: What was excused so far is not any more: a change should be seen by now; a host counts as calm.
     TIME = auto()
     CALM = auto()
@@ -49,7 +53,7 @@ class News:
     """Emptied after each check."""
 
     def __init__(self, clock: Clock) -> None:
-        self.trace: list[str] = []
+        self._told: list[tuple[int, str]] = []
         self.parts: set[Part] = set()
         self.boxes: list[tuple[Host, Box]] = []
         #: Hosts whose journal changed or who reported.
@@ -58,11 +62,18 @@ class News:
         self.sightings: list[Sighting] = []
         #: Nodes whose tasks, or the view of them, changed.
         self.nodes: set[str] = set()
+        #: Whose directory changed (None: the controller's), or was looked at, and the keys of what did.
+        self.listed: list[tuple[Copy | None, Collection[str]]] = []
         self._clock = clock
+
+    @property
+    def trace(self) -> list[str]:
+        """The log so far."""
+        return [f"{at_ms / 1000:9.3f} {line}" for at_ms, line in self._told]
 
     def tell(self, line: str, *parts: Part) -> None:
         """A line of the log, and what has changed."""
-        self.trace.append(f"{self._clock.now_ms / 1000:9.3f} {line}")
+        self._told.append((self._clock.now_ms, line))
         self.parts.update(parts)
 
     def box(self, host: Host, box: Box) -> None:
@@ -70,6 +81,11 @@ class News:
         self.parts.add(Part.BOXES)
         self.boxes.append((host, box))
         self.later(VIEW_LAG_MS + 1, Part.TIME)
+
+    def list(self, copy: Copy | None, keys: Collection[str]) -> None:
+        """The controller's directory, or a copy of it, has changed, or is due to be looked at."""
+        self.parts.add(Part.LISTINGS)
+        self.listed.append((copy, keys))
 
     def later(self, delay_ms: int, part: Part) -> None:
         """Let what is excused now be looked at again."""
@@ -88,5 +104,7 @@ class News:
             self.records = []
         if self.sightings:
             self.sightings = []
+        if self.listed:
+            self.listed = []
         self.spoke.clear()
         self.nodes.clear()

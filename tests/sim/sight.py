@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bayplan.model import TaskStatus
+from bayplan.model import NodeStatus, TaskStatus
 from controller import instances
 from controller.records import Task
 from controller.state import State
@@ -18,41 +18,47 @@ class Sight:
         self._table: object = None
         self._changes = 0
         self._tasks: dict[str, Task] = {}
-        self._statuses: dict[str, TaskStatus] = {}
-        self._lives: dict[str, str] = {}
+        self._statuses: dict[str, TaskStatus | None] = {}
+        self._lives: dict[str, NodeStatus] = {}
         self._shown: list[tuple[int, object]] = []
 
     def look(self, state: State) -> None:
         """Tell what is otherwise than before."""
-        lives = {node_id: life.status.value for node_id, life in state.lives.items()}
+        lives = {node_id: life.status for node_id, life in state.lives.items()}
         if lives != self._lives:
             self._tell_lives(state, lives)
         if state.tasks is not self._table or state.tasks.writes != self._changes:
             self._table, self._changes = state.tasks, state.tasks.writes
             self._tell_tasks(state)
-        shown = [(each.revision, instances.shown(state, key)) for key, each in state.exposures.items()]
+        shown = [
+            (each.revision, instances.entries(state, key))
+            for key, each in state.exposures.items()
+            if key in state.services
+        ]
         if shown != self._shown:
             self._shown = shown
             self._news.parts.add(Part.VIEW)
 
-    def _tell_lives(self, state: State, lives: dict[str, str]) -> None:
+    def _tell_lives(self, state: State, lives: dict[str, NodeStatus]) -> None:
         before, self._lives = self._lives, lives
         for node_id, status in lives.items():
             if before.get(node_id) != status:
                 self._news.nodes.add(node_id)
-                self._news.tell(f"sees node {state.nodes[node_id].name}: {status}", Part.VIEW)
+                self._news.tell(f"sees node {state.nodes[node_id].name}: {status.value}", Part.VIEW)
         for node_id in before.keys() - lives.keys():
             self._news.tell(f"sees node {node_id}: no more", Part.VIEW)
 
     def _tell_tasks(self, state: State) -> None:
         tasks, statuses = self._tasks, self._statuses
-        self._tasks, self._statuses = dict(state.tasks), dict(state.statuses)
+        there = state.tasks.of(state.tasks.table.used())
+        self._tasks = {task.id: task for task in there}
+        self._statuses = {task.id: state.tasks.status(task.id) for task in there}
         self._news.parts.add(Part.VIEW)
-        for task_id, task in state.tasks.items():
-            before, seen = tasks.get(task_id), state.statuses.get(task_id)
-            if before is not task or statuses.get(task_id) is not seen:
+        for task in there:
+            before = tasks.get(task.id)
+            if before is not task or statuses.get(task.id) is not self._statuses[task.id]:
                 self._tell(state, before, task)
-        for task_id in [task_id for task_id in tasks if task_id not in state.tasks]:
+        for task_id in [task_id for task_id in tasks if task_id not in self._tasks]:
             gone = tasks[task_id]
             self._news.nodes.add(gone.node_id)
             self._news.sightings.append(Sighting(gone, None))

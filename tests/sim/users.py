@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from bayplan.directory import EXTERNAL
 from bayplan.model import Availability, ServiceSpec
 from bayplan.views import RolloutAction
 from controller.records import GLOBAL_MODES
@@ -13,9 +14,17 @@ from tests.sim.world import World
 
 #: Users who may ask about one stack at the same time.
 REQUESTS_AT_ONCE_MAX = 3
+#: Machines that leave in one run, and those that stay at least: what was placed once has room on them.
+LEAVING_MAX, STAYING_MIN = 1, 2
 #: Watchers at the same time.
 WATCHERS_MAX = 4
+#: Of the services where tasks move so that nodes become free: a node must have no others.
+PLAIN_SHARE = 0.9
 STACKS = ("ant", "bee", "cat")
+#: Those from outside who register.
+OUTSIDERS = ("rim", "sun")
+#: An operator takes back what was said of an instance after this time.
+OVERRIDE_MS = 10_000
 
 
 class Users:
@@ -23,7 +32,8 @@ class Users:
 
     def __init__(self, world: World) -> None:
         self.world, self.rng = world, world.rng
-        self.drawer = Drawer(world.rng, len(world.hosts))
+        plain_share = PLAIN_SHARE if world.control.settings.consolidation else 0
+        self.drawer = Drawer(world.rng, len(world.hosts), plain_share)
 
     def deeds(self) -> list[tuple[int, Callable[[], None]]]:
         """All of them, with their weights."""
@@ -37,10 +47,14 @@ class Users:
             (1, self.restart_service),
             (1, self.remove_service),
             (3, self.update_node),
+            (1, self.remove_node),
             (3, self.steer),
             (1, self.roll_back),
             (1, self.rebalance),
             (2, self.watch),
+            (2, self.register),
+            (1, self.deregister),
+            (1, self.override),
         ]
 
     def _free_stack(self) -> str:
@@ -119,11 +133,37 @@ class Users:
         full = f"{self.rng.choice(STACKS)}_{self.rng.choice(('web', 'api', 'db'))}"
         self.world.watch(full, self.rng.choice((0.01, 0.1, 1, 30)))
 
+    def register(self) -> None:
+        """Somebody from outside comes, comes again elsewhere, or wants the name of a stack."""
+        stack_name = self.rng.choice((EXTERNAL, EXTERNAL, *STACKS))
+        entry_id = self.rng.choice(OUTSIDERS)
+        self.world.register("web", entry_id, stack_name, ttl_s=self.rng.choice((1, 5, 20)))
+
+    def deregister(self) -> None:
+        self.world.deregister("web", self.rng.choice(OUTSIDERS), self.rng.choice((EXTERNAL, *STACKS)))
+
+    def override(self) -> None:
+        """An operator's word about an instance that is there, for a while."""
+        world, keeper = self.world, self.world.control.keeper
+        found = [(each, entry.id) for each in keeper.directory for entry in each.entries] if keeper else []
+        if found:
+            listing, entry_id = self.rng.choice(found)
+            word = self.rng.choice(({"drain": True}, {"weight": 0}, {"weight": 7}))
+            names = listing.stack, listing.service, entry_id
+            world.override(*names, **word)
+            world.clock.after(OVERRIDE_MS, lambda: world.take_back(*names))
+
     def update_node(self) -> None:
         """Drained nodes come back later."""
-        name = self.rng.choice(sorted(self.world.hosts))
+        name = self.rng.choice(sorted(self.world.hosts.keys() - self.world.leaving))
         availability = self.rng.choice((Availability.DRAIN, Availability.DRAIN, Availability.PAUSE))
         self.world.update_node(name, availability, deadline_s=self.rng.choice((0, 0, 5)))
         self.world.clock.after(
             int(self.rng.uniform(5, 30) * 1000), lambda: self.world.update_node(name, Availability.ACTIVE)
         )
+
+    def remove_node(self) -> None:
+        world = self.world
+        staying = sorted(world.hosts.keys() - world.leaving)
+        if len(world.leaving) < LEAVING_MAX and len(staying) > STAYING_MIN:
+            world.take_out(self.rng.choice(staying), drained=self.rng.random() < 0.5)

@@ -25,10 +25,11 @@ class Watcher:
         if self._run != self._control.runs:
             self._run, self._revision = self._control.runs, 0
             self._post(WatcherCame(service=self.service, watcher=self.name))
+        service = state.service_named(self.service)
+        if (state.exposure(service.id).revision if service else 0) == self._revision:
+            return
         stack, _, short = self.service.partition("_")
         found = lookup(state, stack, short)
-        if found.revision == self._revision:
-            return
         assert not found.revision or found.revision > self._revision, f"{self.service} went back"
         self._revision = found.revision
         view = frozenset(each.id for each in registry.ready(found.instances))

@@ -17,15 +17,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from msgspec.structs import replace
+
 from agent.events import Phase
+from bayplan.directory import EXTERNAL, key_of
+from bayplan.directory.registrar import Registration
 from bayplan.errors import Problem
 from bayplan.model import Availability, Resources, ServiceSpec, StackSpec
 from bayplan.views import RolloutAction
 from controller.events import (
     DeployAsked,
+    DeregisterAsked,
     JoinAsked,
+    NodeRemoveAsked,
     NodeUpdateAsked,
+    OverrideAsked,
     RebalanceAsked,
+    RegisterAsked,
     RemoveAsked,
     Reply,
     RolloutAsked,
@@ -36,7 +44,7 @@ from controller.events import (
     ServiceUpdateAsked,
     TokenMade,
 )
-from controller.records import Node
+from controller.records import Node, Task
 from controller.state import State
 from tests.sim.clock import WALL_START_MS, Clock
 from tests.sim.control import Control
@@ -58,6 +66,11 @@ LOG_LINES_SHOWN = 60
 CONVERGE_S = 30
 
 
+#: Whoever wants a node out asks again after this time; after so many tries the machine is switched off.
+REMOVE_AGAIN_MS = 3_000
+REMOVE_TRIES = 4
+
+
 class BrokenError(AssertionError):
     """An invariant does not hold."""
 
@@ -72,23 +85,32 @@ class World(Faults):
         delay_ms: tuple[int, int] = (0, 5),
         control: type[Control] = Control,
         host: type[Host] = Host,
+        consolidation: bool = False,
     ) -> None:
         super().__init__()
         self.seed = seed
         self.clock = Clock()
         self.rng = random.Random(f"{seed}/world")
         self.hosts: dict[str, Host] = {}
+        self.hosts_by_id: dict[str, Host] = {}
+        self.leaving = set()
         self.news = News(self.clock)
         self.copies = Copies()
         self.watchers: list[Watcher] = []
         self.replies: dict[str, Reply] = {}
         self.intents = Intents()
+        self.addresses: dict[str, str] = {}
+        self.registered: set[tuple[str, str, str, int]] = set()
         self.control = control(self.clock, str(seed), self._replied, self._turned, self.news)
+        self.control.settings = replace(self.control.settings, consolidation=consolidation)
         self.control.on_crash = self._control_died
         self._host_class, self._delay_ms = host, delay_ms
         self._tickets = 0
         self._sight = Sight(self.news)
         self._invariants: list[Invariant] = [make() for make in ALL]
+        #: Those who watch any of these parts, in their order.
+        self._watching: dict[frozenset[Part], list[Invariant]] = {}
+        self.held: dict[str, list[Task]] = {}
         self.control.start()
         self._ask(TokenMade, token_id="token", secret_hash="hash", expires_ms=WALL_START_MS * 2, uses=1_000)
 
@@ -103,13 +125,14 @@ class World(Faults):
             name, self.clock, str(self.seed), wire, self._connect, self.news, capacity, subnet
         )
         asked: dict[str, Any] = {"token_id": "token", "secret_hash": "hash", "key_id": name, "name": name}
-        ticket = self._ask(JoinAsked, **asked, address=f"10.0.0.{subnet}", labels=labels)
+        self.addresses[name] = f"10.0.0.{subnet}"
+        ticket = self._ask(JoinAsked, **asked, address=self.addresses[name], labels=labels)
         self._run_until(lambda: ticket in self.replies)
         node = self.replies[ticket].value
         assert isinstance(node, Node), self.replies[ticket]
         host.identity = type(host.identity)(node_id=node.id, cluster_id="sim")
         host.witness = Witness(self.clock, lambda witness: self._connect_witness(host, witness))
-        self.hosts[name] = host
+        self.hosts[name] = self.hosts_by_id[node.id] = host
         host.start_agent()
         return host
 
@@ -169,6 +192,32 @@ class World(Faults):
         of = full_name.partition("_")[0]
         return self._ask(RolloutAsked, self.intents.go_back, of, full_name, service=full_name, action=action)
 
+    def register(self, service: str, entry_id: str, stack: str = EXTERNAL, ttl_s: float = 10) -> str:
+        """Somebody from outside asks to be found; returns the ticket."""
+        port = 9_000 + len(self.registered)
+        asked = Registration(
+            id=entry_id,
+            service=service,
+            stack=stack,
+            address="192.0.2.1",
+            port=port,
+            ttl_ms=int(ttl_s * 1000),
+        )
+        self.registered.add((key_of(stack, service), entry_id, asked.address, port))
+        return self._ask(RegisterAsked, registration=asked)
+
+    def deregister(self, service: str, entry_id: str, stack: str = EXTERNAL) -> str:
+        """It leaves; returns the ticket."""
+        return self._ask(DeregisterAsked, stack=stack, service=service, id=entry_id)
+
+    def override(self, stack: str, service: str, entry_id: str, **word: Any) -> str:
+        """An operator drains an instance, weighs it, or takes that back; returns the ticket."""
+        return self._ask(OverrideAsked, stack=stack, service=service, id=entry_id, **word)
+
+    def take_back(self, stack: str, service: str, entry_id: str) -> None:
+        """What was said of an instance holds no more."""
+        self.override(stack, service, entry_id, clear=True)
+
     def rebalance(self) -> str:
         """Ask for the load to be evened out; returns the ticket."""
         return self._ask(RebalanceAsked)
@@ -190,6 +239,30 @@ class World(Faults):
             availability=availability,
             deadline_ms=deadline_ms,
         )
+
+    def take_out(self, name: str, *, drained: bool) -> None:
+        """A machine shall leave for good: drained before, or switched off. It is asked for until its node is
+        gone; one that cannot be emptied is switched off as well, and nothing of it comes back."""
+        self.leaving.add(name)
+        if drained:
+            self.update_node(name, Availability.DRAIN)
+        else:
+            self._switch_off(name)
+        self.clock.after(REMOVE_AGAIN_MS if drained else 0, lambda: self._remove_node(name, REMOVE_TRIES))
+
+    def _remove_node(self, name: str, tries: int) -> None:
+        host = self.hosts[name]
+        gone = ("Node", host.identity.node_id) not in self.control.records
+        if gone or not tries:
+            self._switch_off(name)
+        if not gone:
+            force = not host.powered
+            self._ask(NodeRemoveAsked, self.intents.remove_node, name, node=name, force=force)
+            self.clock.after(REMOVE_AGAIN_MS, lambda: self._remove_node(name, tries - 1))
+
+    def _switch_off(self, name: str) -> None:
+        if self.hosts[name].powered:
+            self.power_off(name)
 
     def watch(self, full_name: str, ack_s: float = 0.05) -> Watcher:
         """Somebody watches a service, and acknowledges each view after a while."""
@@ -243,11 +316,6 @@ class World(Faults):
     def trace(self) -> list[str]:
         """The log, one line per change of state."""
         return self.news.trace
-
-    @property
-    def hosts_by_id(self) -> dict[str, Host]:
-        """Hosts by node id."""
-        return {host.identity.node_id: host for host in self.hosts.values()}
 
     def boxes(self, stack_name: str = "", *, running: bool = True) -> list[tuple[Host, Box]]:
         """All containers (of a stack), by host and task."""
@@ -303,13 +371,17 @@ class World(Faults):
 
     def _check(self) -> None:
         """Let the checkers look at what they watch of what has changed."""
-        parts = self.news.parts
+        parts = frozenset(self.news.parts)
+        watching = self._watching.get(parts)
+        if watching is None:
+            watching = [each for each in self._invariants if not parts.isdisjoint(each.watches)]
+            self._watching[parts] = watching
         self.copies.update(self)
-        for invariant in self._invariants:
-            if not parts.isdisjoint(invariant.watches):
-                fault = invariant.check(self)
-                if fault:
-                    raise BrokenError(f"{type(invariant).__name__}: {fault}")
+        for invariant in watching:
+            fault = invariant.check(self)
+            if fault:
+                raise BrokenError(f"{type(invariant).__name__}: {fault}")
+        self.held.clear()
         self.news.clear()
 
     @contextmanager

@@ -18,7 +18,7 @@ class AddressesUnique:
             node.name for node in state.nodes.values() if state.lives[node.id].status is NodeStatus.READY
         }
         taken: dict[tuple[str, int], str] = {}
-        for service_id in state.exposures:
+        for service_id in state.services:
             for instance in instances.ready(state, service_id):
                 if not instance.address or instance.node not in ready:
                     continue

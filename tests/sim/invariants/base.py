@@ -25,17 +25,23 @@ class View(Protocol):
     """The world, read only."""
 
     hosts: dict[str, Host]
+    hosts_by_id: dict[str, Host]
     control: Control
     clock: Clock
     intents: Intents
     news: News
     copies: Copies
     watchers: list[Watcher]
+    leaving: set[str]
+    #: By host the address of its node.
+    addresses: dict[str, str]
+    #: What outsiders ever registered: the service's key, their id, address and port.
+    registered: set[tuple[str, str, str, int]]
+    #: What `holding` has answered since the last event.
+    held: dict[str, list[Task]]
 
     @property
     def state(self) -> State: ...
-    @property
-    def hosts_by_id(self) -> dict[str, Host]: ...
     def calm(self, name: str) -> bool: ...
     def able(self, name: str) -> bool: ...
 
@@ -52,11 +58,14 @@ class Invariant(Protocol):
 def holding(world: View, node_id: str) -> list[Task]:
     """The tasks that take room on a node. After a fault a node may say that an ended task runs again,
     which its agent brought back before it could hear of the heir: only the wanted ones count then."""
-    state = world.state
-    if not state.lives[node_id].ever:
-        return []  # what is on it is not known yet, and nothing is placed there
-    calm = world.calm(world.hosts_by_id[node_id].name) if node_id in world.hosts_by_id else False
-    return [task for task in state.tasks_on(node_id) if state.holds_node(task) and (calm or task.wanted)]
+    found = world.held.get(node_id)
+    if found is None:
+        state, host = world.state, world.hosts_by_id.get(node_id)
+        calm = host is not None and world.calm(host.name)
+        tasks = state.tasks_on(node_id) if state.lives[node_id].ever else ()  # else it is not known yet
+        found = [task for task in tasks if (calm or task.wanted) and state.holds_node(task)]
+        world.held[node_id] = found
+    return found
 
 
 def is_running(box: Box | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent import events as ev
+from bayplan.directory import key_of
 from bayplan.model import DependencyCondition, FailureAction, NodeStatus, ServiceSpec
 from controller import instances
 from controller.core import dependencies, placing, rolling
@@ -11,6 +12,7 @@ from controller.decide.steering import BY_USER
 from controller.records import JOB_MODES, RolloutState, Service, Task
 from controller.state import State
 from tests.sim.engine import SHORT_LIFE_MS
+from tests.sim.invariants import copies_follow
 from tests.sim.invariants.base import View, is_running
 
 #: Rollouts that wait for their users.
@@ -37,8 +39,8 @@ def missing(world: View) -> list[str]:
         if not service.removed:
             left += _service(world, service.id)
     for name in sorted(world.hosts):
-        left += _host(world, name)
-    return left
+        left += _named(world, name) if name in world.leaving else _host(world, name)
+    return left + copies_follow.missing(world)
 
 
 def _service(world: View, service_id: str) -> list[str]:
@@ -59,7 +61,10 @@ def _service(world: View, service_id: str) -> list[str]:
         good |= {task.slot for task in running} | _done(state, service_id)
     if spec.schedule is not None:
         good |= wanted  # between two runs there is nothing, and what has run may be gone
-    excused = _waiting_for_room(state, service_id) | _failing(state, service, wanted)
+    failing = _failing(state, service, wanted)
+    if failing and service.rollout is not None:  # what serves an older version is not taken away meanwhile
+        good |= {task.slot for task in running}
+    excused = _waiting_for_room(state, service_id) | failing
     missing_slots = wanted - good - excused
     if missing_slots and not (held and not service.settled):
         left.append(f"{service.name} does not run as it shall in slots {sorted(missing_slots)}")
@@ -67,15 +72,22 @@ def _service(world: View, service_id: str) -> list[str]:
         left.append(f"{service.name} runs in slots {sorted(strangers)} of {sorted(wanted)}")
     if _should_be_back(service, spec) and wanted and not held:
         left.append(f"{service.name} has not gone back from {service.version}, which fails")
+    left += [f"{task} still has to move" for task in running if task.displaced and not held]
     if excused:
         return left
     shown = {each.id for each in instances.ready(state, service_id)}
-    if shown != {task.id for task in running}:
+    if shown != {task.id for task in running} - _taken_out(state, service):
         left.append(f"the registry shows {sorted(shown)} of {service.name}, {running} run")
     rolls = service.rollout and service.rollout.state in (RolloutState.ROLLING, RolloutState.ROLLING_BACK)
     if rolls and not held:
         left.append(f"{service.name} is still {service.rollout.state}")
     return left
+
+
+def _taken_out(state: State, service: Service) -> set[str]:
+    """Those that an operator keeps out of use, whatever their health."""
+    said = state.overrides.get(key_of(service.stack, service.short_name), {})
+    return {task_id for task_id, each in said.items() if each.drain or each.weight == 0}
 
 
 def _waits(service: Service, spec: ServiceSpec) -> bool:
@@ -155,6 +167,18 @@ def _waiting_for_room(state: State, service_id: str) -> set[int]:
     backed off, and a successor that starts first needs more room than there may be."""
     waiting = [task for task in state.tasks_of(service_id) if task.wanted and not task.node_id]
     return {task.slot for task in waiting if task.id in state.pending_reasons}
+
+
+def _named(world: View, name: str) -> list[str]:
+    """What still names a node that was removed, beside the work that was done there."""
+    state, node_id = world.state, world.hosts[name].identity.node_id
+    shown = (each for key in state.services for each in instances.shown(state, key))
+    names = {
+        "a node": node_id in state.nodes or node_id in state.lives,
+        "where tasks are": any(not task.completed for task in state.tasks_on(node_id)),
+        "shown by the registry": any(instance.node == name for instance in shown),
+    }
+    return [f"{name} was removed and is still {what}" for what, so in names.items() if so]
 
 
 def _host(world: View, name: str) -> list[str]:

@@ -20,6 +20,8 @@ class DependenciesFirst:
         self._met: set[Met] = set()
         self._begun: set[tuple[str, int]] = set()
         self._was: dict[str, tuple[int, int]] = {}
+        #: How many requests about each stack had been answered by the last look.
+        self._answers: dict[str, int] = {}
 
     def check(self, world: View) -> str:
         self._watch(world)
@@ -34,13 +36,17 @@ class DependenciesFirst:
                 continue
             self._begun.add(pair)
             spec, service = state.specs[pair], state.services[task.service_id]
-            # A scheduled job is let go once; its runs come when they are due. Nor does the way back wait.
-            back = service.asked_version != service.version
-            waits = pair[1] == service.version and spec.schedule is None and not back
+            # A scheduled job is let go once; its runs come when they are due. The way back waits for nobody,
+            # nor does what was at rest and is scaled up from nothing.
+            back = service.asked_version != service.version or service.settled == service.version
+            # Of several requests that were decided together only what the last one left is seen.
+            several = world.intents.answers.get(service.stack, 0) > 1 + self._answers.get(service.stack, 0)
+            waits = pair[1] == service.version and spec.schedule is None and not (back or several)
             for dependency in spec.depends_on if waits else ():
                 needed = state.service_named(f"{service.stack}_{dependency.service}")
                 if needed and dependency.required and (missing := self._missing(world, needed, dependency)):
                     return f"{service.name} v{task.version} began before slot {missing} of {needed.name}"
+        self._answers = dict(world.intents.answers)
         self._was = {each.id: (each.version, each.replicas) for each in state.services.values()}
         return ""
 
@@ -70,5 +76,6 @@ def _conditions(box: Box) -> list[DependencyCondition]:
     if is_running(box) and box.health in (Health.NONE, Health.HEALTHY):
         found.append(DependencyCondition.HEALTHY)
     if box.phase is ev.Phase.EXITED and box.exit_code == 0:
-        found.append(DependencyCondition.COMPLETED)
+        # What has done its work is as healthy as it will ever be.
+        found += [DependencyCondition.COMPLETED, DependencyCondition.HEALTHY]
     return found

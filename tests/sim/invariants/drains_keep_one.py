@@ -1,4 +1,4 @@
-"""Who is told to leave a drained node has an heir that is ready, unless the drain's time is over.
+"""Who is told to leave a drained node, or moves, has an heir that is ready, unless the drain's time is over.
 
 Only where two tasks of a slot may run side by side, and the service is not being changed otherwise.
 """
@@ -24,7 +24,7 @@ class DrainsKeepOne:
             before, self._was[task.id] = self._was.get(task.id), task
             told = before is not None and before.wanted and task.leaving and world.control.running
             if told and self._must_have_heir(world, task) and not self._has_heir(world, task):
-                return f"{task} of a drained node is told to go, and has no heir that is ready"
+                return f"{task} is told to go though nothing is wrong with it, and has no heir that is ready"
         return ""
 
     def _must_have_heir(self, world: View, task: Task) -> bool:
@@ -33,11 +33,12 @@ class DrainsKeepOne:
         if not isinstance(node, Node) or not isinstance(service, Service):
             return False
         spec = world.control.spec(task.service_id, task.version)
-        drains = node.availability is Availability.DRAIN and not node.drain_until_ms
+        drained = node.availability is Availability.DRAIN
+        gives_way = not node.drain_until_ms if drained else task.displaced
         settled = not service.removed and service.version == task.version and service.rollout is None
         runs = task.id in state.tasks and state.status_of(task).state is TaskState.RUNNING
         return (
-            drains
+            gives_way
             and settled
             and runs
             and state.lives[node.id].status is NodeStatus.READY

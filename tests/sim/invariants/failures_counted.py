@@ -1,9 +1,11 @@
 """A slot's count of failures in a row never goes back while its version stays, whoever restarts, unless a
-user's request gives it a clean slate, it was given up in between, or a task has proved itself."""
+user's request gives it a clean slate, it was given up in between, or a task has proved itself. Tasks of a
+node that is removed go with it, and those of a global service with a drained one: what they had behind them
+outlives no controller."""
 
 from __future__ import annotations
 
-from controller.records import Task
+from controller.records import GLOBAL_MODES, Task
 from tests.sim.invariants.base import Part, View
 
 
@@ -29,6 +31,15 @@ class FailuresCounted:
                 self._newest[slot] = (task, answers)
                 expected = before.failures + (before.end is not None)
                 same = (task.version, task.run, answers) == (before.version, before.run, answers_then)
-                if same and not before.removing and task.failures < expected:
+                removed = _is_removed(world, before)
+                if same and not before.removing and not removed and task.failures < expected:
                     return f"{task} has {task.failures} failures behind it, and its slot has {expected}"
         return ""
+
+
+def _is_removed(world: View, task: Task) -> bool:
+    """Whether it went with its node, or, of a global service, as its node was drained."""
+    records, spec = world.control.records, world.control.spec(task.service_id, task.version)
+    if spec is not None and spec.mode in GLOBAL_MODES and ("Task", task.id) not in records:
+        return True
+    return bool(task.node_id) and ("Node", task.node_id) not in records

@@ -13,11 +13,12 @@ class IntentsKept:
     watches = frozenset({Part.SERVICES})
 
     def check(self, world: View) -> str:
-        for record in world.control.records.values():
-            if isinstance(record, Node) and record.availability not in world.intents.nodes_allowed(
-                record.name
-            ):
-                return f"node {record.name} is {record.availability.value}, which nobody asked for"
+        intents = world.intents
+        for node in [record for record in world.control.records.values() if isinstance(record, Node)]:
+            if node.availability not in intents.nodes_allowed(node.name):
+                return f"node {node.name} is {node.availability.value}, which nobody asked for"
+            if node.name in intents.nodes_gone:
+                return f"node {node.name} was removed, and is still there"
         records = in_records(world.control.records.values())
         for stack in world.intents.may_be.keys() | records.keys():
             found = records.get(stack, [{}])

@@ -27,7 +27,8 @@ class JobsRunOnce:
                 if status is not None and task.id not in self._known and slot in self._done:
                     return f"{task} is made, and the work of its slot was done"
                 self._known.add(task.id)
-                if task.completed and task.wanted and self._is_job(world, task.service_id, task.version):
+                done = status is not None and task.completed and task.wanted  # one that is gone was asked for
+                if done and self._is_job(world, task.service_id, task.version):
                     self._done.add(slot)
         return self._run_again(world)
 

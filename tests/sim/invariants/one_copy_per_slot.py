@@ -57,16 +57,17 @@ class OneCopyPerSlot:
 
     def _succession(self, world: View, service_id: str, copies: list[Box]) -> bool:
         """Whether these are a task and its successor of another version, which started before the task was
-        told to stop, or on another node, as the task is to leave its own and may have had its time there."""
+        told to stop, or on another node, as the task is to leave its own and may have had its time there. Its
+        place may be on the same node, when that takes tasks again before the elder has ended."""
         if len(copies) > 2:
             return False
         ever = world.control.tasks_ever
         elder, heir = sorted(copies, key=lambda box: ever[box.task_id].created_ms)
         told_ms = self._told_ms.get(elder.task_id, heir.first_ms)
         before, after = (ever[box.task_id] for box in (elder, heir))
-        leaves = before.displaced or before.node_id in self._draining
-        leaves |= heir.started_ms <= self._drained_ms.get(before.node_id, -MOVE_MS_MAX) + MOVE_MS_MAX
-        moves = leaves and before.node_id != after.node_id
+        is_back = heir.started_ms <= self._drained_ms.get(before.node_id, -MOVE_MS_MAX) + MOVE_MS_MAX
+        leaves = before.displaced or before.node_id in self._draining or is_back
+        moves = is_back or (leaves and before.node_id != after.node_id)
         surges = (before.version != after.version or leaves) and service_id in self._surging
         return (moves and service_id in self._moving) or (surges and heir.first_ms <= told_ms + VIEW_LAG_MS)
 

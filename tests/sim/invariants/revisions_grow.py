@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bayplan.directory import Entry
 from controller import instances
 from controller.decide import registry
 from tests.sim.invariants.base import Part, View
@@ -11,7 +12,8 @@ class RevisionsGrow:
     watches = frozenset({Part.VIEW})
 
     def __init__(self) -> None:
-        self._seen: dict[str, tuple[int, object]] = {}
+        #: By name: the revision, what was shown at it, and what of that could be connected to.
+        self._seen: dict[str, tuple[int, tuple[Entry, ...], object]] = {}
 
     def check(self, world: View) -> str:
         if not world.control.running:
@@ -21,9 +23,12 @@ class RevisionsGrow:
             exposure = state.exposures.get(service.id)
             if service.removed or exposure is None or not exposure.revision:
                 continue
-            routable = registry.routable(instances.shown(state, service.id))
-            revision, before = self._seen.get(service.name, (0, ()))
-            self._seen[service.name] = (exposure.revision, routable)
+            shown = instances.entries(state, service.id)
+            revision, shown_before, before = self._seen.get(service.name, (0, (), ()))
+            if exposure.revision == revision and shown is shown_before:
+                continue
+            routable = registry.routable(shown)
+            self._seen[service.name] = (exposure.revision, shown, routable)
             if exposure.revision < revision:
                 return f"{service.name} was at revision {revision} and is at {exposure.revision}"
             if exposure.revision == revision and routable != before:

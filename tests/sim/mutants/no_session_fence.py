@@ -15,8 +15,8 @@ _real = sessions.session_lost
 
 
 def _session_lost(turn: Turn, event: SessionLost) -> None:
-    life = turn.state.lives[event.node_id]
-    _real(turn, msgspec.structs.replace(event, session_id=life.session_id))
+    life = turn.state.lives.get(event.node_id)
+    _real(turn, event if life is None else msgspec.structs.replace(event, session_id=life.session_id))
 
 
 MUTANT = Mutant("no session fence", lambda: patch.object(sessions, "session_lost", _session_lost))
