@@ -14,6 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from agent.commands import CloseLink, Say
+from agent.doors import session
 from agent.doors.controller import GrpcController
 from agent.doors.session import SessionDoor
 from agent.events import Heard, LinkClosed, LinkOpened, Said, SessionEvent
@@ -218,3 +219,32 @@ async def test_output_is_pushed_beside_the_session(wire: Wire) -> None:
     assert (opening.request_id, len(opening.lines)) == ("r1", 0)
     assert (first.request_id, first.lines[0].text) == ("r1", b"hello \xff")
     assert second.warning == "no output of task t2"
+
+
+async def test_where_nobody_listens_no_channel_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = cluster()
+    nowhere = replace_address(member(authority, "127.0.0.1:1", agent_keys(authority)), "127.0.0.1:1")
+    monkeypatch.setattr("agent.doors.controller.open_channel", lambda *_, **__: pytest.fail("made in vain"))
+    with pytest.raises(ConnectionError, match="cannot reach the controller"):
+        await GrpcController(lambda: nowhere).connect()
+
+
+async def test_a_controller_that_answers_by_tcp_has_longer_to_let_an_agent_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session, "CONNECT_DEADLINE_S", 0.3)
+    tries: list[float] = []
+    ended = asyncio.Event()
+
+    async def slow() -> Any:
+        begun = time.monotonic()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            tries.append(time.monotonic() - begun)
+            ended.set()
+
+    running = asyncio.create_task(SessionDoor(slow, lambda event: None, random.Random(1)).run())
+    await ended.wait()
+    running.cancel()
+    assert tries[0] > 0.25

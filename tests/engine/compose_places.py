@@ -87,7 +87,9 @@ NETWORKS = Case(
         image: bayplan/demo:1
         command: {SLEEP}
         container_name: shop-web-1
-        ports: ["127.0.0.1:18080:80", {{target: 53, published: "18053", protocol: udp, mode: host}}]
+        ports:
+          - {{host_ip: 127.0.0.1, published: "18080", target: 80, mode: host}}
+          - {{target: 53, published: "18053", protocol: udp, mode: host}}
         expose: ["9000"]
         dns: [10.77.0.9]
         dns_search: [shop.example]
@@ -106,7 +108,8 @@ NETWORKS = Case(
           outer: {{}}
     networks:
       front:
-        driver: overlay
+        driver: bridge
+        x-bayplan: {{scope: node}}
         attachable: true
         enable_ipv4: true
         enable_ipv6: true

@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 from bayplan.client import Client
-from tests.real.machine import Machine, tail
+from tests.real.machine import Process, tail
 
 #: Between the starts of two requests, in seconds.
 PACE_S = 0.02
@@ -68,10 +69,16 @@ class Outcome:
     reasons: dict[str, int] = field(default_factory=dict)
 
 
-class Calling(AbstractContextManager[Outcome]):
-    """Requests from a machine while the context is open, and for a while around what is done in it."""
+class Seat(Protocol):
+    """Where a program can be started: a machine, or a container's network."""
 
-    def __init__(self, seat: Machine, *program: str) -> None:
+    def spawn(self, *command: str) -> Process: ...
+
+
+class Calling(AbstractContextManager[Outcome]):
+    """Requests from a seat while the context is open, and for a while around what is done in it."""
+
+    def __init__(self, seat: Seat, *program: str) -> None:
         self._process = seat.spawn(sys.executable, "-m", *program)
         self._outcome = Outcome()
 

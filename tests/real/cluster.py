@@ -37,6 +37,12 @@ CLI_TIMEOUT_S = 120.0
 
 HTTP = "127.0.0.1:7480"
 
+#: Removes the links and the packet filters of bayplan from a host.
+REMOVE_NETWORKS = """
+for link in $(ip -o link | grep -oE ' b[xp]-[0-9a-f]+' ); do ip link del "$link"; done
+for table in 'inet bayplan' 'bridge bayplan' 'inet bayplan-peers'; do nft delete table $table; done
+true"""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -169,6 +175,8 @@ class Cluster:
             # Docker 20.10 may miscount a network's endpoints when many containers go at once, and keep it.
             host.docker("network", "rm", *networks, check=False)
         host.docker("volume", "prune", "--force")
+        # What killed agents leave of the kernel's is foreign to those of the next cluster.
+        host.run("sh", "-c", REMOVE_NETWORKS)
 
     # -- the command line -------------------------------------------------------------------------------
 

@@ -47,14 +47,14 @@ services:
 
 
 def publishing(port: int, replicas: int) -> str:
-    """A web service with a fixed port on its nodes."""
+    """A web service with a fixed port on its tasks' nodes, which is each node's own."""
     return f"""\
 services:
   web:
     image: bayplan/demo:1
     command: [serve, web]
     init: true
-    ports: ["{port}:80"]
+    ports: [{{target: 80, published: "{port}", mode: host}}]
     deploy: {{replicas: {replicas}}}
 """
 

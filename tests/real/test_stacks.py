@@ -48,6 +48,17 @@ secrets: {{password: {{file: password.txt}}}}
 """
 
 
+PROBED = """\
+services:
+  web:
+    image: bayplan/demo:1
+    command: [sh, -c, "mkdir -p /w; echo ok >/w/ready; exec httpd -f -p 80 -h /w"]
+    init: true
+    ports: ["80"]
+    x-bayplan: {probe: {type: http, path: /ready, interval: 100ms, rise: 1, fall: 2}}
+"""
+
+
 class Project:
     """A folder with a compose file and what it names, deployed as stack `shop`."""
 
@@ -253,6 +264,19 @@ def test_a_plan_sees_that_an_images_name_means_another_image_now(project: Projec
         assert host.inspect(container)["Image"] == web["image_after"]  # type: ignore[index]
     finally:
         host.docker("image", "rm", "--force", image)
+
+
+def test_a_probe_takes_an_instance_out_and_back_and_stops_nothing(project: Project) -> None:
+    cluster = project.cluster
+    project.compose(PROBED)
+    project.deploy()
+    (address,) = cluster.lookup("shop", "web")
+    lives = cluster.lives()
+    look(cluster, "web", "mv", "/w/ready", "/w/away")
+    wait_until("it is found no more", lambda: not cluster.lookup("shop", "web"), 10, every_s=0.1)
+    look(cluster, "web", "mv", "/w/away", "/w/ready")
+    wait_until("it is found again", lambda: cluster.lookup("shop", "web") == {address}, 10, every_s=0.1)
+    assert cluster.lives() == lives
 
 
 def test_a_global_service_runs_once_on_each_node(project: Project) -> None:

@@ -18,6 +18,7 @@ from bayplan.model import (
     Mount,
     MountKind,
     NetworkAttachment,
+    PortMode,
     PortSpec,
     Resources,
     ServiceSpec,
@@ -60,9 +61,9 @@ def test_equal_specs_do_not_differ_wherever_they_were_written() -> None:
             ("container.limits.memory", "", "512 MiB"),
         ),
         (
-            {"ports": (PortSpec(target=80, published=8080),)},
+            {"ports": (PortSpec(target=80, published=8080, mode=PortMode.INGRESS),)},
             {"ports": (PortSpec(target=80, published=8081, host_ip="127.0.0.1"),)},
-            ("container.ports.80/tcp", "8080:80/tcp", "127.0.0.1:8081:80/tcp"),
+            ("container.ports.80/tcp", "8080:80/tcp", "127.0.0.1:8081:80/tcp (host)"),
         ),
         (
             {},

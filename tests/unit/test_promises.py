@@ -10,7 +10,12 @@ REPO = Path(__file__).resolve().parents[2]
 PAGE = (REPO / "docs/promises.md").read_text()
 
 #: Files of which every test holds a promise.
-ALL_PROMISES = ("tests/real/test_faults.py", "tests/real/test_lost_hosts.py", "tests/real/test_updates.py")
+ALL_PROMISES = (
+    "tests/real/test_faults.py",
+    "tests/real/test_lost_hosts.py",
+    "tests/real/test_network_faults.py",
+    "tests/real/test_updates.py",
+)
 
 
 def functions_of(path: str) -> set[str]:

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayplan import errors, model, session, views, wire
+from bayplan.directory import registrar
 from bayplan.v1 import agent_pb2
 
 
 def structs() -> list[type[msgspec.Struct]]:
     found = {
         value
-        for module in (errors, model, session, views)
+        for module in (errors, model, session, views, registrar)
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, model.Model) and value is not model.Model
     }
@@ -37,7 +38,7 @@ def test_a_struct_and_its_message_have_the_same_fields(struct: type[msgspec.Stru
     sorted(
         {
             value
-            for module in (errors, model, views)
+            for module in (errors, model, views, registrar)
             for value in vars(module).values()
             if isinstance(value, type) and issubclass(value, Enum) and list(value)
         },

@@ -30,6 +30,7 @@ from bayplan.model import (
     Inventory,
     LogLine,
     NodeStatus,
+    PortMode,
     PortSpec,
     Resources,
     ServiceSpec,
@@ -47,6 +48,8 @@ from bayplan.v1 import (
     explain_pb2_grpc,
     file_pb2,
     file_pb2_grpc,
+    network_pb2,
+    network_pb2_grpc,
     node_pb2,
     node_pb2_grpc,
     registry_pb2,
@@ -66,6 +69,8 @@ from bayplan.views import (
     Explanation,
     FileView,
     Move,
+    NetworkUser,
+    NetworkView,
     NodeView,
     Plan,
     RegistryEntry,
@@ -141,7 +146,7 @@ def stored(kind: FileKind, name: str, content: bytes = b"content", **fields: Any
     return FileView(kind=kind, name=name, size_bytes=len(content), content=shown, **given)
 
 
-WEB_PORT = PortSpec(target=80, published=8080)
+WEB_PORT = PortSpec(target=80, published=8080, mode=PortMode.INGRESS)
 BOUND_PORT = BoundPort(target=80, published=8080)
 
 
@@ -160,12 +165,16 @@ class World:
         self.names: dict[str, str] = {}
         self.asked: list[Any] = []
         self.refusal: Problem | None = None
+        #: Index of the registry's copy on each node; the controller's is 7.
+        self.copies: dict[str, int] = {}
         self.actions: list[ServiceChange] = []
         self.plan: Plan | None = None
         self.planned: list[Any] = []
         self.revision = 1
         self.specs_of_stack: dict[int, StackSpec] = {}
         self.files: list[FileView] = []
+        users = (NetworkUser(service="shop_api"), NetworkUser(service="shop_web"))
+        self.networks = [NetworkView(id="network-0", name="shop_default", stack="shop", services=users)]
         self.rollouts: dict[str, RolloutView] = {}
         self.explanation = Explanation(subject="shop_web")
         self.moves: tuple[Move, ...] = ()
@@ -448,6 +457,31 @@ class Files(Door, file_pb2_grpc.FileServiceServicer):
         return file_pb2.RemoveFileResponse()
 
 
+class Networks(Door, network_pb2_grpc.NetworkServiceServicer):
+    def CreateNetwork(self, request: Any, context: Any) -> Any:
+        self.world.asked.append(request)
+        made = NetworkView(id="network-1", name=request.name, spec=from_pb(request.spec))
+        self.world.networks.append(made)
+        return network_pb2.CreateNetworkResponse(network=to_pb(made))
+
+    def ListNetworks(self, request: Any, context: Any) -> Any:
+        return network_pb2.ListNetworksResponse(networks=map(to_pb, self.world.networks))
+
+    def GetNetwork(self, request: Any, context: Any) -> Any:
+        found = next((each for each in self.world.networks if each.name == request.network), None)
+        if found is None:
+            no_such(context, f"network {request.network}")
+        return network_pb2.GetNetworkResponse(network=to_pb(found))
+
+    def RemoveNetwork(self, request: Any, context: Any) -> Any:
+        (found,) = (each for each in self.world.networks if each.name == request.name)
+        if found.services:
+            summary = f"the network {found.name} is in use: {found.services[0].service}"
+            fail(context, Problem(kind=ProblemKind.REFUSED, summary=summary))
+        self.world.networks.remove(found)
+        return network_pb2.RemoveNetworkResponse()
+
+
 class Tasks(Door, task_pb2_grpc.TaskServiceServicer):
     def ListTasks(self, request: Any, context: Any) -> Any:
         found = [
@@ -527,6 +561,33 @@ class Registry(Door, registry_pb2_grpc.RegistryServiceServicer):
             )
             watcher.get()
 
+    def ListFollowers(self, request: Any, context: Any) -> Any:
+        followers = [
+            registry_pb2.Follower(node=node, index=index) for node, index in self.world.copies.items()
+        ]
+        return registry_pb2.ListFollowersResponse(index=7, followers=followers)
+
+    def Register(self, request: Any, context: Any) -> Any:
+        self._ask(request, context)
+        return registry_pb2.RegisterResponse()
+
+    def Renew(self, request: Any, context: Any) -> Any:
+        self._ask(request, context)
+        return registry_pb2.RegistryServiceRenewResponse()
+
+    def Deregister(self, request: Any, context: Any) -> Any:
+        self._ask(request, context)
+        return registry_pb2.DeregisterResponse()
+
+    def Override(self, request: Any, context: Any) -> Any:
+        self._ask(request, context)
+        return registry_pb2.OverrideResponse()
+
+    def _ask(self, request: Any, context: Any) -> None:
+        self.world.asked.append(request)
+        if self.world.refusal:
+            fail(context, self.world.refusal)
+
     def Acknowledge(self, request: Any, context: Any) -> Any:
         self.world.acknowledged.append(request)
         return registry_pb2.AcknowledgeResponse()
@@ -571,6 +632,7 @@ def serve(world: World, path: Path) -> grpc.Server:
     event_pb2_grpc.add_EventServiceServicer_to_server(Events(world), server)
     task_pb2_grpc.add_TaskServiceServicer_to_server(Tasks(world), server)
     file_pb2_grpc.add_FileServiceServicer_to_server(Files(world), server)
+    network_pb2_grpc.add_NetworkServiceServicer_to_server(Networks(world), server)
     node_pb2_grpc.add_NodeServiceServicer_to_server(Nodes(world), server)
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(Registry(world), server)
     cluster_pb2_grpc.add_ClusterServiceServicer_to_server(Cluster(world), server)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bayplan.lifecycle import TaskState
-from bayplan.model import Desired, Health, Instance, NodeStatus, Resources, ServiceMode
+from bayplan.model import Desired, Health, Instance, Inventory, NodeStatus, Resources, ServiceMode
 from bayplan.views import Origin, Reservation
 from tests.doors.cli.canned_controller import World, node, service, task
 from tests.doors.cli.cli_world import Cli
@@ -189,6 +189,27 @@ def test_status_ends_with_0_when_all_is_well_and_1_when_degraded(world: World, c
     answer = cli("status")
     assert answer.code == 1
     assert "hint: on n2: `systemctl status bayplan-agent`" in answer.out
+
+
+def test_doctor_tells_what_is_wrong_with_advice(world: World, cli: Cli) -> None:
+    world.shop()
+    world.copies = {"n1": 7}
+    well = cli("doctor")
+    assert well.code == 0
+    assert [line.split()[0] for line in well.out.splitlines()] == ["PASSED"] * 4
+    unable = Inventory(overlay_fault="the kernel has no vxlan")
+    world.nodes += [node("n2", NodeStatus.DOWN), node("n3"), node("n4", inventory=unable)]
+    world.copies |= {"n3": 5}
+    answer = cli("doctor")
+    assert answer.code == 1
+    assert "FAILED  node n2 is down\n        on n2: `systemctl status bayplan-agent`\n" in answer.out
+    assert (
+        "WARN    node n4 can take no part in networks that span nodes: the kernel has no vxlan" in answer.out
+    )
+    assert "WARN    no copy of the registry on n4\n" in answer.out
+    assert "WARN    node n3: its copy of the registry is 2 changes behind\n" in answer.out
+    found = [json.loads(line) for line in cli("doctor", "--json").out.splitlines()]
+    assert [each["verdict"] for each in found] == ["PASSED", "FAILED", "WARN", "WARN", "WARN"]
 
 
 def test_version_tells_both_sides(world: World, cli: Cli) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from bayplan.errors import Problem, ProblemKind
 from bayplan.lifecycle import TaskState
@@ -82,6 +83,16 @@ def test_a_deploy_waits_until_all_is_ready_and_prints_where_it_answers(world: Wo
     texts = [text for _clock, text in progress]
     assert texts[-1] in ("shop_web 2/2 ready", "shop_api 1/1 ready")
     assert len(texts) == len(set(texts)), "nothing is said twice"
+
+
+def test_networks_that_come_and_go_with_a_deploy_are_told(world: World, cli: Cli) -> None:
+    creates(world, "shop_api", "shop_web")
+    (world.networks[0],) = [replace(each, name="shop_old", services=()) for each in world.networks]
+    lines = deploy(cli, "--dry-run")[1].splitlines()
+    assert lines[:2] == ["+ create network shop_default", "- remove network shop_old"]
+    world.after_deploy = comes_up
+    lines = deploy(cli)[1].splitlines()
+    assert lines[:2] == ["Creating network shop_default", "Removing network shop_old"]
 
 
 def test_an_unchanged_deploy_says_so_at_once(world: World, cli: Cli) -> None:

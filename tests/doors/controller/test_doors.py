@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from bayplan.errors import ProblemKind
 from bayplan.lifecycle import TaskState
-from bayplan.model import ContainerSpec, PortSpec, ServiceSpec, TaskStatus
+from bayplan.model import Assignments, ContainerSpec, PortSpec, ServiceSpec, TaskStatus
 from bayplan.rpc_errors import problem_of
 from bayplan.session import Dismissal, LogPull, Report
 from bayplan.v1 import (
@@ -35,6 +35,7 @@ from bayplan.v1 import (
     task_pb2_grpc,
 )
 from bayplan.wire import wrap
+from controller.doors.outbox import IN_FLIGHT_MAX
 from tests.doors.controller.process import STEP_S_MAX, ControllerProcess, Node
 
 
@@ -106,7 +107,7 @@ async def test_what_is_not_there_says_what_is_nearest(controller: ControllerProc
     node, _ = await deployed(controller, tmp_path)
     assert get(controller, "/v1/lookup/shop/wbe")[1]["hint"] == "did you mean shop_web?"
     assert get(controller, "/v1/lookup/shpo/web")[1]["hint"] == "did you mean shop?"
-    assert get(controller, "/nothing")[0] == 404
+    assert get(controller, "/v1/nothing")[0] == 404
     await node.close()
 
 
@@ -154,20 +155,27 @@ async def test_a_newer_session_takes_the_place_of_the_older(
     await again.close()
 
 
-async def test_only_one_set_of_assignments_is_in_flight(
+async def test_only_few_sets_of_assignments_are_in_flight(
     controller: ControllerProcess, tmp_path: Path
 ) -> None:
     node = await controller.node(tmp_path, "n1")
-    first = await node.hear_assignments()
-    later: asyncio.Task[Any] = asyncio.create_task(node.hear_assignments())
-    for number in range(3):
-        await controller.deploy(
-            ServiceSpec(name="web", container=ContainerSpec(image="app:1"), labels={"n": str(number)})
-        )
-    assert not later.done(), "the first one is not acknowledged"
-    await node.say(Report(revision=first.revision))
-    newest = await later
-    assert newest.revision > first.revision + 1, "those between were replaced by the newest"
+    heard: list[Assignments] = []
+
+    async def listen() -> None:
+        while True:
+            heard.append(await node.hear_assignments())
+
+    listening = asyncio.create_task(listen())
+    for number in range(IN_FLIGHT_MAX + 3):
+        spec = ServiceSpec(name="web", container=ContainerSpec(image="app:1"), replicas=1 + number)
+        await controller.deploy(spec)
+    await asyncio.sleep(0.2)
+    assert len(heard) == IN_FLIGHT_MAX, "none is acknowledged"
+    await node.say(Report(revision=heard[-1].revision))
+    await asyncio.sleep(0.2)
+    assert len(heard) == IN_FLIGHT_MAX + 1
+    assert heard[-1].revision > heard[-2].revision + 1, "those between were replaced by the newest"
+    listening.cancel()
     await node.close()
 
 
@@ -272,4 +280,5 @@ async def test_removing_what_is_not_there_is_not_found(controller: ControllerPro
 async def test_sigterm_ends_it_in_order_and_another_may_start(controller: ControllerProcess) -> None:
     assert controller.stop() == 0
     controller.start()
-    assert get(controller, "/v1/services") == (200, {"services": []})
+    status, body = get(controller, "/v1/services")
+    assert (status, body["services"]) == (200, [])

@@ -86,3 +86,10 @@ def test_a_cas_twin_of_the_same_name_is_told_apart(tmp_path):
     identity.save(joined(cluster("one")), tmp_path)
     (tmp_path / "ca.pem").write_bytes(cluster("one").ca_pem)
     assert "not from the CA" in problem_of_loading(tmp_path).details[0]
+
+
+def test_a_folder_is_in_use_while_an_agent_runs_on_it(tmp_path):
+    assert not identity.in_use(tmp_path)
+    with identity.occupy(tmp_path):
+        assert identity.in_use(tmp_path)
+    assert not identity.in_use(tmp_path)

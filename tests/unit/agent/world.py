@@ -21,6 +21,7 @@ from bayplan.model import (
     HealthCheck,
     Inventory,
     Now,
+    Overlay,
     TaskStatus,
 )
 from bayplan.session import Files, FilesWanted, Hello, Report, Welcome
@@ -61,6 +62,8 @@ class World:
         self.contents: dict[str, bytes] = {}
         self.asked: list[tuple[str, ...]] = []
         self.disk: set[ev.StoredFile] = set()
+        #: Why networks that span nodes cannot be made.
+        self.network_faults: dict[str, ev.Fault] = {}
         self.link = 0
         self.revision = 0
 
@@ -119,7 +122,8 @@ class World:
         match command:
             case do.CreateContainer(task_id=task_id, spec=spec):
                 networks = tuple(attachment.network for attachment in spec.networks)
-                made = container(task_id, ev.Phase.CREATED, networks=networks)
+                addresses = {each.network: each.ipv4_address for each in spec.networks if each.ipv4_address}
+                made = container(task_id, ev.Phase.CREATED, networks=networks, addresses=addresses)
                 self.engine[task_id] = made
                 self.post(ev.ContainerCreated(container=made))
             case do.StartContainer(task_id=task_id):
@@ -136,6 +140,8 @@ class World:
                 self.post(ev.ContainerRemoved(task_id=task_id))
             case do.RunHooks(task_id=task_id, started_ms=started_ms):
                 self.post(ev.HooksDone(task_id=task_id, started_ms=started_ms))
+            case do.StartProbe() | do.StopProbe():
+                pass  # tests say what a probe finds
             case do.WriteFile(file=file):
                 self.disk.add(file)
                 self.post(ev.FileWritten(file=file))
@@ -146,6 +152,9 @@ class World:
                 self.post(ev.ImagePulled(image=image))
             case do.RemoveNetwork(network=network):
                 self.post(ev.NetworkRemoved(network=network))
+            case do.KeepOverlays(overlays=overlays):
+                names = {overlay.network for overlay in overlays} - self.network_faults.keys()
+                self.post(ev.OverlaysKept(made=tuple(sorted(names)), faults=dict(self.network_faults)))
 
     def fail(self, task_id: str, kind: ev.FaultKind, reason: str = "no") -> None:
         self.post(ev.CommandFailed(task_id=task_id, fault=ev.Fault(kind=kind, reason=reason)))
@@ -160,6 +169,11 @@ class World:
     def health(self, task_id: str, health: Health, probe_output: str = "") -> None:
         self.engine[task_id] = replace(self.engine[task_id], health=health, probe_output=probe_output)
         self.post(ev.ContainerObserved(container=self.engine[task_id]))
+
+    def probe(self, task_id: str, *results: str) -> None:
+        """Probes of the task's present run, one after the other: why each failed, empty for a success."""
+        for why in results:
+            self.post(ev.Probed(task_id=task_id, run=self.engine[task_id].run, why=why))
 
     def list_engine(self, *containers: ev.Container, networks: tuple[str, ...] = ()) -> None:
         for found in containers:
@@ -188,11 +202,14 @@ class World:
         """The controller sends contents."""
         self.hear(Files(contents={digest: self.contents[digest] for digest in digests}))
 
-    def assign(self, *assignments: Assignment, spec: ContainerSpec = PLAIN) -> None:
+    def assign(
+        self, *assignments: Assignment, spec: ContainerSpec = PLAIN, overlays: tuple[Overlay, ...] = ()
+    ) -> None:
         """The whole desired set."""
         self.revision += 1
         specs = {found.spec_id: spec for found in assignments}
-        self.hear(Assignments(revision=self.revision, tasks=assignments, specs=specs))
+        told = Assignments(revision=self.revision, tasks=assignments, specs=specs, overlays=overlays)
+        self.hear(told)
 
     def run(self, *task_ids: str, spec: ContainerSpec = PLAIN, **fields: Any) -> None:
         """The whole desired set: these tasks shall run."""

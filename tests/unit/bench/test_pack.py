@@ -7,10 +7,13 @@ import pytest
 
 from bench import bounds
 from bench.mixes import MIXES, fleet, mix
-from bench.pack import arrivals, least, ours, waste
+from bench.pack import arrivals, least, ours, rolled, waste
 
 #: Twice the aim of a whole batch, in percent; and one node, which is more than that on a small fleet.
 WASTE_MAX, NODES_MORE = 2.0, 1
+#: Twice the floor after two rolling updates of everything, in percent, since a node is one percent here; and
+#: moves per 100 placements, with those that there are at the start.
+ROLLED_MAX, MOVES_MAX = 10.0, 6.0
 
 
 @pytest.mark.parametrize("name", sorted(MIXES))
@@ -39,3 +42,12 @@ def test_the_bounds_hold_for_a_batch_that_is_known() -> None:
     assert bounds.configurations(sizes, counts, node) == pytest.approx(5.0)
     kinds = np.array([[10], [12]])  # the second takes two: three tasks to two nodes
     assert bounds.configurations(sizes, counts, kinds) == pytest.approx(10 / 3)
+
+
+@pytest.mark.parametrize("name", ["trace", "vm", "four"])
+def test_rolling_updates_of_everything_hardly_take_more_nodes(name: str) -> None:
+    drawn = mix(name, 100, seed=1)
+    capacity = fleet(drawn.sizes.shape[1], 120, mixed=False)
+    before, after = rolled(drawn, capacity, 0), rolled(drawn, capacity, 2)
+    assert after.nodes <= before.nodes * (1 + ROLLED_MAX / 100)
+    assert after.moves <= MOVES_MAX

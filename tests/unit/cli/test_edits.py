@@ -10,18 +10,22 @@ from bayplan.cli.flags import CREATE, FLAGS, RUN, UPDATE
 from bayplan.cli.joining import names_of
 from bayplan.cli.mounts import parse_file, parse_mount, parse_short_mount
 from bayplan.model import (
+    Affinity,
     ContainerSpec,
     FailureAction,
     FileKind,
     HealthCheck,
+    HomePolicy,
     Mount,
     MountKind,
+    PortMode,
     PortSpec,
     Protocol,
     RestartCondition,
     Schedule,
     ServiceMode,
     ServiceSpec,
+    Strategy,
     UpdateOrder,
     VolumeSpec,
 )
@@ -73,7 +77,7 @@ def test_what_is_not_there_cannot_be_removed_and_what_is_there_is_told() -> None
 def test_ports_take_both_of_dockers_forms() -> None:
     spec = apply(publish_add=["8080:80", "published=53,target=5353,protocol=udp,mode=host"])
     assert spec.container.ports == (
-        PortSpec(target=80, published=8080),
+        PortSpec(target=80, published=8080, mode=PortMode.INGRESS),
         PortSpec(target=5353, published=53, protocol=Protocol.UDP),
     )
     assert apply(spec, publish_rm=["80"]).container.ports == spec.container.ports[1:]
@@ -140,6 +144,28 @@ def test_update_flags_edit_one_policy_each() -> None:
         ("constraint_add", "node.label.zone==a", "did you mean"),
         ("placement_pref_add", "node.labels.zone", "write spread=node.labels.NAME"),
         ("image", "Nginx", "write it in lower case"),
+        ("strategy", "sprad", "--strategy: 'sprad' is none of pack, spread"),
+        ("volume_homes", "home", "--volume-homes: 'home' is none of prefer, stay"),
+        ("priority", "101", "--priority: '101' is not a whole number from 0 to 100"),
+        ("priority", "-1", "--priority: '-1' is not a whole number from 0 to 100"),
+        ("priority", "nan", "--priority: 'nan' is not a whole number"),
+        ("reserve_pids", "1000000000000", "--reserve-pids: '1000000000000' is not a whole number from 0 to"),
+        ("reserve_disk", "-1g", "--reserve-disk: '-1g' is not a size: write it like 512MiB, 1g"),
+        ("reserve_cpu", "NaN", "--reserve-cpu: 'NaN' is not a number of CPUs"),
+        ("reserve_memory", "9999999P", "--reserve-memory: '9999999P' is too large for a size"),
+        ("replicas", "1000000000000", "--replicas: '1000000000000' is not a whole number from 0 to"),
+        ("generic_resource_add", "gpu=-1", "--generic-resource: '-1' is not a whole number from 1 to"),
+        ("constraint_add", "node.cpus > many", "--constraint: 'many' is not a number (column 13)"),
+        ("constraint_add", "node.hostname =~ (a", "is no regular expression: a ( is not closed (column 18)"),
+        ("constraint_add", "engine.version version >= two", "write it like version >= 2.1, < 3"),
+        ("constraint_add", "node.labels.zone in a, b", "is no set of values (column 21); write it like"),
+        ("constraint_add", "node.labels.zone ~ a", "is no operator"),
+        ("affinity_add", "a b", "--affinity: 'a b' is not a service's name"),
+        ("affinity_add", "topology=node", "names no service: write NAME, or service=NAME"),
+        ("affinity_add", "service=a,topolgy=node", "did you mean topology?"),
+        ("anti_affinity_add", "service=a,topology=zone", "did you mean node.labels.zone?"),
+        ("anti_affinity_add", "service=a,required=perhaps", "neither true nor false"),
+        ("affinity_rm", "db", "--affinity-rm: 'db' is not there to be removed; there is: none"),
     ],
 )
 def test_wrong_words_are_usage_errors_with_the_way_out(flag: str, text: str, says: str) -> None:
@@ -159,6 +185,25 @@ def test_constraints_and_preferences_are_kept_in_their_usual_form() -> None:
     assert spec.constraints == ("node.labels.zone == a",)
     assert spec.preferences == ("node.labels.zone",)
     assert apply(spec, constraint_rm=["node.labels.zone == a"]).constraints == ()
+
+
+def test_affinities_are_names_or_say_more() -> None:
+    spec = apply(
+        affinity_add=["db", "service=cache,topology=node.labels.zone,required"],
+        anti_affinity_add=["service=web,topology=node"],
+    )
+    cache = Affinity(service="cache", topology="node.labels.zone", required=True)
+    assert spec.affinities == (Affinity(service="db"), cache, Affinity(service="web", anti=True))
+    again = apply(spec, affinity_add=["service=db,required"], anti_affinity_rm=["web"])
+    assert again.affinities == (Affinity(service="db", required=True), cache)
+
+
+def test_what_x_bayplan_says_of_placement_has_a_flag() -> None:
+    spec = apply(
+        strategy="spread", priority="80", volume_homes="stay", reserve_disk="10G", reserve_pids="100"
+    )
+    assert (spec.strategy, spec.priority, spec.homes) == (Strategy.SPREAD, 80, HomePolicy.STAY)
+    assert (spec.reservations.disk_bytes, spec.reservations.pids) == (10 * 1024**3, 100)
 
 
 def test_labels_of_the_service_are_not_those_of_its_containers() -> None:

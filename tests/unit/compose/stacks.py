@@ -18,6 +18,7 @@ from bayplan.model import (
     MountKind,
     NetworkAttachment,
     NetworkSpec,
+    PortMode,
     PortSpec,
     Protocol,
     Resources,
@@ -92,6 +93,8 @@ ports = st.builds(
     published=st.integers(0, 65_535),
     protocol=st.sampled_from(Protocol),
     host_ip=st.sampled_from(["", "127.0.0.1", "::1"]),
+    mode=st.sampled_from(PortMode),
+    name=st.sampled_from(["", "http"]),
 )
 flags = st.booleans()
 volume_mounts = st.builds(
@@ -139,7 +142,9 @@ networks = st.builds(
     aliases=tuples(names).map(lambda aliases: ("web", *aliases)),
     priority=st.integers(0, 9),
     driver_options=labels,
-    spec=st.just(NetworkSpec(internal=True)),
+    spec=st.sampled_from(
+        [NetworkSpec(internal=True, encrypted=True), NetworkSpec(internal=True, node_local=True)]
+    ),
 )
 updates = st.builds(
     UpdatePolicy,

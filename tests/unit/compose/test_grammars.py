@@ -8,31 +8,38 @@ from hypothesis import strategies as st
 
 from bayplan.compose.mounts import parse_mode, parse_target
 from bayplan.compose.names import parse_constraint, parse_image, parse_name, parse_stack_name
-from bayplan.compose.ports import PORTS_MAX, parse_expose, parse_port
+from bayplan.compose.ports import PORTS_MAX, parse_expose, parse_port, parse_port_name
 from bayplan.compose.report import FormError
-from bayplan.model import PortSpec, Protocol
+from bayplan.model import PortMode, PortSpec, Protocol
 
 UDP = Protocol.UDP
+
+
+def port(target: int, published: int = 0, protocol: Protocol = Protocol.TCP, host_ip: str = "") -> PortSpec:
+    """A port that answers on every node, as the short form means it."""
+    return PortSpec(
+        target=target, published=published, protocol=protocol, host_ip=host_ip, mode=PortMode.INGRESS
+    )
 
 
 @pytest.mark.parametrize(
     ("written", "ports"),
     [
-        ("80", [PortSpec(target=80)]),
-        ("8080:80", [PortSpec(target=80, published=8080)]),
-        ("22:22", [PortSpec(target=22, published=22)]),
-        (":80", [PortSpec(target=80)]),
-        (":443:443", [PortSpec(target=443, published=443)]),
-        ("53:53/udp", [PortSpec(target=53, published=53, protocol=UDP)]),
-        ("53/UDP", [PortSpec(target=53, protocol=UDP)]),
-        ("127.0.0.1:8080:80", [PortSpec(target=80, published=8080, host_ip="127.0.0.1")]),
-        ("127.0.0.1::80", [PortSpec(target=80, host_ip="127.0.0.1")]),
-        ("[::1]:8080:80", [PortSpec(target=80, published=8080, host_ip="::1")]),
-        ("::1:8080:80", [PortSpec(target=80, published=8080, host_ip="::1")]),
-        ("80-81", [PortSpec(target=80), PortSpec(target=81)]),
-        ("8080-8082:80", [PortSpec(target=80, published=8080)]),
-        ("0:80", [PortSpec(target=80)]),
-        ("90-91:80-81", [PortSpec(target=80, published=90), PortSpec(target=81, published=91)]),
+        ("80", [port(target=80)]),
+        ("8080:80", [port(target=80, published=8080)]),
+        ("22:22", [port(target=22, published=22)]),
+        (":80", [port(target=80)]),
+        (":443:443", [port(target=443, published=443)]),
+        ("53:53/udp", [port(target=53, published=53, protocol=UDP)]),
+        ("53/UDP", [port(target=53, protocol=UDP)]),
+        ("127.0.0.1:8080:80", [port(target=80, published=8080, host_ip="127.0.0.1")]),
+        ("127.0.0.1::80", [port(target=80, host_ip="127.0.0.1")]),
+        ("[::1]:8080:80", [port(target=80, published=8080, host_ip="::1")]),
+        ("::1:8080:80", [port(target=80, published=8080, host_ip="::1")]),
+        ("80-81", [port(target=80), port(target=81)]),
+        ("8080-8082:80", [port(target=80, published=8080)]),
+        ("0:80", [port(target=80)]),
+        ("90-91:80-81", [port(target=80, published=90), port(target=81, published=91)]),
     ],
 )
 def test_every_short_form_of_a_port_is_read(written: str, ports: list[PortSpec]) -> None:
@@ -205,3 +212,10 @@ def test_targets_are_normal_paths(written: str, path: str) -> None:
 def test_what_cannot_be_mounted_over_is_refused(written: str) -> None:
     with pytest.raises(FormError):
         parse_target(written)
+
+
+def test_the_name_of_a_port_fits_into_a_label_of_srv_records() -> None:
+    assert parse_port_name("a" * 62) == "a" * 62
+    for wrong in ("a" * 63, "_http", "a b", "a.b"):
+        with pytest.raises(FormError, match="is not a name for a port"):
+            parse_port_name(wrong)

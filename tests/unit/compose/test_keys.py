@@ -26,7 +26,10 @@ from bayplan.model import (
     IpamPool,
     Mount,
     MountKind,
+    NetworkSpec,
+    PortMode,
     PortSpec,
+    ProbeKind,
     PullPolicy,
     RestartCondition,
     Schedule,
@@ -64,18 +67,23 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     "networks.*": {
         "name": ("full", f"{_NET}.network", "full"),
         "driver": ("macvlan", f"{_NET}.spec.driver", "macvlan"),
-        "driver_opts": ("{a: 1}", f"{_NET}.spec.driver_options", {"a": "1"}),
+        "driver_opts": ("{a: 1}, driver: macvlan", f"{_NET}.spec.driver_options", {"a": "1"}),
         "external": ("{name: old}", f"{_NET}.network", "old"),
         "internal": ("true", f"{_NET}.spec.internal", True),
         "attachable": ("true", f"{_NET}.spec.attachable", True),
         "enable_ipv4": ("true", f"{_NET}.network", "shop_n"),
-        "enable_ipv6": ("true", f"{_NET}.spec.ipv6", True),
+        "enable_ipv6": ("true, driver: macvlan", f"{_NET}.spec.ipv6", True),
+        "x-bayplan": ("{encrypted: true}", f"{_NET}.spec", NetworkSpec(encrypted=True)),
         "ipam": (
             "{driver: default, config: [{subnet: 10.1.0.0/16}]}",
             f"{_NET}.spec.pools",
             (IpamPool(subnet="10.1.0.0/16"),),
         ),
         "labels": ("[a=1]", f"{_NET}.spec.labels", {"a": "1"}),
+    },
+    "networks.*.x-bayplan": {
+        "scope": ("node", f"{_NET}.spec.node_local", True),
+        "encrypted": ("true", f"{_NET}.spec.encrypted", True),
     },
     "networks.*.ipam": {
         "driver": ("d", f"{_NET}.spec.ipam_driver", "d"),
@@ -127,7 +135,11 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "healthcheck": ("{test: true}", "container.health_check.test", ("CMD-SHELL", "true")),
         "post_start": ("[{command: a}]", "container.post_start", (Hook(command=("a",)),)),
         "pre_stop": ("[{command: [a, b]}]", "container.pre_stop", (Hook(command=("a", "b")),)),
-        "ports": ("['8080:80']", "container.ports", (PortSpec(target=80, published=8080),)),
+        "ports": (
+            "['8080:80']",
+            "container.ports",
+            (PortSpec(target=80, published=8080, mode=PortMode.INGRESS),),
+        ),
         "expose": ("[80]", "container.expose", (PortSpec(target=80),)),
         "networks": ("[back]", "container.networks.0.network", "shop_back"),
         "network_mode": ("host", "container.network_mode", "host"),
@@ -228,7 +240,8 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "disable": ("true", "container.health_check_disabled", True),
     },
     "services.*.ports[]": {
-        "target": ("80", "container.ports", (PortSpec(target=80),)),
+        "name": ("http, target: 80", "container.ports.0.name", "http"),
+        "target": ("80", "container.ports", (PortSpec(target=80, mode=PortMode.INGRESS),)),
         "published": ("8080, target: 80", "container.ports.0.published", 8080),
         "protocol": ("udp, target: 80", "container.ports.0.protocol", "udp"),
         "host_ip": ("'::1', target: 80", "container.ports.0.host_ip", "::1"),
@@ -393,9 +406,26 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "strategy": ("spread", "strategy", Strategy.SPREAD),
         "affinity": ("db", "affinities", (Affinity(service="db"),)),
         "anti_affinity": ("[shop_db]", "affinities", (Affinity(service="shop_db", anti=True),)),
+        "prefer": ("local", "local_first", True),
         "priority": ("0", "priority", 0),
         "reservations": ("{disk: 1k}", "reservations.disk_bytes", 1024),
         "volumes": ("stay", "homes", HomePolicy.STAY),
+        "tags": ("[canary, a.b=c=d]", "labels", {"bayplan.tag.canary": "", "bayplan.tag.a.b": "c=d"}),
+        "weight": ("0", "labels", {"bayplan.weight": "0"}),
+        "probe": ("{type: tcp, port: 5432}", "container.probe.port", 5432),
+    },
+    "services.*.x-bayplan.probe": {
+        "type": ("grpc, port: 1", "container.probe.kind", ProbeKind.GRPC),
+        "port": ("81, type: tcp", "container.probe.port", 81),
+        "path": ("/health?x=1, type: http, port: 1", "container.probe.path", "/health?x=1"),
+        "host": ("shop.example, type: http, port: 1", "container.probe.host", "shop.example"),
+        "tls": ("yes, type: http, port: 1", "container.probe.tls", True),
+        "service": ("shop.Cart, type: grpc, port: 1", "container.probe.service", "shop.Cart"),
+        "interval": ("500ms, type: tcp, port: 1", "container.probe.interval_ms", 500),
+        "timeout": ("5s, type: tcp, port: 1", "container.probe.timeout_ms", 5_000),
+        "rise": ("1, type: tcp, port: 1", "container.probe.rise", 1),
+        "fall": ("1, type: tcp, port: 1", "container.probe.fall", 1),
+        "start_period": ("1m, type: tcp, port: 1", "container.probe.start_period_ms", 60_000),
     },
     "services.*.x-bayplan.affinity[]": {
         "service": ("db", "affinities.0.service", "db"),
@@ -477,7 +507,7 @@ BESIDE = {
 USES = {"networks": "networks: [n]", "volumes": "volumes: ['v:/v']", "configs": "configs: [x]"}
 USES |= {"secrets": "secrets: [x]", "": ""}
 AROUND = """
-networks: {back: {ipam: {config: [{subnet: 10.9.0.0/16}, {subnet: "fd00::/64"}]}}}
+networks: {back: {driver: macvlan, ipam: {config: [{subnet: 10.9.0.0/16}, {subnet: "fd00::/64"}]}}}
 volumes: {data: }
 configs: {c: {content: x}}
 secrets: {s: {content: y}}
@@ -510,7 +540,9 @@ def at_the_top(path: str, key: str, written: str) -> str:
         text = f"{NAMES.get('.'.join(steps[:depth]), name)}: {text}"
     use = USES.get(steps[0] if steps else key, "")
     service = f"services: {{web: {{image: nginx, {use}}}}}\n"
-    return service if key == "services" else service + text
+    # An engine's own driver takes what a network over all nodes has not.
+    engines = text.replace("n: {ipam", "n: {driver: macvlan, ipam")
+    return service if key == "services" else service + engines
 
 
 def value_at(thing: Any, path: str) -> Any:

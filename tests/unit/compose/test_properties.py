@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bayplan.compose.interpolate import MissingVariableError, expand
 from bayplan.compose.ports import PORTS_MAX, parse_port
 from bayplan.errors import ProblemError
-from bayplan.model import Mount, MountKind, PortSpec, Protocol, StackSpec, VolumeSpec
+from bayplan.model import Mount, MountKind, PortMode, PortSpec, Protocol, StackSpec, VolumeSpec
 from bayplan.render.compose_yaml import render
 from bayplan.units import exact_bytes, parse_bytes, parse_duration_ms
 from tests.unit.compose.stacks import comparable, paths, stacks
@@ -67,6 +67,7 @@ def written_ports(draw: st.DrawFn) -> tuple[str, tuple[PortSpec, ...]]:
             published=published + step if published else 0,
             protocol=protocol,
             host_ip=address,
+            mode=PortMode.INGRESS,
         )
         for step in range(count)
     )

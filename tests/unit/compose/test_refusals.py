@@ -38,6 +38,36 @@ from tests.unit.compose.world import loaded, nested, refusal, service, service_r
             "did you mean fence?",
         ),
         (
+            "x-bayplan: {probe: {port: 80}}",
+            "services.web.x-bayplan.probe does not say how",
+            "add `type: http`, `tcp` or `grpc`",
+        ),
+        (
+            "x-bayplan: {probe: {type: tcp, port: 80, path: /}}",
+            "services.web.x-bayplan.probe has path, which is for type http",
+            "remove `path`",
+        ),
+        (
+            "x-bayplan: {probe: {type: tcp}}",
+            "services.web.x-bayplan.probe does not say at which port",
+            "add `port: NUMBER`, or declare one in `ports` or `expose`",
+        ),
+        (
+            "network_mode: none\nx-bayplan: {probe: {type: tcp, port: 80}}",
+            "services.web.x-bayplan.probe: nothing reaches a container without a network",
+            "remove the probe, or write a `healthcheck`, which runs within",
+        ),
+        (
+            "x-bayplan: {probe: {type: tcp, port: 80, interval: 10ms}}",
+            "services.web.x-bayplan.probe.interval shall be from 100ms to 60m",
+            None,
+        ),
+        (
+            "x-bayplan: {probe: {type: http, port: 80, path: health}}",
+            "services.web.x-bayplan.probe.path is wrong: a path begins with / and has no spaces",
+            "write it like /health",
+        ),
+        (
             "deploy: {mode: global-job}\nx-bayplan: {schedule: {cron: '0 25 * * *'}}",
             "services.web.x-bayplan.schedule.cron is wrong: '0 25 * * *' is no schedule: bad hour",
             None,

@@ -244,13 +244,45 @@ def test_the_mode_bridge_is_the_default_network() -> None:
     assert [each.network for each in container.networks] == ["shop_default"]
 
 
-def test_an_overlay_is_a_bridge_and_says_so() -> None:
-    options = "{encrypted: '', com.docker.network.driver.mtu: 1400}"
-    network = f"{{driver: overlay, driver_opts: {options}}}"
-    text = f"services: {{a: {{image: a, networks: [n]}}}}\nnetworks: {{n: {network}}}"
-    spec = services(text)["a"].container.networks[0].spec
-    assert spec == NetworkSpec(driver_options={"com.docker.network.driver.mtu": "1400"})
-    assert [line.partition(" is ")[0] for line in loaded(text).warnings] == ["compose.yml:2: networks.n"] * 2
+def network_of(written: str) -> tuple[NetworkSpec, tuple[str, ...]]:
+    """How the network is made, and the warnings."""
+    found = loaded(f"services: {{a: {{image: a, networks: [n]}}}}\nnetworks: {{n: {written}}}")
+    return found.stack.services[0].container.networks[0].spec, found.warnings
+
+
+@pytest.mark.parametrize("written", ["", "{}", "{driver: bridge}", "{driver: overlay}"])
+def test_a_network_of_a_file_is_over_all_nodes(written: str) -> None:
+    spec, warnings = network_of(written)
+    assert (spec, spec.spans_nodes, warnings) == (NetworkSpec(), True, ())
+
+
+@pytest.mark.parametrize("written", ["{driver: macvlan}", "{x-bayplan: {scope: node}}", "{external: true}"])
+def test_a_network_of_another_driver_or_scope_is_each_nodes_own(written: str) -> None:
+    assert not network_of(written)[0].spans_nodes
+
+
+@pytest.mark.parametrize("value", ["", "true", "'1'"])
+def test_dockers_option_encrypts_a_network(value: str) -> None:
+    options = f"{{encrypted: {value or repr('')}, com.docker.network.driver.mtu: 1400}}"
+    spec, _ = network_of(f"{{driver: overlay, driver_opts: {options}}}")
+    assert spec == NetworkSpec(driver_options={"com.docker.network.driver.mtu": "1400"}, encrypted=True)
+
+
+def test_what_a_network_over_all_nodes_cannot_have_is_told() -> None:
+    spec, warnings = network_of(
+        "{driver_opts: {a: 1}, enable_ipv6: true, ipam: {config: [{subnet: 'fd00::/64'}]}}"
+    )
+    assert spec == NetworkSpec()
+    assert [line.partition(" is ")[0].partition(" has ")[0] for line in warnings] == [
+        "compose.yml:2: networks.n"
+    ] * 2
+    assert "x-bayplan: {scope: node}" in warnings[1]
+
+
+@pytest.mark.parametrize("ipam", ["{driver: d}", "{config: [{subnet: 10.1.0.0/24}, {subnet: 10.2.0.0/24}]}"])
+def test_addresses_that_a_network_over_all_nodes_cannot_give_are_refused(ipam: str) -> None:
+    text = f"services: {{a: {{image: a, networks: [n]}}}}\nnetworks: {{n: {{ipam: {ipam}}}}}"
+    assert "is over all nodes and has" in refusal(text)[0]
 
 
 def test_a_volume_that_is_a_bind_in_disguise_begins_in_the_project_folder() -> None:

@@ -12,6 +12,7 @@ from bayplan.model import (
     Mount,
     MountKind,
     NetworkAttachment,
+    PortMode,
     PortSpec,
     Protocol,
     Resources,
@@ -88,21 +89,22 @@ def test_a_name_without_value_takes_the_environments() -> None:
     assert service("environment: [A, B=]", A="host", B="host").container.environment == ("A=host", "B=")
 
 
+def everywhere(target: int, published: int = 0) -> PortSpec:
+    return PortSpec(target=target, published=published, mode=PortMode.INGRESS)
+
+
 @pytest.mark.parametrize(
     ("body", "ports"),
     [
-        ("ports: [8080:80, 443]", [PortSpec(target=80, published=8080), PortSpec(target=443)]),
-        ("ports: [22:22]", [PortSpec(target=22, published=22)]),
-        ("ports: ['80:80', '80:80']", [PortSpec(target=80, published=80)]),
+        ("ports: [8080:80, 443]", [everywhere(80, 8080), everywhere(443)]),
+        ("ports: [22:22]", [everywhere(22, 22)]),
+        ("ports: ['80:80', '80:80']", [everywhere(80, 80)]),
         (
             "ports: [{target: 80, published: '8080', protocol: udp, host_ip: 127.0.0.1, mode: host}]",
             [PortSpec(target=80, published=8080, protocol=Protocol.UDP, host_ip="127.0.0.1")],
         ),
-        ("ports: [{target: 80, mode: ingress}]", [PortSpec(target=80)]),
-        (
-            "ports: [{target: 80-81, published: 90-91}]",
-            [PortSpec(target=80, published=90), PortSpec(target=81, published=91)],
-        ),
+        ("ports: [{target: 80, mode: ingress}]", [everywhere(80)]),
+        ("ports: [{target: 80-81, published: 90-91}]", [everywhere(80, 90), everywhere(81, 91)]),
     ],
 )
 def test_ports_are_published(body: str, ports: list[PortSpec]) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from bayplan.model import Affinity, Good, HomePolicy, Mount, MountKind, Resources, ServiceSpec
 from bayplan.views import Plan
-from controller.events import NodeRemoveAsked
+from controller.events import NodeRemoveAsked, SimulateAsked
 from tests.unit.controller.world import Node, World, service, stack
+
+ZONE = "node.labels.zone"
 
 
 def gpus(*names: str) -> dict[str, Any]:
@@ -105,7 +108,7 @@ def test_a_task_comes_home_after_its_service_had_none() -> None:
     world = world.restarted()
     for each in world.nodes.values():
         each.connect()
-    world.deploy(stack(service("other", cpu=3_000), name="b"))  # now the others would be fuller or emptier
+    world.deploy(stack(service("other", cpu=2_000), name="b"))  # now the others would be fuller or emptier
     world.remove("a")
     world.pass_time(20_000)
     world.scale("shop_web", 1)
@@ -144,6 +147,54 @@ def test_what_prefers_its_home_goes_elsewhere_when_it_must_and_what_stays_waits(
             assert names_of(world) == [home]
         else:
             assert now == [({"n1", "n2"} - {home}).pop()]
+
+
+def placed(plan: Plan, name: str) -> list[tuple[str, tuple[str, ...]]]:
+    (found,) = (each for each in plan.services if each.change.service == name)
+    return [(task.node, task.reasons) for task in sorted(found.tasks, key=lambda task: task.name)]
+
+
+def test_a_plan_brings_tasks_home_too() -> None:
+    world = World()
+    for name in ("n1", "n2", "n3"):
+        world.node(name)
+    world.deploy(stack(with_data(replicas=3)))
+    before = names_of(world)
+    world.scale("shop_web", 0)
+    world.pass_time(20_000)
+    plan = world.plan(stack(with_data(replicas=4)))
+    told = placed(plan, "shop_web")
+    assert told[:3] == [(node, ("its volumes have data there",)) for node in before]
+    assert told[3][0] in before
+    world.scale("shop_web", 4)
+    assert names_of(world) == [node for node, _ in told]
+
+
+def test_a_plan_promises_no_other_place_to_what_stays() -> None:
+    world = World()
+    world.node("n1"), world.node("n2")
+    world.deploy(stack(with_data(homes=HomePolicy.STAY, cpu=1_000)))
+    (home,) = names_of(world)
+    world.scale("shop_web", 0)
+    world.pass_time(20_000)
+    full = service("full", cpu=3_500, constraints=(f"node.hostname == {home}",))
+    world.deploy(stack(full, name="other"))
+    wished = stack(with_data(homes=HomePolicy.STAY, cpu=1_000))
+    (problem,) = world.plan(wished).problems
+    assert problem.summary == "shop_web.1 cannot be placed"
+    assert f"{home}: short of CPU" in problem.details
+    assert world.deploy(wished).problem is not None
+    prefers = stack(with_data(cpu=1_000))
+    assert placed(world.plan(prefers), "shop_web")[0][0] == ({"n1", "n2"} - {home}).pop()
+
+
+def test_what_stays_would_be_nowhere_without_its_node() -> None:
+    world = World()
+    world.node("n1"), world.node("n2")
+    world.deploy(stack(with_data(homes=HomePolicy.STAY)))
+    (home,) = names_of(world)
+    (move,) = world.ask(SimulateAsked(ticket="", lose=(home,))).value.moves
+    assert (move.after, move.reasons) == ("", ("it stays where its volumes have data",))
 
 
 def test_what_is_read_only_or_new_each_time_has_no_home() -> None:
@@ -203,7 +254,101 @@ def test_nearness_to_a_service_that_is_not_there_is_refused_with_the_nearest() -
     assert refused.summary == "shop_web has to be near 'dbb', which is not there"
     assert refused.hint == "did you mean db?"
     preferred = replace(near, required=False)
-    assert world.deploy(stack(service("web", affinities=(preferred,)), service("db"))).problem is None
+    reply = world.deploy(stack(service("web", affinities=(preferred,)), service("db")))
+    assert reply.problem is None
+    assert reply.value.warnings == ("shop_web shall be near 'dbb', which is not there: did you mean db?",)
+
+
+def test_to_be_away_from_what_comes_later_is_no_mistake() -> None:
+    world = World()
+    world.node("n1")
+    away = Affinity(service="later", anti=True, required=True)
+    assert world.deploy(stack(service("web", affinities=(away,)))).value.warnings == ()
+
+
+def written(name: str, *affinities: Affinity, **fields: Any) -> ServiceSpec:
+    """A service as a file has it, a line each."""
+    return service(name, affinities=affinities, places={"affinity": f"c.yml:{name}"}, **fields)
+
+
+def near(other: str, topology: str = "") -> Affinity:
+    return Affinity(service=other, topology=topology, required=True)
+
+
+def away(other: str, topology: str = "") -> Affinity:
+    return Affinity(service=other, topology=topology, required=True, anti=True)
+
+
+@pytest.mark.parametrize(
+    ("wished", "summary", "place"),
+    [
+        (
+            (written("a", near("b")), written("b", near("c")), written("c", near("b"))),
+            "each of these has to be near the next, so none can begin: shop_b -> shop_c -> shop_b",
+            "c.yml:b",
+        ),
+        (
+            (written("a", near("b"), away("b", "node.id")), written("b")),
+            "shop_a has to be near shop_b and away from it, on the same node: no node can be both",
+            "c.yml:a",
+        ),
+        (
+            (written("a", near("b", ZONE)), written("b", away("a", ZONE))),
+            "shop_a has to be near shop_b and away from it, in node.labels.zone: no node can be both",
+            "c.yml:a",
+        ),
+        (
+            (written("a", near("a"), away("a"), replicas=2),),
+            "shop_a has to be near shop_a and away from it, on the same node: no node can be both",
+            "c.yml:a",
+        ),
+    ],
+)
+def test_wishes_that_no_node_can_meet_are_refused(
+    wished: tuple[ServiceSpec, ...], summary: str, place: str
+) -> None:
+    world = World()
+    world.node("n1", zone="a")
+    refused = world.deploy(stack(*wished)).problem
+    assert refused is not None
+    assert (refused.summary, refused.place) == (summary, place)
+    assert refused.hint
+    assert not world.state.services
+
+
+@pytest.mark.parametrize(
+    "wished",
+    [
+        (written("a", near("a")), written("b", near("a"))),
+        (written("a", near("b", ZONE), away("b")), written("b")),  # in its zone, on another node
+        (written("a", near("b")), written("b", replace(near("a"), required=False))),
+        (written("a", near("a"), away("a")),),  # there is one only
+        (written("a", near("b")), written("b", replace(away("a"), required=False))),
+    ],
+)
+def test_wishes_that_can_be_met_are_deployed(wished: tuple[ServiceSpec, ...]) -> None:
+    world = World()
+    world.node("n1", zone="a"), world.node("n2", zone="a")
+    assert world.deploy(stack(*wished)).problem is None
+
+
+def test_a_new_wish_may_not_make_another_ones_impossible() -> None:
+    world = World()
+    world.node("n1")
+    world.deploy(stack(service("b")))
+    world.deploy(stack(written("a", near("shop_b")), name="x"))
+    refused = world.deploy(stack(written("b", away("x_a")))).problem
+    assert refused is not None
+    assert refused.summary.startswith("x_a has to be near shop_b and away from it")
+    assert (refused.details, refused.place) == (("it is shop_b that wants to be away",), "c.yml:b")
+
+
+def test_services_that_are_near_each_other_already_go_on() -> None:
+    world = World()
+    world.node("n1")
+    world.deploy(stack(written("a"), written("b", near("a"))))
+    both = stack(written("a", near("b")), written("b", near("a")))
+    assert world.deploy(both).problem is None
 
 
 def test_disk_and_processes_are_set_aside() -> None:

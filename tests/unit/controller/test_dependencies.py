@@ -106,6 +106,23 @@ def test_what_was_waited_for_to_complete_is_not_run_again() -> None:
     assert len(world.tasks("shop_migrate")) == 1
 
 
+def test_what_has_done_its_work_is_not_waited_for_to_be_healthy() -> None:
+    world = World()
+    world.node("h1")
+    world.fates["db:1"] = ENDS
+    once = RestartPolicy(condition=RestartCondition.ON_FAILURE)
+    world.deploy(stack(service("db", "db:1", restart=once), service("web", "app:1", **after("db"))))
+    assert world.runs() == {1: 1}
+
+
+def test_what_ends_and_begins_again_is_waited_for_to_be_healthy() -> None:
+    world = World()
+    world.node("h1")
+    world.fates["db:1"] = ENDS
+    world.deploy(shop())
+    assert world.tasks() == []
+
+
 def test_a_dependency_that_failed_for_good_is_told_with_its_cause() -> None:
     world = World()
     world.node("h1")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from bayplan.directory import ANSWER_LIFE_MS
 from bayplan.lifecycle import TaskState
 from bayplan.model import Desired, PortSpec, ServiceMode, ServiceSpec, UpdateOrder, UpdatePolicy
 from controller.endpoints import WATCHERS_PER_SERVICE_MAX
-from controller.events import WatcherAcknowledged, WatcherCame, WatcherLeft
+from controller.events import FollowersLetGo, WatcherAcknowledged, WatcherCame, WatcherLeft
 from controller.lookup import lookup
 from controller.records import Task
 from tests.unit.controller.world import World, service, stack
@@ -82,6 +83,41 @@ def test_it_stops_as_soon_as_all_watchers_have_let_go() -> None:
     acknowledges(world, "a")
     assert assigned(world, elder) is Desired.RUN
     acknowledges(world, "b")
+    assert assigned(world, elder) is Desired.STOP
+
+
+def test_watchers_do_not_let_it_stop_while_a_copy_of_the_directory_offers_it() -> None:
+    world = running(drain_ms=60_000)
+    comes(world)
+    world.event(FollowersLetGo(revision=0))
+    elder = replaced(world)
+    acknowledges(world)
+    assert assigned(world, elder) is Desired.RUN
+    world.event(FollowersLetGo(revision=lookup(world.state, "shop", "web").revision))
+    assert assigned(world, elder) is Desired.STOP
+
+
+def test_without_watchers_it_serves_for_the_life_of_an_answer_after_the_last_copy_let_go() -> None:
+    world = running(drain_ms=60_000)
+    world.event(FollowersLetGo(revision=0))
+    elder = replaced(world)
+    world.pass_time(10_000)
+    assert assigned(world, elder) is Desired.RUN
+    world.event(FollowersLetGo(revision=lookup(world.state, "shop", "web").revision))
+    world.pass_time(ANSWER_LIFE_MS - 100)
+    assert assigned(world, elder) is Desired.RUN
+    world.pass_time(200)
+    assert assigned(world, elder) is Desired.STOP
+
+
+def test_when_no_copy_is_left_only_its_time_counts() -> None:
+    world = running(drain_ms=5_000)
+    world.event(FollowersLetGo(revision=0))
+    elder = replaced(world)
+    world.event(FollowersLetGo(revision=None))
+    world.pass_time(4_000)
+    assert assigned(world, elder) is Desired.RUN
+    world.pass_time(1_100)
     assert assigned(world, elder) is Desired.STOP
 
 

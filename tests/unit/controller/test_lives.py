@@ -9,7 +9,12 @@ from bayplan.model import Availability, NodeStatus, Resources, Strategy
 from bayplan.session import Goodbye, Heartbeat
 from controller import lookup, views
 from controller.core import lives, placing
-from controller.decide import liveness, restarts, schedule
+from controller.decide import liveness, restarts
+from controller.decide.demand import demand
+from controller.decide.filling import Wish
+from controller.decide.fleet import Fleet
+from controller.decide.ratings import rate
+from controller.decide.reasons import FAILED_HERE
 from controller.events import NodeUpdateAsked, SessionLost, WitnessLost, WitnessOpened
 from tests.unit.controller.world import CRASHES, Node, World, service, stack
 
@@ -62,6 +67,14 @@ def test_a_silent_node_is_suspect_after_two_beats_and_down_after_three() -> None
         seen.setdefault(status(world, node), silent_ms)
     assert 2_000 <= seen[NodeStatus.SUSPECT] <= 4_100
     assert 4_000 <= seen[NodeStatus.DOWN] <= 6_100
+
+
+def test_a_controller_that_comes_to_its_pulses_only_now_and_then_forgets_no_node() -> None:
+    world, nodes = fleet(200)
+    for _ in range(15):
+        world.now_ms += 900
+        world.event(SessionLost(node_id="nobody", session_id=""))
+    assert {status(world, node) for node in nodes} == {NodeStatus.READY}
 
 
 def test_an_answer_counts_from_when_its_pulse_was_sent() -> None:
@@ -331,10 +344,11 @@ def test_a_node_on_which_a_version_keeps_failing_is_avoided_for_it() -> None:
     world.pass_time(10_000)
     assert len(second.running()) == 1
     assert len([task for task in world.tasks() if task.end is not None]) == restarts.FAILURES_AVOIDED_MIN
-    needed = schedule.Need("t", "s", service(), Resources(), avoided=frozenset({first.id}))
-    rated = schedule.rank(needed, placing.candidates(world.state))
-    assert [each.node_id for each in rated] == [second.id, first.id]
-    assert schedule.FAILED_HERE in rated[1].reason
+    nodes = Fleet.of(placing.candidates(world.state))
+    wish = Wish("s", demand(service(), Resources()), bound=1, avoided=frozenset({first.id}))
+    rated = rate(nodes, wish, most=2).rows
+    assert [nodes.ids[each.row] for each in rated] == [second.id, first.id]
+    assert FAILED_HERE in rated[1].reason
 
 
 def test_an_engine_that_does_not_answer_takes_no_new_tasks_and_loses_none() -> None:

@@ -50,9 +50,9 @@ def test_of_many_changed_nodes_some_are_written_though_nobody_asks(
     state, waiting = world.state, sorted(world.state.nodes)
     world.core.ground.fleet()
     state.changed_nodes.update(waiting)
-    world.core.settle(world.now)
+    world.core.wake(world.now, idle=False)
     assert state.changed_nodes == set(waiting[3:])
-    world.core.settle(world.now)
-    assert state.changed_nodes == set(waiting[3:])  # so few wait until somebody asks
-    world.core.ground.fleet()
+    world.core.wake(world.now, idle=False)
+    assert state.changed_nodes == set(waiting[3:])  # so few wait until there is nothing to do
+    world.core.wake(world.now)
     assert not state.changed_nodes

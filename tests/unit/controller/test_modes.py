@@ -9,8 +9,9 @@ import pytest
 
 from bayplan.lifecycle import TaskState
 from bayplan.model import Availability, FailureAction, ServiceMode, UpdatePolicy
+from bayplan.views import RolloutState
 from controller.records import Put
-from tests.unit.controller.world import CRASHES, ENDS, World, service, stack
+from tests.unit.controller.world import CRASHES, ENDS, STARTS, World, service, stack
 
 
 def nodes_of(world: World, name: str = "shop_web") -> dict[int, str]:
@@ -67,6 +68,20 @@ def test_an_update_reaches_a_node_when_it_is_back() -> None:
     gone.connect()
     world.pass_time(2_000)
     assert world.runs() == {1: 2, 2: 2}
+
+
+def test_a_rollout_is_not_over_because_no_node_is_back_since_the_controller_started() -> None:
+    world = World()
+    world.node("h1")
+    world.node("h2")
+    world.deploy(everywhere("app:1"))
+    world.pass_time(10_000)
+    world.fates["app:2"] = STARTS
+    world.deploy(everywhere("app:2"))
+    world.pass_time(10_000)
+    again = world.restarted()
+    again.pass_time(1_000)
+    assert (again.rollout().state, again.rollout().from_version) == (RolloutState.ROLLING, 1)
 
 
 def test_a_drained_node_and_one_that_changed_its_labels_lose_their_task() -> None:

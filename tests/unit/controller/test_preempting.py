@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from bayplan.model import ServiceMode, ServiceSpec
+from bayplan.model import HomePolicy, ServiceMode, ServiceSpec
 from controller.core.turn import Settings
+from controller.explaining import explain
 from tests.unit.controller.world import Node, World, service, stack
 
 
@@ -97,6 +99,67 @@ def test_the_more_important_chooses_first() -> None:
     world.pass_time(60_000)
     assert running(world, "shop_a") == 1  # what runs stays without preemption
     assert running(world, "top_b") == 0
+
+
+def explained(world: World, target: str, *, preemption: bool = True) -> str:
+    found = explain(world.state, world.core.ground, target, world.now_ms, preemption=preemption)
+    return "\n".join(found.lines)
+
+
+def test_explain_says_who_gives_way() -> None:
+    world, _ = two_nodes(low())
+    for node in world.nodes.values():
+        node.obedient = False  # who shall stop does not yet
+    world.pass_time(20_000)
+    assert "n1 will have room for it once the tasks that leave it have ended" in explained(world, "top_high")
+
+
+def test_explain_says_who_would_give_way_where_the_controller_was_not_told_so() -> None:
+    world, _ = two_nodes(low(), preemption=False)
+    world.pass_time(60_000)
+    said = explained(world, "top_high.2", preemption=False)
+    two = r"shop_low\.\d \(priority 20\) and shop_low\.\d \(priority 20\)"
+    assert re.search(
+        f"n1 would have room for it if {two} gave way to its priority 80; this controller ", said
+    )
+    said = explained(world, "top_high.2")  # as it is told before the next turn
+    assert re.search(f"on n1 there will be room for it: {two} give way", said)
+    assert "gave way" not in explained(world, "shop_low")
+
+
+def test_explain_says_why_nobody_gives_way() -> None:
+    for spec, why in (
+        (low(priority=71), "4 of priority 71 or more"),
+        (low(fence=True), "4 fenced"),
+        (low(mode=ServiceMode.REPLICATED_JOB), "4 of jobs"),
+        (low(homes=HomePolicy.STAY), "4 with their volumes"),
+    ):
+        world, _ = two_nodes(spec)
+        world.pass_time(60_000)
+        assert (
+            "nobody gives way to it, whose priority is 80: the tasks on n1, which is short of least, "
+            f"are {why}" in explained(world, "top_high")
+        )
+        assert "gives way" not in explained(world, "top_high", preemption=False)
+
+
+def test_no_room_is_promised_twice() -> None:
+    """What ends anyway, or is replaced by the same deploy, has made its room already."""
+    world = World(settings=Settings(preemption=True))
+    node = world.node("n1")
+    world.deploy(stack(low(replicas=2, fence=True)))
+    world.deploy(stack(service("old", cpu=1_000, replicas=2), name="blog"))
+    node.obedient = False
+    world.remove("blog")  # both are still there
+    wished = stack(service("high", cpu=3_000, priority=80), name="top")
+    assert world.plan(wished).problems
+    node.obedient = True
+    node.obey()
+    world.deploy(stack(low(replicas=2)))
+    world.pass_time(60_000)
+    bigger = stack(service("low", cpu=3_000, priority=80, replicas=2))
+    assert world.plan(bigger).problems
+    assert not world.plan(stack(service("low", cpu=2_000, priority=80, replicas=2))).problems
 
 
 def test_a_deploy_finds_room_where_others_give_way() -> None:

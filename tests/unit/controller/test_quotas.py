@@ -9,14 +9,17 @@ from msgspec.structs import replace
 
 from bayplan.errors import Problem
 from bayplan.model import Resources, ServiceMode, ServiceSpec
-from bayplan.views import Plan, QuotaView
+from bayplan.views import Plan, QuotaView, RolloutAction
 from controller.core import quotas
 from controller.events import (
+    Event,
     PlanAsked,
     QuotaRemoveAsked,
     QuotaSetAsked,
     Reply,
+    RolloutAsked,
     ServiceCreateAsked,
+    ServiceRollbackAsked,
     ServiceUpdateAsked,
 )
 from tests.unit.controller.world import World, service, stack
@@ -116,3 +119,19 @@ def test_a_quota_survives_a_restart_and_goes_when_it_is_taken_away() -> None:
 @pytest.mark.parametrize("spec", [service(replicas=0), service(replicas=1)])
 def test_what_is_within_is_deployed(spec: ServiceSpec) -> None:
     assert limited(tasks=1).deploy(stack(spec)).problem is None
+
+
+@pytest.mark.parametrize("event", [ServiceRollbackAsked, RolloutAsked])
+def test_going_back_to_a_version_that_takes_more_is_held_to_it_too(event: type[Event]) -> None:
+    fields = {"action": RolloutAction.UNDO} if event is RolloutAsked else {}
+    world = limited(cpu_millis=4_000)
+    world.deploy(stack(service("web", cpu=1_500, replicas=2)))
+    world.deploy(stack(service("web", cpu=500, replicas=2)))
+    world.pass_time(60_000)
+    ask(world, QuotaSetAsked, stack="shop", limit=Resources(cpu_millis=2_000))
+    reply = ask(world, event, service="shop_web", **fields)
+    assert refused(reply).details == ("CPU: 3 CPU wanted, 2 CPU allowed: 1 CPU too much (now 1 CPU)",)
+    assert world.view("shop_web").version == 2
+    world.scale("shop_web", 1)  # which is not gone back on: one task of it fits
+    assert ask(world, event, service="shop_web", **fields).problem is None
+    assert world.view("shop_web").version == 1

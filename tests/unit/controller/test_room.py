@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
 from bayplan.lifecycle import TaskState
-from bayplan.model import Mount, MountKind
-from tests.unit.controller.world import STARTS, World, service, stack
+from bayplan.model import Mount, MountKind, ServiceSpec
+from tests.unit.controller.world import GIB, STARTS, World, service, stack
 
 STANDING = ("first_big", "first_small", "second_other")
+
+
+def even(name: str, *, cpu: int, **fields: Any) -> ServiceSpec:
+    """A service that takes as large a share of a node's memory as of its 4 CPUs: what it fits best is the
+    fullest node."""
+    return service(name, cpu=cpu, memory=cpu * 8 * GIB // 4_000, **fields)
 
 
 def world(**big: Any) -> World:
@@ -16,10 +25,10 @@ def world(**big: Any) -> World:
     world = World()
     for name in ("a", "b"):
         world.node(name)
-    world.deploy(stack(service("big", cpu=2_000, **big), service("small", cpu=1_000), name="first"))
-    world.deploy(stack(service("other", cpu=2_000), name="second"))
+    world.deploy(stack(even("big", cpu=2_000, **big), even("small", cpu=1_000), name="first"))
+    world.deploy(stack(even("other", cpu=2_000), name="second"))
     world.node("c", zone="far")
-    world.deploy(stack(service("large", cpu=2_500), name="third"))
+    world.deploy(stack(even("large", cpu=2_500), name="third"))
     world.pass_time(20_000)
     assert places(world, "third_large") == {"third_large": "c"}
     return world
@@ -70,7 +79,46 @@ def test_a_task_with_data_on_its_node_is_not_moved() -> None:
 
 def test_nothing_moves_where_that_would_not_help() -> None:
     here = world()
-    here.deploy(stack(service("large", cpu=3_900), name="third"))
+    here.deploy(stack(even("large", cpu=3_900), name="third"))
     here.pass_time(20_000)
     lose(here, "c")
     assert not moved(here)
+
+
+sizes = st.lists(st.sampled_from([500, 1_000, 2_000]), min_size=2, max_size=5)
+
+
+@settings(max_examples=15, deadline=None)
+@example([2_000, 1_000, 2_000], 2_500, False)
+@example([2_000, 1_000, 2_000], 2_500, True)
+@given(sizes, st.sampled_from([2_500, 3_000, 3_500]), st.booleans())
+def test_whatever_moves_each_slot_is_served_all_the_while(cpus: list[int], large: int, slow: bool) -> None:
+    here = World()
+    for name in ("a", "b"):
+        here.node(name)
+    names = []
+    for at, cpu in enumerate(cpus):
+        small = service("web", image=f"app:{at}", cpu=cpu)
+        if here.deploy(stack(small, name=f"s{at}")).problem is None:
+            names.append(f"s{at}_web")
+    here.node("c")
+    here.deploy(stack(service("large", "large:1", cpu=large), name="third"))
+    here.pass_time(20_000)
+    served = [name for name in names if here.runs(name) and places(here, name)[name] != "c"]
+    if slow:
+        here.fates |= {f"app:{at}": STARTS for at in range(len(cpus))}
+    (lost,) = (each for each in here.nodes.values() if each.inventory.hostname == "c")
+    lost.disconnect()
+    for _ in range(30):
+        here.pass_time(1_000)
+        assert [name for name in served if not serves(here, name)] == []
+
+
+def serves(world: World, name: str) -> bool:
+    """Whether some task of a service runs on a node that is there, be it on its way out or not."""
+    state = world.state
+    service_id = next(each.id for each in state.services.values() if each.name == name)
+    return any(
+        state.status_of(task).state is TaskState.RUNNING and not state.is_lost(task.node_id)
+        for task in state.tasks_of(service_id)
+    )

@@ -10,6 +10,7 @@ import pytest
 
 from bayplan.lifecycle import TaskState
 from controller.core import settling, surveys
+from controller.events import Assign
 from controller.lookup import lookup
 from tests.unit.controller.world import GIB, Node, World, service, stack
 
@@ -81,3 +82,19 @@ def test_steps_of_many_services_are_looked_at_together_later() -> None:
         assert lookup(world.state, "shop", "web").revision >= before
         node.reports(task.id, TaskState.FAILED, message="exit code 1")  # is looked at at once
         assert len(world.tasks()) == 2
+
+
+def test_what_large_work_changes_on_a_node_waits_for_what_small_work_changes() -> None:
+    world = world_with_room()
+    said: list[Assign] = []
+    perform = world._perform
+
+    def note(step: Any) -> None:
+        said.extend(each for each in step.commands if isinstance(each, Assign))
+        perform(step)
+
+    with patch.object(world, "_perform", note):
+        world.deploy(stack(service("large", replicas=LARGE), name="big"))
+        assert [each.bulk for each in said] == [True]
+        world.deploy(stack(service("small", replicas=3), name="tiny"))
+        assert [each.bulk for each in said] == [True, False]

@@ -54,6 +54,37 @@ def test_the_table_grows_with_its_tasks() -> None:
     assert (table.number[table.used()] >= 0).all()
 
 
+def test_a_hundred_thousand_tasks_take_eighty_bytes_each() -> None:
+    table, count = Table(), 100_000
+    for _ in range(100):
+        rows = table.free_rows(count // 100)
+        table.take_many(rows, (np.int64(1) << ROW_BITS) | rows)
+        for column in ("service", "node"):
+            getattr(table, column)[rows] = rows % 1_000
+            table.enter(rows, column)
+    columns = sum(column.nbytes for column in vars(table).values() if isinstance(column, np.ndarray))
+    table.services.number("a"), table.nodes.number("b")
+    assert len(table.of_service("a")) == len(table.on_node("b")) == 100
+    groups = (*table._by_service.values(), *table._by_node.values())
+    listed = sum(each.nbytes for group in groups for each in (group.rows, *group.added))
+    assert columns / count <= 72
+    assert listed / count <= 16
+
+
+def test_free_rows_are_found_wherever_they_are() -> None:
+    table, dice = Table(), np.random.default_rng(1)
+    rows = table.free_rows(60_000)
+    table.take_many(rows, (np.int64(1) << ROW_BITS) | rows)
+    for _ in range(20):
+        gone = dice.choice(table.used(), 500, replace=False)
+        table.free(gone)
+        found = table.free_rows(500)
+        assert len(np.unique(found)) == 500
+        assert (table.number[found] < 0).all()
+        table.take_many(found, (np.int64(2) << ROW_BITS) | found)
+    assert table.count == 60_000
+
+
 def test_a_forgotten_name_makes_room_for_another() -> None:
     names = Names()
     first = names.number("a")

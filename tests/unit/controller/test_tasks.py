@@ -19,6 +19,8 @@ from controller.told import Statuses
 RUNS, STEPS = 60, 80
 SERVICES, NODES = ("a", "b", "c"), ("n1", "n2", "n3")
 CONTAINER, ADDRESS = "ab" * 32, "10.0.0.7"
+#: Characters of a container's id that are kept: its engine knows it by them.
+KEPT = 16
 
 
 class Model:
@@ -60,7 +62,7 @@ class Model:
 
     def make_many(self) -> None:
         slots = np.array(range(1, self.dice.randint(2, 6)), np.int32)
-        bits = [self.dice.getrandbits(RANDOM_BITS) for _ in slots]
+        bits = np.array([self.dice.getrandbits(RANDOM_BITS) for _ in slots], np.uint64)
         service = self.dice.choice(SERVICES)
         rows = self.tasks.make(service, slots, 2, 77, bits)
         for task_id, slot in zip(self.tasks.table.ids_of(rows), slots.tolist(), strict=True):
@@ -91,7 +93,8 @@ class Model:
                 container_id=self.dice.choice(("", CONTAINER, "no such id")),
                 address=self.dice.choice(("", ADDRESS, "fd00::1")),
             )
-            self.statuses[task_id] = self.told[task_id] = status
+            self.statuses[task_id] = status
+            self.told[task_id] = replace(status, container_id=status.container_id[:KEPT])
 
     def tell_many(self) -> None:
         told = self.some()
@@ -105,7 +108,7 @@ class Model:
                 state=TaskState.RUNNING,
                 health=Health.HEALTHY,
                 since_ms=5,
-                container_id=CONTAINER,
+                container_id=CONTAINER[:KEPT],
                 address=ADDRESS,
             )
 

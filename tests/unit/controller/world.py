@@ -323,6 +323,12 @@ class World:
         """The reply to a user's request."""
         ticket = f"ticket-{self.next_number()}"
         self.event(msgspec.structs.replace(event, ticket=ticket))
+        while (
+            ticket not in self.replies and (self.core.wake_at() or 2**60) <= self.now_ms
+        ):  # in several turns
+            self._perform(self.core.wake(self.now))
+            while self._queue:
+                self.event(self._queue.pop(0))
         return self.replies.get(ticket)
 
     # --- what can be seen ---

@@ -34,6 +34,8 @@ UNSEEN = {
     "files.place": "lines of other files",
     "services.container.files.digest": "the controller's own",
     "services.container.expose.published": "what is exposed is not published",
+    "services.container.expose.mode": "what is exposed is not published",
+    "services.container.expose.name": "what is exposed has no long form",
     "services.container.expose.host_ip": "what is exposed is not published",
     "services.container.limits.disk_bytes": "no engine limits it; the controller refuses it",
     "services.container.limits.pids": "the limit is another field",

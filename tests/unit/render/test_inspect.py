@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from bayplan.model import (
+    Affinity,
     Availability,
     ContainerSpec,
+    HomePolicy,
+    Inventory,
     NodeStatus,
+    Resources,
     RestartCondition,
     RestartPolicy,
     Schedule,
     ServiceMode,
     ServiceSpec,
+    Strategy,
     UpdatePolicy,
 )
 from bayplan.render.docker_json import node_json, service_json
 from bayplan.render.pretty import node_lines, service_lines
-from bayplan.views import NodeView, ServiceView
+from bayplan.render.reservation import reserved
+from bayplan.views import NodeView, Origin, Reservation, ServiceView
 
 VIEW = ServiceView(
     id="s1", name="shop_job", stack="shop", mode=ServiceMode.REPLICATED_JOB, next_run_ms=86_400_000
@@ -75,6 +81,66 @@ def test_policies_are_told_whole() -> None:
     assert lines["Restart"] == "on-failure, after 2s, doubling, at most 3 times within 1m"
     assert lines["Fenced"] == "an isolated node stops its copy before another starts"
     assert service_json(VIEW, spec(update=UpdatePolicy(canaries=2)))["Spec"]["UpdateConfig"]["Canaries"] == 2
+
+
+def test_where_tasks_may_run_is_told_whole() -> None:
+    placed = spec(
+        strategy=Strategy.SPREAD,
+        affinities=(
+            Affinity(service="db"),
+            Affinity(service="job", topology="node.labels.zone", anti=True, required=True),
+        ),
+        priority=80,
+        homes=HomePolicy.STAY,
+        generic={"gpu": 2},
+        reservations=Resources(disk_bytes=1024**3, pids=100),
+    )
+    lines = service_lines(VIEW, placed)
+    assert lines[lines.index("Affinities:    near db") + 1].strip() == (
+        "away from job in node.labels.zone, required"
+    )
+    told = shown(lines)
+    assert (told["Strategy"], told["Priority"]) == ("spread", "80")
+    assert told["Volumes"] == "its tasks stay where its volumes have data"
+    found = service_json(VIEW, placed)
+    assert found["Affinities"] == [
+        {"Service": "db", "Topology": "node", "Anti": False, "Required": False},
+        {"Service": "job", "Topology": "node.labels.zone", "Anti": True, "Required": True},
+    ]
+    assert (found["Strategy"], found["Priority"], found["VolumeHomes"]) == ("spread", 80, "stay")
+    assert found["Spec"]["TaskTemplate"]["Resources"]["Reservations"] == {
+        "NanoCPUs": 0,
+        "MemoryBytes": 0,
+        "DiskBytes": 1024**3,
+        "Pids": 100,
+        "GenericResources": [{"DiscreteResourceSpec": {"Kind": "gpu", "Value": 2}}],
+    }
+
+
+def test_what_a_task_sets_aside_names_disk_and_processes() -> None:
+    asked = Resources(cpu_millis=50, memory_bytes=1024**2, disk_bytes=1024**3, pids=100)
+    aside = Reservation(resources=asked, cpu_origin=Origin.DEFAULT, memory_origin=Origin.DEFAULT)
+    assert reserved(aside) == "0.05 CPU (default), 1MiB (default), 1GiB disk, 100 pids"
+
+
+def test_what_constraints_may_ask_of_a_node_is_shown() -> None:
+    node = NodeView(
+        id="n",
+        name="n1",
+        status=NodeStatus.READY,
+        availability=Availability.ACTIVE,
+        inventory=Inventory(
+            capacity=Resources(cpu_millis=2_000, disk_bytes=1024**3, pids=100),
+            generic={"gpu": 2},
+            engine_labels={"disk": "ssd"},
+        ),
+    )
+    lines = shown(node_lines(node))
+    assert (lines["Engine labels"], lines["Generic"]) == ("disk=ssd", "gpu 2")
+    assert lines["Has"] == "2 CPU, 1GiB disk, 100 pids"
+    described = node_json(node)["Description"]
+    assert described["Engine"]["Labels"] == {"disk": "ssd"}
+    assert described["Resources"]["GenericResources"][0]["DiscreteResourceSpec"]["Value"] == 2
 
 
 def test_what_is_unusual_about_a_node_is_shown() -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from bayplan.model import (
     HealthCheck,
     LogConfig,
+    PortMode,
     PortSpec,
     Protocol,
     Resources,
@@ -80,6 +81,23 @@ def test_ports_keep_protocol_address_and_freedom_of_choice() -> None:
         ],
         "53/udp": [{"HostIp": "", "HostPort": ""}],
     }
+
+
+def test_the_engine_chooses_the_port_of_a_container_at_whose_port_every_node_answers() -> None:
+    ports = [
+        PortSpec(target=80, published=8080, mode=PortMode.INGRESS),
+        PortSpec(target=81, published=8081, mode=PortMode.INGRESS, host_ip="10.0.0.5"),
+        PortSpec(target=82, published=8082, mode=PortMode.INGRESS, host_ip="127.0.0.1"),
+        PortSpec(target=83, mode=PortMode.INGRESS, host_ip="127.0.0.1"),
+    ]
+    bindings = config(ports=tuple(ports))["HostConfig"]["PortBindings"]
+    assert {port: bound[0]["HostIp"] for port, bound in bindings.items()} == {
+        "80/tcp": "",
+        "81/tcp": "",
+        "82/tcp": "127.0.0.1",
+        "83/tcp": "127.0.0.1",
+    }
+    assert {bound[0]["HostPort"] for bound in bindings.values()} == {""}
 
 
 def test_health_checks_are_in_nanoseconds_and_can_be_switched_off() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from agent.decide.status import PROBE_OUTPUT_CHARS_MAX, exit_message, moved, seen, unhealthy_message
 from agent.events import Container, Phase
+from agent.state import Task
 from bayplan.lifecycle import NEXT, TaskState
 from bayplan.model import Health, TaskStatus
 
@@ -44,7 +45,7 @@ def test_the_time_of_a_state_is_that_of_its_first_sight() -> None:
 def test_an_adopted_container_runs_since_it_was_started() -> None:
     status = TaskStatus(task_id="t1", state=TaskState.ASSIGNED, since_ms=1)
     container = Container(task_id="t1", container_id="c", phase=Phase.RUNNING, changed_ms=5)
-    assert seen(status, container, 100).since_ms == 5
+    assert seen(Task(status=status), container, 100).since_ms == 5
 
 
 def test_a_long_probe_output_is_cut() -> None:
@@ -56,7 +57,7 @@ def test_a_long_probe_output_is_cut() -> None:
         health=Health.UNHEALTHY,
         probe_output="x" * 9_999,
     )
-    assert len(seen(status, long, 1).probe_output) == PROBE_OUTPUT_CHARS_MAX
+    assert len(seen(Task(status=status), long, 1).probe_output) == PROBE_OUTPUT_CHARS_MAX
 
 
 def test_an_unhealthy_container_says_what_its_check_said_first() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from agent.runtime.networks import definition_digest, network_request
-from bayplan.model import IpamPool, NetworkSpec
+from msgspec.structs import replace
+
+from agent.runtime.networks import definition_digest, network_request, overlay_request
+from bayplan.model import IpamPool, NetworkSpec, Overlay
 
 
 def test_a_network_is_a_bridge_of_the_node_unless_a_driver_of_it_is_named() -> None:
@@ -47,3 +49,51 @@ def test_a_digest_is_of_the_definition_not_of_its_order() -> None:
     one, two = {"a": "1", "b": "2"}, {"b": "2", "a": "1"}
     assert definition_digest(NetworkSpec(labels=one)) == definition_digest(NetworkSpec(labels=two))
     assert definition_digest(NetworkSpec(internal=True)) != definition_digest(NetworkSpec())
+
+
+NET = Overlay(
+    network="shop_net",
+    vni=0xBA0001,
+    subnet="10.64.0.0/20",
+    gateway="10.64.0.1",
+    blocks=("10.64.0.0/28", "10.64.0.64/28"),
+    peers=("10.0.0.2",),
+)
+
+
+def test_an_overlays_part_is_a_bridge_of_its_segment_with_room_for_what_vxlan_adds() -> None:
+    assert overlay_request(NET, 1450) == {
+        "Name": "shop_net",
+        "CheckDuplicate": True,
+        "Driver": "bridge",
+        "Options": {
+            "com.docker.network.bridge.name": "bp-ba0001",
+            "com.docker.network.driver.mtu": "1450",
+        },
+        "Internal": False,
+        "Attachable": False,
+        "Labels": {},
+        "IPAM": {
+            "Driver": "default",
+            "Config": [{"Subnet": "10.64.0.0/20", "Gateway": "10.64.0.1", "IPRange": "10.64.0.0/28"}],
+        },
+    }
+
+
+def test_what_changes_while_an_overlay_lives_is_not_in_its_definition() -> None:
+    changed = replace(NET, peers=("10.0.0.3",), blocks=NET.blocks[:1], reserved=("10.64.0.9",))
+    assert overlay_request(changed, 1450) == overlay_request(NET, 1450)
+
+
+def test_users_may_make_an_overlays_packets_smaller_and_set_what_is_the_bridges() -> None:
+    def options(**given: str) -> dict[str, str]:
+        named = {f"com.docker.network.{key.replace('__', '.')}": value for key, value in given.items()}
+        made: dict[str, str] = overlay_request(replace(NET, driver_options=named), 1450)["Options"]
+        return made
+
+    assert options(driver__mtu="1300")["com.docker.network.driver.mtu"] == "1300"
+    assert options(driver__mtu="9000")["com.docker.network.driver.mtu"] == "1450"
+    assert options(driver__mtu="big")["com.docker.network.driver.mtu"] == "1450"
+    assert options(bridge__name="mine")["com.docker.network.bridge.name"] == "bp-ba0001"
+    assert options(bridge__enable_icc="false")["com.docker.network.bridge.enable_icc"] == "false"
+    assert "com.docker.network.driver.overlay.vxlanid_list" not in options(driver__overlay__vxlanid_list="7")

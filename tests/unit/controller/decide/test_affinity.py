@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayplan.model import Affinity, Resources
-from controller.decide.affinity import order
+from controller.decide.affinity import circle, order
 from controller.decide.demand import demand
 from controller.decide.filters import Cause
 from controller.decide.fleet import Fleet
@@ -113,6 +113,31 @@ def test_the_order_follows_chains_and_survives_circles() -> None:
     chain = {"a": [near("b")], "b": [near("c")], "c": [away("a")], "d": [near("d"), near("elsewhere")]}
     assert order(chain) == {"a": 2, "b": 1}
     assert set(order({"a": [near("b")], "b": [near("a")]})) == {"a", "b"}
+
+
+def test_in_a_circle_who_only_prefers_it_begins() -> None:
+    wishes = {
+        "a": [near("b")],
+        "b": [near("c")],
+        "c": [near("a", required=False), near("e", required=False)],
+        "d": [near("a", required=False)],
+        "e": [],
+    }
+    assert order(wishes) == {"c": 1, "b": 2, "a": 3, "d": 4}
+
+
+@pytest.mark.parametrize(
+    ("needs", "path"),
+    [
+        ({"a": ["b"], "b": ["a"]}, ("a", "b", "a")),
+        ({"a": ["b"], "b": ["c"], "c": ["b"]}, ("b", "c", "b")),
+        ({"a": ["a"], "b": ["a"]}, ()),
+        ({"a": ["b", "x"], "b": []}, ()),
+        ({}, ()),
+    ],
+)
+def test_a_circle_in_which_nobody_can_begin(needs: dict[str, list[str]], path: tuple[str, ...]) -> None:
+    assert circle(needs) == path
 
 
 @settings(max_examples=60, deadline=None)

@@ -58,7 +58,7 @@ def everything(fleet: Fleet) -> dict[str, Any]:
             "tasks": int(fleet.tasks[row]),
             "barred": int(fleet.barred[row]),
             "shaky": int(fleet.shaky[row]),
-            "key": int(fleet.key[row]),
+            "key": int(fleet.suits.key[row]),
             "ports": fleet.ports.at(row),
             "services": {each: fleet.counts.at(each, row) for each in ("web", "db", "api")},
             "node": fleet.nodes[row],
@@ -147,7 +147,7 @@ def test_the_fullest_comes_first_then_the_smallest_then_the_first_by_name() -> N
             ),
         ]
     )
-    assert [fleet.nodes[row].name for row in np.argsort(fleet.key).tolist()] == ["c", "s", "a", "d"]
+    assert [fleet.nodes[row].name for row in np.argsort(fleet.suits.key).tolist()] == ["c", "s", "a", "d"]
 
 
 # --- a little at a time
@@ -233,3 +233,18 @@ def test_what_is_placed_on_a_copy_is_not_on_the_fleet() -> None:
     copy.write([candidate("c")])
     assert everything(fleet) == before
     assert names(fleet, fleet.fits(DEMANDS["web"], "web")) == ["a"]
+
+
+def test_what_is_known_of_attributes_is_shared_until_a_node_changes() -> None:
+    zones = {"a": "1", "b": "2"}
+    fleet = Fleet.of([candidate(name, labels={"zone": zone}) for name, zone in zones.items()])
+    first = Kind(constraints=("node.labels.zone == 1",))
+    mask = fleet.of_kind(first)
+    copy, other = fleet.copy(), fleet.copy()
+    assert copy.of_kind(first) is mask
+    fleet.write([candidate("a", labels={"zone": "2"})])
+    copy.write([candidate("b", labels={"zone": "1"}), candidate("c", labels={"zone": "1"})])
+    for one, fit in ((fleet, []), (copy, ["a", "b", "c"]), (other, ["a"])):
+        assert names(one, one.of_kind(first)) == fit
+        column = one.attribute("node.labels.zone")
+        assert names(one, column.where("1", lambda value: value == "1")) == fit

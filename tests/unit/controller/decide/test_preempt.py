@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from controller.decide.preempt import PRIORITY_GAP_MIN, Holder, Room, best, chosen
 
 
-def holder(name: str, priority: int = 20, cpu: int = 1, **fields: bool) -> Holder:
+def holder(name: str, priority: int = 20, cpu: int = 1, **fields: Any) -> Holder:
     return Holder(name, priority, {"cpu": cpu}, **fields)
 
 
@@ -30,7 +31,7 @@ def room(*holders: Holder, free: int = 0, name: str = "n1") -> Room:
         (4, room(holder("a", 10), holder("b", 20, 2)), None),  # not even with all
         (1, room(holder("a", 41)), None),  # within the gap
         (1, room(holder("a", 40)), ["a"]),
-        (1, room(holder("a", 0, yields=False)), None),
+        (1, room(holder("a", 0, keeps="fenced")), None),
         (1, room(holder("a", 90, leaving=True), holder("b", 0)), []),  # room is coming
         (2, room(holder("a", 90, leaving=True), holder("b", 0)), ["b"]),
         (1, room(free=1), []),
@@ -65,7 +66,7 @@ def test_it_is_enough_none_is_spared_in_vain_and_nobody_important_goes(
     rows: list[tuple[int, int, int, bool, bool]], cpu: int, memory: int, priority: int
 ) -> None:
     holders = tuple(
-        Holder(str(n), p, {"cpu": c, "memory": m}, leaving=leaving, yields=yields)
+        Holder(str(n), p, {"cpu": c, "memory": m}, leaving=leaving, keeps="" if yields else "fenced")
         for n, (p, c, m, leaving, yields) in enumerate(rows)
     )
     wanted = {"cpu": cpu, "memory": memory}
@@ -74,7 +75,9 @@ def test_it_is_enough_none_is_spared_in_vain_and_nobody_important_goes(
         freed = [*gone, *(each for each in holders if each.leaving)]
         return all(sum(each.amounts[name] for each in freed) >= amount for name, amount in wanted.items())
 
-    willing = [h for h in holders if h.yields and not h.leaving and h.priority + PRIORITY_GAP_MIN <= priority]
+    willing = [
+        h for h in holders if not h.keeps and not h.leaving and h.priority + PRIORITY_GAP_MIN <= priority
+    ]
     found = chosen(wanted, priority, Room("id", "n", {}, holders))
     if found is None:
         assert not enough(tuple(willing))

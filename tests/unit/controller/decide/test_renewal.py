@@ -32,22 +32,25 @@ def renewed(
     promoted: bool = False,
     mode: ServiceMode = ServiceMode.REPLICATED,
     now_ms: int = 0,
+    empty: int = 0,
     **update: Any,
 ) -> Renewal:
-    """What is next on the way from version 1 to another (or none, if it is 1)."""
+    """What is next on the way from version 1 to another (or none, if it is 1). `empty`: so many slots have no
+    task that shall run."""
     rollout = Rollout(version=version, from_version=1, state=state, failed=failed, promoted=promoted)
     made = Service(
         id="s",
         name="shop_web",
         stack="shop",
         version=version,
-        replicas=len(rows),
+        replicas=len(rows) + empty,
         settled=1,
         rollout=rollout if version != 1 else None,
     )
     spec = service(update=UpdatePolicy(**update), mode=mode)
     newest = {each.task.slot: each for each in rows}
-    return slots_to_renew(made, spec, newest, newest.keys(), now_ms)
+    slots = newest.keys() | set(range(100, 100 + empty))
+    return slots_to_renew(made, spec, newest, slots, now_ms)
 
 
 def test_the_lowest_slots_come_first_and_only_as_many_as_may_be_away() -> None:
@@ -55,6 +58,8 @@ def test_the_lowest_slots_come_first_and_only_as_many_as_may_be_away() -> None:
     assert renewed(*old).slots == {1}
     assert renewed(*old, parallelism=2).slots == {1, 2}
     assert renewed(*old, parallelism=0).slots == {1, 2, 3, 4}
+    assert renewed(*old, parallelism=0, empty=3).slots == {1, 2, 3, 4}
+    assert renewed(*old, parallelism=2, empty=2).slots == set()
     assert renewed(row(1, 2, STARTING), *old[1:]).slots == set()
     assert renewed(row(1, 2, STARTING), *old[1:], parallelism=2).slots == {2}
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from bayplan.model import Availability, Inventory, NodeStatus, Resources
 from controller.decide.filters import Candidate, Cause, clash
-from controller.decide.schedule import SHAKY, Need, Plan, place, rank
+from controller.decide.reasons import SHAKY
+from controller.decide.schedule import Need, Plan, place
 from controller.records import Node
 from tests.unit.controller.world import GIB, service
 
@@ -113,7 +114,7 @@ def test_a_task_that_is_bound_to_a_node_goes_there_or_says_why_not() -> None:
 def test_a_placement_says_why_there() -> None:
     plan = place(needs(1, cpu=1000, memory=2 * GIB), [candidate("a"), candidate("b", counts={"web": 1})])
     (reason,) = plan.reasons["web.0"]
-    assert reason == "fewest tasks of the service (0), fullest that fits: CPU 25 %, memory 25 % reserved"
+    assert reason == "fewest tasks of the service (0), best fit: CPU 25 %, memory 25 % reserved"
 
 
 def test_a_node_that_comes_and_goes_is_the_last_choice_and_says_so() -> None:
@@ -215,27 +216,3 @@ def test_where_only_one_node_fits_that_is_the_reason() -> None:
     plan = place(needs(1, cpu=2_000), [candidate("a", cpu=1), candidate("b", cpu=4)])
     (reason,) = plan.reasons["web.0"]
     assert reason == "the only node that fits: CPU 50 %, memory 0 % reserved"
-
-
-def test_the_ranking_begins_where_the_task_would_go() -> None:
-    nodes = [candidate("a", counts={"web": 1}), candidate("b"), candidate("c", cpu=2)]
-    (need,) = needs(1, cpu=1000)
-    rated = rank(need, nodes)
-    assert rated[0].node_id == place([need], nodes).placed[need.task_id] == "id-c"
-    assert [(each.node_id, each.rank, each.tasks) for each in rated] == [
-        ("id-c", 1, 0),
-        ("id-b", 2, 0),
-        ("id-a", 3, 1),
-    ]
-    assert rated[0].reason.startswith("fewest tasks of the service (0), fullest that fits")
-
-
-def test_nodes_that_do_not_fit_come_last_with_their_cause() -> None:
-    nodes = [candidate("a", cpu=1), candidate("b"), candidate("c", status=NodeStatus.DOWN)]
-    rated = rank(needs(1, cpu=2000)[0], nodes)
-    assert [(each.node_id, each.rank, each.cause) for each in rated] == [
-        ("id-b", 1, None),
-        ("id-a", 0, Cause.CPU),
-        ("id-c", 0, Cause.NOT_READY),
-    ]
-    assert rated[1].reason == "short of CPU: 1 CPU free (1 CPU short), 8 GiB free"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bayplan.lifecycle import TaskState
 from bayplan.model import (
@@ -13,6 +14,7 @@ from bayplan.model import (
     Health,
     NodeStatus,
     PortSpec,
+    Protocol,
     RestartCondition,
     RestartPolicy,
     TaskStatus,
@@ -113,10 +115,42 @@ def test_a_published_port_is_reached_at_the_node(host_ip: str, address: str) -> 
     assert (instance.address, instance.port) == (address, 8080)
 
 
+def test_of_ports_that_differ_by_family_the_one_for_the_nodes_address_is_given() -> None:
+    bound = (BoundPort(target=80, published=32777, host_ip="::"), BoundPort(target=80, published=32778))
+    (instance,) = registry.instances([seen(spec={"ports": [80]}, status={"ports": bound})])
+    assert (instance.address, instance.port) == ("10.0.0.1", 32778)
+
+
 def test_an_exposed_port_is_reached_at_the_container() -> None:
     row = seen(spec={"container": {"expose": (PortSpec(target=6379),)}})
     (instance,) = registry.instances([row])
     assert (instance.address, instance.port) == ("172.18.0.2", 6379)
+
+
+def test_ports_have_the_names_of_the_spec() -> None:
+    ports = (
+        PortSpec(target=80, published=8080, name="http"),
+        PortSpec(target=80, published=8081, name="old"),
+        PortSpec(target=443, name="https"),
+        PortSpec(target=53, protocol=Protocol.UDP, published=53),
+    )
+    expose = (PortSpec(target=9090, name="metrics"),)
+    bound = (
+        BoundPort(target=80, published=8080),
+        BoundPort(target=80, published=8081),
+        BoundPort(target=443, published=32768),
+        BoundPort(target=53, published=53, protocol=Protocol.UDP),
+    )
+    row = seen(status={"ports": bound})
+    spec = replace(row.spec, container=replace(row.spec.container, ports=ports, expose=expose))
+    (entry,) = registry.entries([row._replace(spec=spec)])
+    assert [(port.name, port.published) for port in entry.ports] == [
+        ("http", 8080),
+        ("old", 8081),
+        ("https", 32768),
+        ("", 53),
+        ("metrics", 0),
+    ]
 
 
 def test_instances_on_suspect_nodes_come_last() -> None:

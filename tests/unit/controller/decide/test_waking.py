@@ -8,11 +8,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayplan.model import Availability, Inventory, NodeStatus, Resources, ServiceSpec
+from bayplan.model import Affinity, Availability, Inventory, NodeStatus, Resources, ServiceSpec
 from controller.decide.demand import demand
 from controller.decide.filters import Candidate
 from controller.decide.fleet import Fleet
-from controller.decide.schedule import Need, place
+from controller.decide.schedule import Group, Need, place, place_groups
 from controller.decide.waking import Asker, Sleepers
 from controller.records import Node
 from tests.unit.controller.world import GIB, service
@@ -166,6 +166,48 @@ def test_a_change_wakes_exactly_those_that_placing_from_scratch_would_place(
     for need in needs:
         if need.service_id in refused(before):
             asleep.put(Asker(need.service_id, demand(need.spec, need.reserved), need.pinned))
+    changed = [each for each, (_, _, changes) in zip(after, nodes, strict=True) if changes]
+    fleet.write(changed)
+    rows = np.array([fleet.rows[each.node.id] for each in changed], np.int64)
+    woken = {each.service_id for each in asleep.woken(rows, fleet)}
+    assert woken == refused(before) - refused(after)
+
+
+ZONE = "node.labels.zone"
+wishes = st.lists(
+    st.builds(
+        Affinity,
+        service=st.sampled_from(["s0", "s1", "s2"]),
+        topology=st.sampled_from(["", ZONE]),
+        anti=st.booleans(),
+        required=st.just(True),
+    ),
+    max_size=2,
+).map(tuple)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(candidates, candidates, st.booleans()), min_size=1, max_size=5),
+    st.lists(st.tuples(specs, wishes), min_size=1, max_size=5),
+)
+def test_who_wants_to_be_near_others_or_away_is_woken_when_they_come_or_go(
+    nodes: list[tuple[Candidate, Candidate, bool]], wanted: list[tuple[ServiceSpec, tuple[Affinity, ...]]]
+) -> None:
+    before = named([first for first, _, _ in nodes])
+    after = named([second if changes else first for first, second, changes in nodes])
+    askers = [
+        Asker(f"s{index}", demand(spec, spec.reservations, near)) for index, (spec, near) in enumerate(wanted)
+    ]
+
+    def refused(cluster: list[Candidate]) -> set[str]:
+        groups = [Group(each.service_id, each.demand, 1) for each in askers]
+        return {each.service_id for each in groups if place_groups([each], Fleet.of(cluster))[0].refusal}
+
+    asleep, fleet = Sleepers(), Fleet.of(before)
+    for each in askers:
+        if each.service_id in refused(before):
+            asleep.put(each)
     changed = [each for each, (_, _, changes) in zip(after, nodes, strict=True) if changes]
     fleet.write(changed)
     rows = np.array([fleet.rows[each.node.id] for each in changed], np.int64)

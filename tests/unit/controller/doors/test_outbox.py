@@ -13,7 +13,7 @@ from bayplan.session import ControllerSays, Files, Preflight, Pulse
 from bayplan.session_wire import Listener, Shelf
 from controller.doors import outbox as outbox_module
 from controller.doors.load import WINDOW_MS_MAX, WINDOW_MS_MIN, Load
-from controller.doors.outbox import OUTBOX_MESSAGES_MAX, Outbox, SetMaker
+from controller.doors.outbox import IN_FLIGHT_MAX, OUTBOX_MESSAGES_MAX, Outbox, SetMaker
 
 
 class Desk:
@@ -74,11 +74,11 @@ async def turns(count: int = 20) -> None:
         await asyncio.sleep(0)
 
 
-async def test_one_set_is_in_flight_and_the_next_is_the_newest() -> None:
+async def test_of_large_work_one_set_is_in_flight_and_the_next_is_the_newest() -> None:
     async with desk() as it:
         agent = it.agent()
         for it.revision in (1, 2, 3, 4):
-            agent.outbox.changed()
+            agent.outbox.changed(bulk=True)
             await turns()
         assert agent.revisions == [1]
         agent.outbox.acknowledged(1)
@@ -89,12 +89,37 @@ async def test_one_set_is_in_flight_and_the_next_is_the_newest() -> None:
         assert agent.revisions == [1, 4], "nothing has changed since"
 
 
+async def test_small_work_does_not_wait_for_the_next_report_but_behind_several_sets() -> None:
+    async with desk() as it:
+        agent = it.agent()
+        for it.revision in range(1, IN_FLIGHT_MAX + 3):
+            agent.outbox.changed()
+            await turns()
+        sent = list(range(1, IN_FLIGHT_MAX + 1))
+        assert agent.revisions == sent
+        agent.outbox.acknowledged(2)
+        await turns()
+        assert agent.revisions == [*sent, IN_FLIGHT_MAX + 2]
+
+
+async def test_a_set_that_was_not_taken_yet_is_waited_for() -> None:
+    async with desk() as it:
+        outbox = Outbox("n1", it.shelf, it.maker.want)
+        for it.revision in (1, 2, 3):
+            outbox.changed()
+            await turns()
+        assert it.made == ["n1"]
+        agent = Agent(outbox)
+        await turns()
+        assert agent.revisions == [1, 3]
+
+
 async def test_an_acknowledgement_of_an_older_set_lets_nothing_go() -> None:
     async with desk() as it:
         agent, it.revision = it.agent(), 7
-        agent.outbox.changed()
+        agent.outbox.changed(bulk=True)
         await turns()
-        agent.outbox.changed()
+        agent.outbox.changed(bulk=True)
         agent.outbox.acknowledged(6)
         await turns()
         assert agent.revisions == [7]
