@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from bayplan.model import (
+    Affinity,
     BlockIo,
     Dependency,
     Device,
@@ -25,6 +26,7 @@ from bayplan.model import (
     Mount,
     MountKind,
     NetworkAttachment,
+    PortMode,
     PortSpec,
     ServiceSpec,
     StackSpec,
@@ -197,14 +199,16 @@ def _text(name: str, value: Any) -> str:
 def _tuple_text(value: tuple[Any, ...]) -> str:
     if all(isinstance(item, str) for item in value):
         return shlex.join(_text("", item) for item in value) if value else "[]"
-    return ", ".join(_text("", item) for item in value)
+    between = "; " if isinstance(value[0], Affinity) else ", "
+    return between.join(_text("", item) for item in value)
 
 
 def _struct_text(value: msgspec.Struct) -> str:
     """The forms in which people write it; otherwise what differs from the default."""
     if isinstance(value, PortSpec):
         host = f"{value.host_ip}:" if value.host_ip else ""
-        return f"{host}{value.published or '*'}:{value.target}/{value.protocol}"
+        mode = " (host)" if value.mode is PortMode.HOST else ""
+        return f"{host}{value.published or '*'}:{value.target}/{value.protocol}{mode}"
     if isinstance(value, Mount):
         source = value.source or ("" if value.kind is MountKind.VOLUME else value.kind.value)
         return f"{source}:{value.target}{':ro' if value.read_only else ''}".removeprefix(":")
@@ -220,8 +224,15 @@ def _struct_text(value: msgspec.Struct) -> str:
         return f"{value.source}:{value.target}:{value.permissions}"
     if isinstance(value, Dependency):
         return value.condition.value
+    if isinstance(value, Affinity):
+        return affinity_text(value)
     given = {name: getattr(value, name) for name in value.__struct_fields__}
     return ", ".join(f"{name} {text}" for name, item in given.items() if (text := _text(name, item)))
+
+
+def affinity_text(affinity: Affinity) -> str:
+    """`near db`, `away from db in node.labels.zone, required`."""
+    return f"{affinity.words}{', required' if affinity.required else ''}"
 
 
 def _file_text(file: FileMount) -> str:

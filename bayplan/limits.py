@@ -20,6 +20,18 @@ AFFINITIES_MAX = 20
 PRIORITY_MAX = 100
 #: Most processes that a task may set aside: what Linux has at most (proc(5), pid_max).
 PIDS_MAX = 4_194_304
+#: Highest port of TCP and UDP.
+PORT_MAX = 65_535
+#: Weight of an instance among the others of its service; tags of a service, and characters of one.
+WEIGHT_MAX = 65_535
+TAGS_MAX, TAG_CHARS_MAX = 64, 512
+#: Labels that the registry reads: what begins so is a tag, NAME=VALUE (NAME alone without a value), and the
+#: other one is the weight of each instance.
+TAG_LABEL_PREFIX, WEIGHT_LABEL = "bayplan.tag.", "bayplan.weight"
+#: Time between two probes of a container, and for one, in milliseconds.
+PROBE_MS_MIN, PROBE_MS_MAX = 100, 3_600_000
+#: Results in a row that a probe may ask for, and characters of its path.
+PROBE_COUNT_MAX, PROBE_PATH_CHARS_MAX = 100, 1_024
 #: Largest content of a config or secret, in bytes: what Docker Swarm takes of a secret.
 FILE_BYTES_MAX = 500 * 1024
 #: All configs and secrets of a stack together, in bytes: with room for the rest they fit in one message.

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from bayplan import columns
 from bayplan.columns import ColumnsError
-from bayplan.model import Assignment, AssignmentColumns, Assignments, ContainerSpec
+from bayplan.model import Assignment, AssignmentColumns, Assignments, ContainerSpec, Overlay
 from bayplan.session import AgentSays, ControllerSays, Hello, Report
 from bayplan.v1 import agent_pb2
 from bayplan.wire import WireError, to_pb, unwrap, wrap
@@ -88,6 +88,7 @@ class Speaker:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._said: _Specs = {}
+        self._overlays: tuple[Overlay, ...] = ()
 
     def say(self, message: ControllerSays) -> bytes:
         """A message as a serialised SessionResponse."""
@@ -98,8 +99,12 @@ class Speaker:
     def _assignments(self, message: Assignments) -> bytes:
         shelf, said, assigned = self._shelf, self._said, message.columns
         named, specs = _named(message), message.specs
+        head = replace(message, specs={}, columns=AssignmentColumns())
+        if message.overlays == self._overlays and message.overlays:
+            head = replace(head, overlays=(), same_overlays=True)
+        self._overlays = message.overlays
         parts = [
-            to_pb(replace(message, specs={}, columns=AssignmentColumns())).SerializeToString(),
+            to_pb(head).SerializeToString(),
             *(shelf.spec(key, specs[key]) for key in named if specs[key] is not said.get(key)),
         ]
         if assigned.ids:
@@ -119,6 +124,7 @@ class Listener:
 
     def __init__(self) -> None:
         self._heard: _Specs = {}
+        self._overlays: tuple[Overlay, ...] = ()
 
     def hear(self, data: bytes) -> ControllerSays:
         """A message of the controller; assignments have all their specs, and a value for each task.
@@ -135,12 +141,14 @@ class Listener:
         return whole
 
     def completed(self, message: Assignments) -> Assignments:
-        """Assignments with all their specs, those heard before too; tasks stay in columns."""
+        """Assignments with all their specs and overlays, those heard before too; tasks stay in columns."""
         named, heard = _named(message), {**self._heard, **message.specs}
         if missing := sorted(named - heard.keys()):
             raise WireError(f"Assignments: spec {missing[0]!r} was never said")
         self._heard = specs = {key: heard[key] for key in sorted(named)}
-        return replace(message, specs=specs)
+        if not message.same_overlays:
+            self._overlays = message.overlays
+        return replace(message, specs=specs, overlays=self._overlays, same_overlays=False)
 
 
 def _named(message: Assignments) -> set[str]:

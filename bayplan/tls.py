@@ -19,13 +19,15 @@ import grpc.aio
 #: Every controller's certificate has this DNS name, so clients verify it whatever address they dial.
 CONTROLLER_DNS_NAME = "bayplan-controller"
 
-#: A silent connection is asked after this time, and is dead this much later: a cut link shows in 8 s.
-KEEPALIVE_PERIOD_MS = 5_000
-KEEPALIVE_TIMEOUT_MS = 3_000
+#: A silent connection is asked after this time, and is dead this much later. Sessions have their pulses,
+#: which show a cut link sooner: asked every 5 s, thousands of connections took more than all that is said in
+#: them, and a machine that stood still for 3 s lost them all.
+KEEPALIVE_PERIOD_MS = 30_000
+KEEPALIVE_TIMEOUT_MS = 20_000
 #: Clients may ask this often; below KEEPALIVE_PERIOD_MS, so that a late timer is not punished.
 KEEPALIVE_PERIOD_MS_MIN = 1_000
-#: A socket that has not finished its TLS handshake by then is closed.
-HANDSHAKE_TIMEOUT_MS = 5_000
+#: A socket that has not finished its TLS handshake by then is closed: later than an agent gives up.
+HANDSHAKE_TIMEOUT_MS = 20_000
 #: Calls in flight on one connection; more wait at the client.
 CONNECTION_STREAMS_MAX = 100
 #: New calls need a new connection, and so a certificate that is still valid; calls in flight go on.
@@ -118,26 +120,31 @@ def _rotating_credentials(read_keys: Callable[[], KeyPair], ask_clients: bool) -
     return grpc.dynamic_ssl_server_credentials(configuration(served), changed, ask_clients)
 
 
-def open_channel(address: str, ca_pem: bytes, keys: KeyPair | None = None) -> grpc.aio.Channel:
+def open_channel(
+    address: str, ca_pem: bytes, keys: KeyPair | None = None, connect_ms: int = CONNECT_TIMEOUT_MS
+) -> grpc.aio.Channel:
     """A channel to a controller at host:port, whose certificate must come from `ca_pem`.
 
-    With `keys` for the main port, without for the bootstrap port. A channel keeps its certificate: after
-    a renewal open a new one.
+    With `keys` for the main port, without for the bootstrap port. An attempt to connect ends after
+    `connect_ms`. A channel keeps its certificate: after a renewal open a new one.
     """
     credentials = grpc.ssl_channel_credentials(
         ca_pem, keys.key_pem if keys else None, keys.certificate_pem if keys else None
     )
-    options = [*channel_options(), ("grpc.ssl_target_name_override", CONTROLLER_DNS_NAME)]
+    given = channel_options(connect_ms=connect_ms)
+    options = [*given, ("grpc.ssl_target_name_override", CONTROLLER_DNS_NAME)]
     return grpc.aio.secure_channel(address, credentials, options)
 
 
-def channel_options(message_bytes_max: int = MESSAGE_BYTES_MAX) -> Options:
+def channel_options(
+    message_bytes_max: int = MESSAGE_BYTES_MAX, connect_ms: int = CONNECT_TIMEOUT_MS
+) -> Options:
     """What every client's channel is opened with, the unix socket's too."""
     return [
         *_common_options(message_bytes_max),
         ("grpc.initial_reconnect_backoff_ms", RECONNECT_MS_MIN),
         ("grpc.max_reconnect_backoff_ms", RECONNECT_MS_MAX),
-        ("grpc.min_reconnect_backoff_ms", CONNECT_TIMEOUT_MS),
+        ("grpc.min_reconnect_backoff_ms", connect_ms),
         # Else a new channel may get an old channel's connection, and with it the old certificate.
         ("grpc.use_local_subchannel_pool", 1),
         # Else a proxy that the environment names for the web would get the cluster's calls.

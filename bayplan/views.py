@@ -14,6 +14,7 @@ from bayplan.model import (
     FileKind,
     Inventory,
     Model,
+    NetworkSpec,
     NodeStatus,
     PortSpec,
     Resources,
@@ -280,6 +281,38 @@ class FileView(Model, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     used_by: tuple[str, ...] = ()
     content: bytes | None = None
+
+
+class NetworkNode(Model, frozen=True, kw_only=True):
+    """A node that takes part in a network: its address among nodes, its own (`gateway`) in the network, and
+    the parts of the subnet out of which its tasks have theirs."""
+
+    node: str
+    address: str
+    gateway: str = ""
+    blocks: tuple[str, ...] = ()
+
+
+class NetworkUser(Model, frozen=True, kw_only=True):
+    """A service that is in a network, by its full name; without `vip` its tasks' own addresses are given."""
+
+    service: str
+    vip: str = ""
+    tasks: int = 0
+
+
+class NetworkView(Model, frozen=True, kw_only=True):
+    """A network that spans nodes; `stack` is empty for one that was made by hand."""
+
+    id: str
+    name: str
+    stack: str = ""
+    spec: NetworkSpec = NetworkSpec()
+    vni: int = 0
+    subnet: str = ""
+    created_ms: int = 0
+    nodes: tuple[NetworkNode, ...] = ()
+    services: tuple[NetworkUser, ...] = ()
 
 
 class RolloutState(StrEnum):

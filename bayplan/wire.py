@@ -21,6 +21,7 @@ import msgspec
 from google.protobuf.message import Message
 
 from bayplan import errors, model, session, views
+from bayplan.directory import registrar
 from bayplan.v1 import (
     agent_pb2,
     cluster_pb2,
@@ -30,6 +31,7 @@ from bayplan.v1 import (
     explain_pb2,
     file_pb2,
     join_pb2,
+    network_pb2,
     node_pb2,
     registry_pb2,
     rollout_pb2,
@@ -50,6 +52,7 @@ _PB_MODULES = (
     explain_pb2,
     file_pb2,
     join_pb2,
+    network_pb2,
     node_pb2,
     registry_pb2,
     rollout_pb2,
@@ -57,7 +60,7 @@ _PB_MODULES = (
     stack_pb2,
     task_pb2,
 )
-_STRUCT_MODULES = (errors, model, session, views)
+_STRUCT_MODULES = (errors, model, session, views, registrar)
 
 
 class WireError(ValueError):
@@ -194,6 +197,7 @@ def _struct_field(info: msgspec.structs.FieldInfo, kind: Any, optional: bool) ->
 def _scalar_field(info: msgspec.structs.FieldInfo, kind: Any, optional: bool, where: str) -> _Field:
     name = info.name
     out, back = _item(kind, where)
+    presence = message_of(where.partition(".")[0]).DESCRIPTOR.fields_by_name[name].has_presence
     is_enum = isinstance(kind, type) and issubclass(kind, Enum)
 
     def write(value: Any, message: Any) -> None:
@@ -201,8 +205,8 @@ def _scalar_field(info: msgspec.structs.FieldInfo, kind: Any, optional: bool, wh
             setattr(message, name, out(value))
 
     def read(message: Any) -> Any:
-        if optional and not message.HasField(name):
-            return None
+        if presence and not message.HasField(name):
+            return None if optional else _default(info)
         value = getattr(message, name)
         if is_enum and value == 0 and not _required(info):
             return _default(info)
@@ -263,5 +267,6 @@ def _same(value: Any) -> Any:
     return value
 
 
+@cache
 def _snake(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

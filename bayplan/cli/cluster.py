@@ -27,17 +27,29 @@ CONTROLLER_UNIT, AGENT_UNIT = "bayplan-controller", "bayplan-agent"
 @click.option("--allow", metavar="WORDS", help="Privileges that containers may have: docs/install.md.")
 @click.option("--default-cpus", metavar="CPUS", help="What a task sets aside that declares nothing.")
 @click.option("--default-memory", metavar="SIZE", help="What a task sets aside that declares nothing.")
+@click.option("--network-pool", metavar="CIDR", help="Where networks over all nodes get their subnets from.")
 @click.option("--heartbeat", metavar="TIME", help="How often each node is asked for a sign of life.")
 @click.option(
     "--preemption",
     is_flag=True,
     help="Tasks that find no room may stop less important ones.",
 )
+@click.option(
+    "--consolidation",
+    is_flag=True,
+    help="After updates a few tasks move, start-first, so that nodes become free.",
+)
 @click.option("--data-dir", metavar="DIR", help="Where the controller keeps everything.")
 @click.option("--socket", metavar="PATH", help="The unix socket for this command line.")
 @click.pass_context
 def init(
-    ctx: click.Context, /, data_dir: str | None, socket: str | None, preemption: bool, **flags: str | None
+    ctx: click.Context,
+    /,
+    data_dir: str | None,
+    socket: str | None,
+    preemption: bool,
+    consolidation: bool,
+    **flags: str | None,
 ) -> None:
     from bayplan.cli.host import run_program, start_unit, tell_start, wait_for_controller
     from bayplan.client import DEFAULT_HOST
@@ -45,6 +57,7 @@ def init(
     where = [] if data_dir is None else ["--data-dir", data_dir]
     args = ["init", *where, *([] if socket is None else ["--socket", socket])]
     args += ["--preemption"] if preemption else []
+    args += ["--consolidation"] if consolidation else []
     for name, value in flags.items():
         args += [] if value is None else [f"--{name.replace('_', '-')}", value]
     code = run_program("bayplan-controller", args)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from bayplan.client import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
+#: Most of what is counted on a command line.
+COUNT_MAX = 2**31 - 1
 
 
 class Lazy(NamedTuple):
@@ -109,6 +111,24 @@ def connect() -> Client:
 
     chosen = click.get_current_context().find_root().params.get("host")
     return Client(chosen or os.environ.get("BAYPLAN_HOST") or DEFAULT_HOST)
+
+
+def whole(least: int = 0) -> click.IntRange:
+    """A whole number that every field of the wire holds."""
+    return click.IntRange(least, COUNT_MAX)
+
+
+class Amount(click.ParamType[int]):
+    """Text of an amount, such as 16g, to a number; 0 is none."""
+
+    def __init__(self, parse: Callable[[str], int]) -> None:
+        self.name, self._parse = "amount", parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return value if isinstance(value, int) else self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Duration(click.ParamType[int]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from msgspec.structs import replace
 
-from bayplan.cli.commands import command, connect
+from bayplan.cli.commands import command, connect, whole
 from bayplan.cli.given import Given, compose_options, read
 from bayplan.cli.names import offering
 from bayplan.cli.output import out
@@ -35,7 +35,7 @@ def config(stack: str, given: Given) -> None:
     "bayplan stack export --revision 3 shop",
     "bayplan stack export shop | bayplan plan -c - shop",
 )
-@click.option("--revision", type=click.IntRange(1), metavar="N", help="An older revision.")
+@click.option("--revision", type=whole(1), metavar="N", help="An older revision.")
 @click.argument("stack")
 def export(stack: str, revision: int | None) -> None:
     from bayplan.render.compose_yaml import render

@@ -32,7 +32,8 @@ IMAGE_CHARS_MAX = 40
     "create",
     "Add a service to a stack, and wait until it runs.",
     "bayplan service create --name shop_web --replicas 3 -p 8080:80 nginx:1.27",
-    "bayplan service create --stack shop --name worker -e QUEUE=mail --limit-memory 256M app:2 work",
+    "bayplan service create --name shop_worker --limit-memory 256M --affinity "
+    "service=db,topology=node.labels.zone app:2 work",
     'bayplan service create --mode replicated-job --schedule "@daily" --name shop_backup app:2 backup',
     takes_command=True,
 )

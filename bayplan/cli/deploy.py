@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import click
 
 from bayplan.cli.arrival import await_stack, look
-from bayplan.cli.commands import command, connect, waiting_options
+from bayplan.cli.commands import command, connect, waiting_options, whole
 from bayplan.cli.given import Given, compose_options, read, tell_warnings
 from bayplan.cli.output import note, out
 from bayplan.cli.plan import print_plan, tell_problems
-from bayplan.render.plan import changing, gist
+from bayplan.render.plan import changing, gist, is_changing, network_changes
 from bayplan.views import FileChange, Plan, ServiceAction, ServiceChange, ServicePlan
 
 #: Exit code when the user does not want it after all.
@@ -45,7 +45,7 @@ def _check_resolve_image(ctx: click.Context, _option: click.Parameter, value: st
 @compose_options()
 @click.option("--prune", is_flag=True, help="Remove services of the stack that the files do not name.")
 @click.option(
-    "--check-index", type=click.IntRange(0), metavar="N",
+    "--check-index", type=whole(), metavar="N",
     help="Only if the stack's revision is still N, as the plan showed it (0: no such stack).",
 )  # fmt: skip
 @click.option(
@@ -76,9 +76,10 @@ def deploy(
 
             build_images(loaded.builds)
         plan = client.plan(loaded.stack, prune)
+        networks = network_changes(loaded.stack, plan, client.networks())
         tell_warnings([text for text in plan.warnings if text not in loaded.warnings], given.strict)
         if dry_run:
-            print_plan(plan)
+            print_plan(plan, networks=networks)
         if plan.problems:
             ctx.exit(tell_problems(plan))
         if dry_run:
@@ -88,6 +89,8 @@ def deploy(
             ctx.exit(EXIT_DECLINED)
         before = look(client, loaded.stack.name)
         if check_index in (None, plan.index):  # else the controller refuses it
+            for action, name in networks if is_changing(plan) else ():
+                out(f"{_WORDS[action]} network {name}")
             print_intent(plan.services, plan.files)
         deployed = client.deploy(loaded.stack, prune, check_index)
         _print_otherwise(plan, deployed.changes)

@@ -13,7 +13,9 @@ from msgspec.structs import replace
 
 from bayplan.compose.names import parse_attribute, parse_constraint, parse_image
 from bayplan.compose.ports import parse_port, parse_protocol
+from bayplan.limits import REPLICAS_MAX
 from bayplan.model import (
+    Affinity,
     FileKind,
     FileMount,
     HealthCheck,
@@ -21,6 +23,7 @@ from bayplan.model import (
     Mount,
     NetworkAttachment,
     NetworkSpec,
+    PortMode,
     PortSpec,
     Protocol,
     Schedule,
@@ -75,7 +78,7 @@ def maps(path: str) -> Edit:
     """Puts `KEY=VALUE` into a mapping; `KEY` alone has an empty value."""
 
     def edit(spec: ServiceSpec, given: Sequence[str]) -> ServiceSpec:
-        pairs = dict(_pair(each) for each in given)
+        pairs = dict(pair(each) for each in given)
         return _changed(spec, path, lambda old: {**old, **pairs})
 
     return edit
@@ -85,7 +88,7 @@ def counts(path: str) -> Edit:
     """Puts `NAME=NUMBER` into a mapping."""
 
     def edit(spec: ServiceSpec, given: Sequence[str]) -> ServiceSpec:
-        goods = {name: whole(1)(number) for name, number in map(_pair, given)}
+        goods = {name: whole(1)(number) for name, number in map(pair, given)}
         return _changed(spec, path, lambda old: {**old, **goods})
 
     return edit
@@ -114,7 +117,8 @@ def variable(text: str) -> str:
 
 
 def ports(spec: ServiceSpec, given: Sequence[str]) -> ServiceSpec:
-    """Publishes ports: `8080:80/tcp`, or `published=8080,target=80`."""
+    """Publishes ports on every node: `8080:80/tcp`, or `published=8080,target=80`, with `mode=host` on those
+    of the tasks."""
     found = [port for each in given for port in _ports(each)]
     return _changed(spec, "container.ports", lambda old: tuple(dict.fromkeys((*old, *found))))
 
@@ -212,6 +216,28 @@ def no_health(spec: ServiceSpec, _given: Sequence[str]) -> ServiceSpec:
     return replace(spec, container=container)
 
 
+def affinities(*, anti: bool) -> Edit:
+    """Wants to be near tasks of a service, or away from them; each in the place of one that compares the
+    same of the same service."""
+
+    def edit(spec: ServiceSpec, given: Sequence[str]) -> ServiceSpec:
+        from bayplan.cli.affinities import parse_affinity
+
+        found = tuple(parse_affinity(each, anti=anti) for each in given)
+        return _changed(spec, "affinities", lambda old: _merged(old, found, _compared))
+
+    return edit
+
+
+def affinity_removals(*, anti: bool) -> Edit:
+    """Wants it no more, by the services' names."""
+    return drops_named("affinities", lambda each: each.service if each.anti is anti else "")
+
+
+def _compared(affinity: Affinity) -> tuple[str, str, bool]:
+    return affinity.service, affinity.topology, affinity.anti
+
+
 def image(spec: ServiceSpec, given: Sequence[str]) -> ServiceSpec:
     """Another image; where the old one was written says nothing about it."""
     places = {key: place for key, place in spec.places.items() if key != "image"}
@@ -223,7 +249,7 @@ def replicas(spec: ServiceSpec, given: Sequence[str]) -> ServiceSpec:
     """How many tasks; a global service has as many as there are nodes."""
     if spec.mode.value.startswith("global"):
         raise ValueError(f"a {spec.mode.replace('_', '-')} service has one task on each node that fits")
-    return replace(spec, replicas=whole(0)(given[-1]))
+    return replace(spec, replicas=whole(0, REPLICAS_MAX)(given[-1]))
 
 
 def schedule(name: str, parse: Parse = str) -> Edit:
@@ -243,12 +269,12 @@ def again(spec: ServiceSpec, _given: Sequence[str]) -> ServiceSpec:
     return replace(spec, generation=spec.generation + 1)
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """Reads a whole number that is not below `least`."""
+def whole(least: int, most: int = 999_999_999) -> Callable[[str], int]:
+    """Reads a whole number from `least` to `most`."""
 
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) >= least):
-            raise ValueError(f"{text!r} is not a whole number of at least {least}")
+        if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
+            raise ValueError(f"{text!r} is not a whole number from {least} to {most}")
         return int(text)
 
     return parse
@@ -322,7 +348,7 @@ def _changed(spec: S, path: str, change: Callable[[Any], Any]) -> S:
     return replace(spec, **{name: _changed(old, rest, change) if rest else change(old)})
 
 
-def _merged(old: Sequence[T], new: Sequence[T], key: Callable[[T], str]) -> tuple[T, ...]:
+def _merged(old: Sequence[T], new: Sequence[T], key: Callable[[T], Any]) -> tuple[T, ...]:
     """The old items in their order, each of a new one's key replaced by it; then the new keys."""
     by_key = {key(item): item for item in old}
     by_key.update((key(item), item) for item in new)
@@ -338,7 +364,7 @@ def _without(old: Sequence[T], gone: Sequence[Any], key: Callable[[T], Any]) -> 
     return tuple(item for item in old if key(item) not in gone)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
     key, _, value = text.partition("=")
     if not key:
         raise ValueError(f"{text!r} is not KEY=VALUE")
@@ -348,10 +374,12 @@ def _pair(text: str) -> tuple[str, str]:
 def _ports(text: str) -> tuple[PortSpec, ...]:
     if "=" not in text:
         return parse_port(text)
-    given = dict(_pair(each) for each in text.split(","))
-    mode = given.pop("mode", "host")
-    if mode not in ("host", "ingress") or set(given) - {"published", "target", "protocol"}:
-        raise ValueError(f"{text!r} is not a port: write published=8080,target=80,protocol=tcp")
+    given = dict(pair(each) for each in text.split(","))
+    mode = given.pop("mode", PortMode.INGRESS)
+    if mode not in tuple(PortMode) or set(given) - {"published", "target", "protocol"}:
+        good = "published=8080,target=80,protocol=tcp,mode=host"
+        raise ValueError(f"{text!r} is not a port: write {good}")
     published = f"{given['published']}:" if given.get("published") else ""
     protocol = parse_protocol(given.get("protocol", "tcp"))
-    return parse_port(f"{published}{given.get('target', '')}/{protocol}")
+    found = parse_port(f"{published}{given.get('target', '')}/{protocol}")
+    return tuple(replace(port, mode=PortMode(mode)) for port in found)

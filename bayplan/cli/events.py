@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from bayplan.cli.commands import command, connect, since_option
+from bayplan.cli.commands import command, connect, since_option, whole
 from bayplan.cli.feed import Feed
 from bayplan.cli.listing import filled
 from bayplan.cli.output import note, out
@@ -31,9 +31,7 @@ KEYS = ("kind", "subject", "stack")
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
 @since_option
-@click.option(
-    "-n", "--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N of those that are kept."
-)
+@click.option("-n", "--tail", type=whole(), metavar="N", help="Only the last N of those that are kept.")
 @click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help=f"By {', '.join(KEYS)}.")
 @click.option("-t", "--timestamps", is_flag=True, help="Whole timestamps (RFC 3339) for the time of day.")
 @click.option("--format", "template", metavar="FORMAT", help="json, or a Go template such as '{{.Text}}'.")

@@ -11,7 +11,17 @@ from typing import NamedTuple
 
 from bayplan.cli import edits
 from bayplan.cli.edits import Edit, appends, drops, drops_named, health, maps, puts, sets, unmaps, whole
-from bayplan.model import FailureAction, FileKind, RestartCondition, ServiceMode, UpdateOrder
+from bayplan.limits import PIDS_MAX, PRIORITY_MAX, REPLICAS_MAX
+from bayplan.model import (
+    PRIORITY_USUAL,
+    FailureAction,
+    FileKind,
+    HomePolicy,
+    RestartCondition,
+    ServiceMode,
+    Strategy,
+    UpdateOrder,
+)
 from bayplan.units import parse_bytes, parse_cpus
 from bayplan.units import parse_duration_ms as ms
 
@@ -22,6 +32,8 @@ MODES = {mode.replace("_", "-"): mode for mode in ServiceMode}
 _ORDERS = {order.replace("_", "-"): order for order in UpdateOrder}
 _ACTIONS = {action.value: action for action in FailureAction}
 _CONDITIONS = {condition.replace("_", "-"): condition for condition in RestartCondition}
+_STRATEGIES = {each.value: each for each in Strategy}
+_HOMES = {each.value: each for each in HomePolicy}
 _SECRET, _CONFIG = FileKind.SECRET, FileKind.CONFIG
 
 
@@ -86,6 +98,8 @@ _REMOVALS: list[tuple[str, str, Edit]] = [
     ("--container-label-rm KEY", "Remove a label of its containers.", unmaps("container.labels")),
     ("--constraint-rm TEXT", "Remove a constraint.", drops("constraints", edits.constraint)),
     ("--placement-pref-rm TEXT", "Remove a preference.", drops("preferences", edits.preference)),
+    ("--affinity-rm SERVICE", "No more near its tasks.", edits.affinity_removals(anti=False)),
+    ("--anti-affinity-rm SERVICE", "No more away from its tasks.", edits.affinity_removals(anti=True)),
     ("--generic-resource-rm NAME", "Set aside no such goods.", unmaps("generic")),
     ("--host-rm HOST:IP", "Remove an entry of /etc/hosts.", drops("container.extra_hosts", edits.host)),
     ("--dns-rm IP", "Ask a name server no more.", drops("container.dns")),
@@ -101,7 +115,7 @@ _UPDATES: list[tuple[str, str, Edit]] = [
 ]
 _ADDITIONS: list[tuple[str, str, Edit]] = [
     ("-e --env --env-add NAME=VALUE", "A variable; NAME alone takes this shell's.", edits.environment),
-    ("-p --publish --publish-add PORT", "Publish on each task's node, as 8080:80.", edits.ports),
+    ("-p --publish --publish-add PORT", "Publish on every node, as 8080:80.", edits.ports),
     ("--mount --mount-add MOUNT", "type=volume|bind|tmpfs,source=...,target=...", edits.mounts),
     ("-v --volume MOUNT", "NAME:/path or /folder:/path[:ro].", edits.short_mounts),
     ("--network --network-add NETWORK", "Join it instead of the stack's own.", edits.networks),
@@ -118,6 +132,16 @@ _ADDITIONS: list[tuple[str, str, Edit]] = [
         "--placement-pref --placement-pref-add TEXT",
         "Spread tasks: spread=node.labels.zone.",
         appends("preferences", edits.preference),
+    ),
+    (
+        "--affinity --affinity-add SERVICE",
+        "Near its tasks; or service=NAME,topology=KEY,required.",
+        edits.affinities(anti=False),
+    ),
+    (
+        "--anti-affinity --anti-affinity-add SERVICE",
+        "Away from them, as above; its own name: apart.",
+        edits.affinities(anti=True),
     ),
     (
         "--generic-resource --generic-resource-add NAME=N",
@@ -139,6 +163,13 @@ _CONTAINER: list[tuple[str, str, Edit]] = [
     ("--limit-pids N", "Processes; 0 is the node's usual limit.", sets("container.pids_limit", whole(0))),
     ("--reserve-cpu CPUS", "CPU set aside for a task.", sets("reservations.cpu_millis", parse_cpus)),
     ("--reserve-memory SIZE", "Memory set aside.", sets("reservations.memory_bytes", parse_bytes)),
+    ("--reserve-disk SIZE", "Disk set aside, as 10G.", sets("reservations.disk_bytes", parse_bytes)),
+    ("--reserve-pids N", "Processes set aside.", sets("reservations.pids", whole(0, PIDS_MAX))),
+    (
+        "--priority N",
+        f"0 to {PRIORITY_MAX}: who comes first; {PRIORITY_USUAL} is usual.",
+        sets("priority", whole(0, PRIORITY_MAX)),
+    ),
     ("--stop-grace-period DURATION", "From the signal to the kill.", sets("container.stop_grace_ms", ms)),
     ("--stop-signal SIGNAL", "The signal that asks it to stop.", sets("container.stop_signal")),
     ("-u --user USER", "The user of its processes.", sets("container.user")),
@@ -151,7 +182,21 @@ _CONTAINER: list[tuple[str, str, Edit]] = [
 ]
 _SERVICE: list[tuple[str, str, Edit]] = [
     ("--replicas N", "How many tasks.", edits.replicas),
-    ("--replicas-max-per-node N", "On one node; 0: any number.", sets("max_replicas_per_node", whole(0))),
+    (
+        "--replicas-max-per-node N",
+        "On one node; 0: any number.",
+        sets("max_replicas_per_node", whole(0, REPLICAS_MAX)),
+    ),
+    (
+        "--strategy WORD",
+        "pack (on few nodes) or spread (evenly).",
+        sets("strategy", edits.one_of(_STRATEGIES)),
+    ),
+    (
+        "--volume-homes WORD",
+        "To its volumes' node: prefer (if it can) or stay.",
+        sets("homes", edits.one_of(_HOMES)),
+    ),
     ("--health-cmd COMMAND", "Command that checks a task's health.", health("test", edits.shell)),
     ("--health-interval DURATION", "Time between two checks.", health("interval_ms", ms)),
     ("--health-timeout DURATION", "How long one check may take.", health("timeout_ms", ms)),

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from bayplan.cli import rows
 from bayplan.cli.arrival import await_stack, look
-from bayplan.cli.commands import command, connect, waiting_options
+from bayplan.cli.commands import command, connect, waiting_options, whole
 from bayplan.cli.deploy import print_intent
 from bayplan.cli.given import Given, compose_options, read
 from bayplan.cli.listing import Layout, listing_options, print_list
@@ -57,8 +57,8 @@ def history(stack: str, layout: Layout) -> None:
 @click.option("--detailed-exitcode", is_flag=True, help="End with 2 when they differ.")
 @click.option("--verbose", "--no-trunc", "whole", is_flag=True, help="Every service and field.")
 @click.argument("stack")
-@click.argument("first", type=click.IntRange(1), required=False, metavar="[REV]")
-@click.argument("second", type=click.IntRange(1), required=False, metavar="[REV2]")
+@click.argument("first", type=whole(1), required=False, metavar="[REV]")
+@click.argument("second", type=whole(1), required=False, metavar="[REV2]")
 @click.pass_context
 def diff(
     ctx: click.Context,
@@ -92,13 +92,11 @@ def diff(
     "bayplan stack rollback shop 3",
     "bayplan stack rollback --dry-run shop 3",
 )
-@click.option(
-    "--check-index", type=click.IntRange(0), metavar="N", help="Only if the stack's revision is still N."
-)
+@click.option("--check-index", type=whole(), metavar="N", help="Only if the stack's revision is still N.")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @waiting_options
 @click.argument("stack")
-@click.argument("revision", type=click.IntRange(1), required=False, metavar="[REV]")
+@click.argument("revision", type=whole(1), required=False, metavar="[REV]")
 def rollback(
     stack: str, revision: int | None, check_index: int | None, dry_run: bool, detach: bool, timeout_ms: int
 ) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import click
 
-from bayplan.cli.commands import command, connect, since_option
+from bayplan.cli.commands import command, connect, since_option, whole
 from bayplan.cli.feed import Ended, Feed
 from bayplan.cli.names import full_name, offering
 from bayplan.cli.output import coloured, note
@@ -48,9 +48,7 @@ class Style(NamedTuple):
     "bayplan logs --since 10m --raw shop_web.1",
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
-@click.option(
-    "-n", "--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines of all together."
-)
+@click.option("-n", "--tail", type=whole(), metavar="N", help="Only the last N lines of all together.")
 @since_option
 @click.option(
     "-t", "--timestamps", is_flag=True, help="Whole timestamps (RFC 3339, nanoseconds) for the time of day."

@@ -30,7 +30,7 @@ _TRUE, _FALSE = ("", "true", "1"), ("false", "0")
 
 def parse_mount(text: str) -> Mount:
     """The mount of `type=volume,source=data,target=/data`."""
-    given = _pairs(text, _MOUNT_KEYS)
+    given = pairs(text, _MOUNT_KEYS)
     kind = MountKind(_one_of(given.pop("type", ["volume"])[-1], tuple(MountKind)))
     target = given.pop("target", [""])[-1]
     if not target:
@@ -38,7 +38,7 @@ def parse_mount(text: str) -> Mount:
     mount = Mount(kind=kind, target=parse_target(target), source=_source(kind, given.pop("source", [""])[-1]))
     for key in ("readonly", "bind-create-src", "volume-nocopy"):
         if key in given:
-            mount = replace(mount, **{_FIELDS[key]: _flag(key, given.pop(key)[-1])})
+            mount = replace(mount, **{_FIELDS[key]: truth(key, given.pop(key)[-1])})
     for key, (parse, of) in _VALUES.items():
         if key in given:
             _check_kind(key, kind, of)
@@ -67,7 +67,7 @@ def parse_short_mount(text: str) -> Mount:
 
 def parse_file(kind: FileKind, text: str) -> FileMount:
     """The file of `NAME` or `source=NAME,target=PATH,uid=0,gid=0,mode=0440`."""
-    given = _pairs(text, _FILE_KEYS) if "=" in text else {"source": [text]}
+    given = pairs(text, _FILE_KEYS) if "=" in text else {"source": [text]}
     source = given.get("source", [""])[-1]
     if not source:
         raise ValueError(f"{text!r} names no {kind}: write NAME, or source=NAME,target=PATH")
@@ -108,7 +108,7 @@ def _check_kind(key: str, kind: MountKind, of: MountKind) -> None:
         raise ValueError(f"{key} belongs to type={of}, not to type={kind}")
 
 
-def _pairs(text: str, known: tuple[str, ...]) -> dict[str, list[str]]:
+def pairs(text: str, known: tuple[str, ...]) -> dict[str, list[str]]:
     """The values of each key; the last counts where one alone can."""
     found: dict[str, list[str]] = {}
     for item in text.split(","):
@@ -131,7 +131,8 @@ def _split(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _flag(key: str, written: str) -> bool:
+def truth(key: str, written: str) -> bool:
+    """What a switch says; its key alone is yes."""
     if written.lower() not in (*_TRUE, *_FALSE):
         raise ValueError(f"{key}={written!r} is neither true nor false")
     return written.lower() in _TRUE

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from bayplan.cli.commands import command, connect, waiting_options
+from bayplan.cli.commands import command, connect, waiting_options, whole
 from bayplan.cli.listing import Column, Layout, Row, listing_options, print_list
 from bayplan.cli.moving import follow_moves
 from bayplan.cli.names import offering
@@ -69,9 +69,7 @@ def simulate(ctx: click.Context, /, lost: tuple[str, ...], layout: Layout) -> No
     "bayplan rebalance -d",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would move.")
-@click.option(
-    "--moves", "moves_max", type=click.IntRange(1), metavar="N", help="Tasks at most.  [default: 10]"
-)
+@click.option("--moves", "moves_max", type=whole(1), metavar="N", help="Tasks at most.  [default: 10]")
 @listing_options
 @waiting_options
 def rebalance(dry_run: bool, moves_max: int | None, layout: Layout, detach: bool, timeout_ms: int) -> None:

@@ -12,11 +12,13 @@ from bayplan.cli.commands import command, connect
 from bayplan.cli.given import Given, compose_options, read, tell_warnings
 from bayplan.cli.output import coloured, note, out, print_problems
 from bayplan.errors import ProblemError, ProblemKind
-from bayplan.render.plan import is_changing, plan_json, plan_lines, summary_line
+from bayplan.render.plan import SIGNS, is_changing, network_changes, plan_json, plan_lines, summary_line
 from bayplan.render.template import to_json
 
 if TYPE_CHECKING:
-    from bayplan.views import Plan
+    from collections.abc import Sequence
+
+    from bayplan.views import Plan, ServiceAction
 
 #: Exit codes (docs/cli.md): there are changes, something cannot be placed, a deploy would be refused.
 EXIT_CHANGES, EXIT_UNPLACEABLE, EXIT_REFUSED = 2, 5, 1
@@ -52,12 +54,13 @@ def plan(
     loaded = read(given, stack)
     with connect() as client:
         found = client.plan(loaded.stack, prune)
+        networks = network_changes(loaded.stack, found, client.networks())
     tell_warnings([text for text in found.warnings if text not in loaded.warnings], given.strict)
     if as_json:
         warnings = tuple(dict.fromkeys((*loaded.warnings, *found.warnings)))
         out(to_json({**plan_json(found), "warnings": warnings}))
     else:
-        print_plan(found, whole)
+        print_plan(found, whole, networks)
     if found.problems:
         ctx.exit(tell_problems(found))
     if not as_json and is_changing(found):
@@ -67,8 +70,10 @@ def plan(
         ctx.exit(EXIT_CHANGES)
 
 
-def print_plan(plan: Plan, whole: bool = False) -> None:
+def print_plan(plan: Plan, whole: bool = False, networks: Sequence[tuple[ServiceAction, str]] = ()) -> None:
     """The plan and its summary, to stdout."""
+    for action, name in networks if is_changing(plan) else ():
+        out(painted(f"{SIGNS[action]} {action} network {name}"))
     for line in plan_lines(plan, whole):
         out(painted(line))
     out(summary_line(plan))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bayplan.cli import rows
-from bayplan.cli.commands import Lazy, LazyGroup, command, connect
+from bayplan.cli.commands import Amount, Lazy, LazyGroup, command, connect, whole
 from bayplan.cli.listing import Layout, listing_options, print_list
 from bayplan.cli.output import note, out
 from bayplan.model import Resources
@@ -37,22 +37,14 @@ quota = LazyGroup(
     "bayplan stack quota set --tasks 50 shop",
     "bayplan stack quota set --cpus 8 --memory 16g --disk 100g --pids 5000 --tasks 50 shop",
 )
-@click.option("--cpus", default="", metavar="N", help="CPUs, such as 2.5.")
-@click.option("--memory", default="", metavar="SIZE", help="Memory, such as 16g.")
-@click.option("--disk", default="", metavar="SIZE", help="Disk, such as 100g.")
-@click.option("--pids", type=click.IntRange(0), default=0, metavar="N", help="Processes.")
-@click.option("--tasks", type=click.IntRange(0, 2**32 - 1), default=0, metavar="N", help="Tasks.")
+@click.option("--cpus", type=Amount(parse_cpus), default=0, metavar="N", help="CPUs, such as 2.5.")
+@click.option("--memory", type=Amount(parse_bytes), default=0, metavar="SIZE", help="Memory, such as 16g.")
+@click.option("--disk", type=Amount(parse_bytes), default=0, metavar="SIZE", help="Disk, such as 100g.")
+@click.option("--pids", type=whole(), default=0, metavar="N", help="Processes.")
+@click.option("--tasks", type=whole(), default=0, metavar="N", help="Tasks.")
 @click.argument("stack")
-def set_quota(stack: str, cpus: str, memory: str, disk: str, pids: int, tasks: int) -> None:
-    try:
-        limit = Resources(
-            cpu_millis=parse_cpus(cpus) if cpus else 0,
-            memory_bytes=parse_bytes(memory) if memory else 0,
-            disk_bytes=parse_bytes(disk) if disk else 0,
-            pids=pids,
-        )
-    except ValueError as error:
-        raise click.UsageError(str(error), click.get_current_context()) from None
+def set_quota(stack: str, cpus: int, memory: int, disk: int, pids: int, tasks: int) -> None:
+    limit = Resources(cpu_millis=cpus, memory_bytes=memory, disk_bytes=disk, pids=pids)
     with connect() as client:
         row = rows.quota_row(client.set_quota(stack, limit, tasks))
     used = ", ".join(

@@ -42,7 +42,7 @@ def lookup(names: tuple[str, ...], every: bool, layout: Layout) -> None:
             "write STACK/SERVICE, STACK_SERVICE or STACK SERVICE", click.get_current_context()
         )
     with connect() as client:
-        stack, service = _resolve(client, names)
+        stack, service = resolve(client, names)
         try:
             instances = client.lookup(stack, service, every)
         except ProblemError as error:
@@ -51,7 +51,7 @@ def lookup(names: tuple[str, ...], every: bool, layout: Layout) -> None:
     print_list(columns, [rows.instance_row(instance) for instance in instances], layout, "Endpoint")
 
 
-def _resolve(client: Client, names: tuple[str, ...]) -> tuple[str, str]:
+def resolve(client: Client, names: tuple[str, ...]) -> tuple[str, str]:
     """Stack and service. `a_b_c` is ambiguous by itself, so the registry's own names decide."""
     if len(names) == 2:
         return names[0], names[1]

@@ -120,6 +120,22 @@ config = LazyGroup(
     },
 )
 
+network = LazyGroup(
+    "network",
+    help="Make and look at networks that span the nodes.",
+    examples=(
+        "bayplan network create backbone",
+        "bayplan network ls",
+        "bayplan network inspect --pretty shop_default",
+    ),
+    lazy={
+        "create": Lazy(f"{_C}.network:create", "Make a network for services of several stacks"),
+        "ls": Lazy(f"{_C}.network:ls", "List the networks"),
+        "inspect": Lazy(f"{_C}.network:inspect", "Show everything about networks"),
+        "rm": Lazy(f"{_C}.network:rm", "Remove networks that no service is in"),
+    },
+)
+
 registry = LazyGroup(
     "registry",
     help="Find out where services answer.",
@@ -131,6 +147,12 @@ registry = LazyGroup(
     lazy={
         "services": Lazy(f"{_C}.registry:services", "List the services that can be looked up"),
         "lookup": Lazy(f"{_C}.registry:lookup", "Show where the ready instances of a service are"),
+        "watch": Lazy(f"{_C}.registry_watch:watch", "Show how the instances of a service come and go"),
+        "health": Lazy(f"{_C}.registry_watch:health", "Show what the checks of instances say"),
+        "register": Lazy(f"{_C}.registering:register", "Let something be found that is no task"),
+        "deregister": Lazy(f"{_C}.registering:deregister", "Let it be found no more"),
+        "override": Lazy(f"{_C}.registering:override", "Take an instance out of use, or weigh it"),
+        "xds-bootstrap": Lazy(f"{_C}.registry_watch:xds_bootstrap", "Print what gRPC's xDS clients need"),
     },
 )
 
@@ -149,6 +171,7 @@ registry = LazyGroup(
         "join-token": Lazy(f"{_C}.cluster:join_token", "Make the line with which a machine joins"),
         "join": Lazy(f"{_C}.cluster:join", "Make this machine a node of a cluster"),
         "status": Lazy(f"{_C}.status:status", "Show the cluster on one screen"),
+        "doctor": Lazy(f"{_C}.doctor:doctor", "Look for what is wrong, with advice"),
         "plan": Lazy(f"{_C}.plan:plan", "Show what a deploy would do, and why; change nothing"),
         "stack": Lazy(f"{_C}.root:stack", "Run what compose files describe"),
         "service": Lazy(f"{_C}.root:service", "Make, change and look at single services"),
@@ -159,6 +182,7 @@ registry = LazyGroup(
         "events": Lazy(f"{_C}.events:events", "Show what happened"),
         "secret": Lazy(f"{_C}.root:secret", "Keep small secret files for containers"),
         "config": Lazy(f"{_C}.root:config", "Keep small files for containers"),
+        "network": Lazy(f"{_C}.root:network", "Make and look at networks that span the nodes"),
         "node": Lazy(f"{_C}.root:node", "Look at the machines of the cluster, and empty them"),
         "simulate": Lazy(f"{_C}.moves:simulate", "Show what would become of the tasks of lost nodes"),
         "rebalance": Lazy(f"{_C}.moves:rebalance", "Move tasks to even out the load of the nodes"),

@@ -13,15 +13,19 @@ from bayplan.model import (
     Desired,
     Instance,
     NodeStatus,
+    PortMode,
     PortSpec,
     Resources,
     ServiceMode,
+    TaskStatus,
 )
 from bayplan.render.amounts import ago, clock, cpus, rfc3339, size, span, until
+from bayplan.render.network import DRIVER, SCOPE
 from bayplan.render.printable import one_line, printable
 from bayplan.render.reservation import reserved
 from bayplan.views import (
     FileView,
+    NetworkView,
     NodeView,
     QuotaView,
     RegistryEntry,
@@ -70,6 +74,16 @@ CONFIGS = (
     Column("USED BY", "UsedBy"),
 )
 SECRETS = (*CONFIGS[:2], Column("DRIVER", "Driver"), *CONFIGS[2:])
+NETWORKS = (
+    Column("NETWORK ID", "ID"),
+    Column("NAME", "Name"),
+    Column("DRIVER", "Driver"),
+    Column("SCOPE", "Scope"),
+    Column("SUBNET", "Subnet"),
+    Column("NODES", "Nodes"),
+    Column("SERVICES", "Services"),
+    Column("STACK", "Stack"),
+)
 SERVICES = (
     Column("ID", "ID"),
     Column("NAME", "Name"),
@@ -118,6 +132,7 @@ INSTANCES = (
     Column("HEALTH", "Health", state=True),
 )
 EVERY_INSTANCE = (*INSTANCES, Column("REASON", "Reason"))
+HEALTH = (Column("SERVICE", "Service"), *EVERY_INSTANCE)
 
 
 def quota_row(quota: QuotaView) -> Row:
@@ -171,6 +186,24 @@ def file_row(file: FileView, now_ms: int) -> Row:
         "UsedBy": ",".join(file.used_by),
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(file.labels.items())),
         "Stack": file.stack,
+    }
+
+
+def network_row(network: NetworkView, now_ms: int) -> Row:
+    return {
+        "ID": network.id,
+        "Name": network.name,
+        "Driver": DRIVER,
+        "Scope": SCOPE,
+        "Subnet": network.subnet,
+        "Nodes": str(len(network.nodes)),
+        "Services": str(len(network.services)),
+        "Stack": network.stack,
+        "VXLAN": str(network.vni),
+        "CreatedAt": ago(network.created_ms, now_ms),
+        "Internal": str(network.spec.internal).lower(),
+        "IPv6": "false",
+        "Labels": ",".join(f"{key}={value}" for key, value in sorted(network.spec.labels.items())),
     }
 
 
@@ -263,6 +296,7 @@ def _task_row(task: TaskView, mark: str, now_ms: int) -> Row:
         "CurrentState": f"{task.status.state.capitalize()} {since}".strip() + stale,
         "Error": quoted(task_error(task)),
         "Ports": bound_text(task.status.ports),
+        "Addresses": _addresses(task.status),
     }
 
 
@@ -289,13 +323,24 @@ def quoted(text: str) -> str:
 
 
 def ports_text(ports: Iterable[PortSpec]) -> str:
-    """`*:8080->80/tcp`; `*->80/tcp` where each node chooses a port for itself."""
+    """`*:8080->80/tcp`, with `(host)` where only tasks' nodes answer; `*->80/tcp` where each node chooses a
+    port for itself."""
     return ", ".join(
-        f"{port.host_ip or '*'}:{port.published}->{port.target}/{port.protocol}"
+        f"{port.host_ip or '*'}:{port.published}->{port.target}/{port.protocol}{_mode(port)}"
         if port.published
         else f"{port.host_ip or '*'}->{port.target}/{port.protocol}"
         for port in ports
     )
+
+
+def _mode(port: PortSpec) -> str:
+    return " (host)" if port.mode is PortMode.HOST else ""
+
+
+def _addresses(status: TaskStatus) -> str:
+    """`shop_back=10.64.0.5, shop_front=10.64.16.4`; where there is one network, its address alone."""
+    found = [f"{network}={address}" for network, address in sorted(status.addresses.items())]
+    return ", ".join(found) or status.address
 
 
 def bound_text(ports: Iterable[BoundPort]) -> str:

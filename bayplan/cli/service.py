@@ -67,7 +67,9 @@ def inspect(services: tuple[str, ...], format: str | None, pretty: bool) -> None
         for name in map(full_name, services):
             with offering(name, client, "service"):
                 view, spec = client.service(name)
-            found.append(Inspected(service_json(view, spec), service_lines(view, spec)))
+            networks = client.networks() if spec.container.networks else ()
+            lines = service_lines(view, spec, networks)
+            found.append(Inspected(service_json(view, spec, networks), lines))
     print_inspected(found, format, pretty)
 
 

@@ -34,7 +34,7 @@ EXIT_DECLINED = 1
     "Change a service, and wait until the new version runs everywhere.",
     "bayplan service update --image nginx:1.28 shop_web",
     "bayplan service update --env-add LOG=debug --limit-memory 512M --canaries 1 shop/web",
-    "bayplan service update --publish-rm 80 --publish-add 8081:80 --dry-run shop_web",
+    "bayplan service update --strategy spread --anti-affinity db --priority 80 --dry-run shop_web",
 )
 @spec_flags(UPDATE)
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")

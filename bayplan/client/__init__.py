@@ -3,7 +3,7 @@
 The one place of the client that knows gRPC. Knows nothing of terminals.
 """
 
-from bayplan.client.answers import ClusterNow, InstancesNow, JoinToken, LogBatch, StackNow
+from bayplan.client.answers import ClusterNow, CopiesNow, Copy, InstancesNow, JoinToken, LogBatch, StackNow
 from bayplan.client.client import Client
 from bayplan.client.connection import DEFAULT_HOST
 
@@ -11,6 +11,8 @@ __all__ = [
     "DEFAULT_HOST",
     "Client",
     "ClusterNow",
+    "CopiesNow",
+    "Copy",
     "InstancesNow",
     "JoinToken",
     "LogBatch",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from bayplan.model import Instance, LogLine
@@ -29,6 +30,24 @@ class ClusterNow(NamedTuple):
     services: tuple[ServiceView, ...]
     events: tuple[Event, ...]
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of the registry's directory that offers nothing older than `index`; an admin's has no node.
+    `silent`: it has not taken over for a while what was sent to it."""
+
+    node: str
+    index: int
+    silent: bool
+
+
+@dataclass(frozen=True)
+class CopiesNow:
+    """The copies of the registry's directory, and its own index."""
+
+    index: int
+    copies: tuple[Copy, ...]
 
 
 class JoinToken(NamedTuple):

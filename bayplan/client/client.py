@@ -8,6 +8,7 @@ from types import TracebackType
 from bayplan.client.cluster import ClusterCalls
 from bayplan.client.connection import DEFAULT_HOST, open_channel
 from bayplan.client.files import FileCalls
+from bayplan.client.networks import NetworkCalls
 from bayplan.client.registry import RegistryCalls
 from bayplan.client.services import ServiceCalls
 from bayplan.client.stacks import StackCalls
@@ -21,6 +22,7 @@ class Client(
     ClusterCalls,
     RegistryCalls,
     FileCalls,
+    NetworkCalls,
     AbstractContextManager["Client"],
 ):
     """A connection to one controller. Every method raises ProblemError and nothing else."""

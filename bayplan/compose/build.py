@@ -15,6 +15,7 @@ from bayplan.compose.order import dependencies, with_completion
 from bayplan.compose.report import Report, invalid
 from bayplan.compose.resources import generic, replicas, resources, resources_place
 from bayplan.compose.scope import Project
+from bayplan.limits import TAG_LABEL_PREFIX, WEIGHT_LABEL
 from bayplan.model import (
     Affinity,
     ContainerSpec,
@@ -58,7 +59,7 @@ def _service(project: Project, name: str, placed: Placed[typed.Service]) -> Serv
         rollback=_rollout(deploy.rollback_config, own.rollback),
         endpoint_mode=deploy.endpoint_mode,
         depends_on=dependencies(name, project.services),
-        labels=deploy.labels,
+        labels={**_registry_labels(own), **deploy.labels},
         places=_places(placed),
         fence=own.fence,
         drain_ms=_USUAL.drain_ms if own.drain is None else own.drain,
@@ -68,7 +69,15 @@ def _service(project: Project, name: str, placed: Placed[typed.Service]) -> Serv
         affinities=_affinities(own),
         priority=own.priority,
         homes=own.volumes,
+        local_first=own.prefer,
     )
+
+
+def _registry_labels(own: typed.Bayplan) -> dict[str, str]:
+    """What the registry shows of a service, as labels of it."""
+    tags = (tag.partition("=") for tag in own.tags)
+    labels = {f"{TAG_LABEL_PREFIX}{name}": value for name, _, value in tags}
+    return labels if own.weight is None else {**labels, WEIGHT_LABEL: str(own.weight)}
 
 
 def _affinities(own: typed.Bayplan) -> tuple[Affinity, ...]:
@@ -150,4 +159,6 @@ def _places(placed: Placed[typed.Service]) -> dict[str, str]:
     found["resources"] = resources_place(service) or placed.place
     if "scale" in found:
         found.setdefault("replicas", found["scale"])
+    if "anti_affinity" in found:
+        found.setdefault("affinity", found["anti_affinity"])
     return {field: place for field, place in found.items() if field not in ("deploy", "placement")}

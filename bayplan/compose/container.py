@@ -13,7 +13,7 @@ from bayplan.compose.networks import networks
 from bayplan.compose.report import invalid, shown
 from bayplan.compose.scope import Project
 from bayplan.compose.volumes import mounts
-from bayplan.model import ContainerSpec, HealthCheck, Hook, LogConfig, PortSpec, Resources
+from bayplan.model import ContainerSpec, HealthCheck, Hook, LogConfig, PortSpec, Probe, Resources
 
 _OF_IMAGE = HealthCheck(test=(), interval_ms=0, timeout_ms=0, retries=0)
 _STOP_GRACE_MS = ContainerSpec(image="").stop_grace_ms
@@ -67,6 +67,7 @@ def _with_places(project: Project, name: str, service: typed.Service, spec: Cont
     attachments, mode = networks(project, name, service)
     ports, expose = _ports(project, name, service, mode)
     _check_modes(project, name, service, mode)
+    declared = (*ports, *expose)
     return replace(
         spec,
         read_only=service.read_only,
@@ -84,6 +85,35 @@ def _with_places(project: Project, name: str, service: typed.Service, spec: Cont
         dns_search=service.dns_search,
         dns_options=service.dns_opt,
         extra_hosts=service.extra_hosts,
+        probe=_probe(project, name, service, declared[0].target if declared else 0, mode),
+    )
+
+
+def _probe(project: Project, name: str, service: typed.Service, port: int, mode: str) -> Probe | None:
+    """What was written, at the first declared port where it names none."""
+    check = service.bayplan.probe
+    if check is None or check.type is None:
+        return None
+    place, path = service.bayplan.places["probe"], f"services.{name}.x-bayplan.probe"
+    if not (check.port or port):
+        hint = "add `port: NUMBER`, or declare one in `ports` or `expose`"
+        project.report.add(invalid(place, f"{path} does not say at which port", hint=hint))
+        return None
+    if mode == "none":
+        hint = "remove the probe, or write a `healthcheck`, which runs within"
+        project.report.add(
+            invalid(place, f"{path}: nothing reaches a container without a network", hint=hint)
+        )
+    given = {"path": check.path, "interval_ms": check.interval, "timeout_ms": check.timeout}
+    given |= {"rise": check.rise, "fall": check.fall}
+    return Probe(
+        kind=check.type,
+        port=check.port or port,
+        host=check.host,
+        tls=check.tls,
+        service=check.service,
+        start_period_ms=check.start_period,
+        **{name: value for name, value in given.items() if value},  # type: ignore[arg-type]  # by name
     )
 
 

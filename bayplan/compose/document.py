@@ -60,9 +60,10 @@ line, and the way out; several errors are reported together.
   `node.disk`); `=~` `!~` (a regular expression that is found anywhere; it has neither back references nor
   look-around, so that its time is linear); `version >= 2.1, < 3`. A node without the value satisfies only
   `!=`, `not in` and `!~`.
-- **Placement**, beyond that: `x-bayplan` (below). Of `affinity` and `anti_affinity` what is `required` holds
-  whenever a task is placed, also for the other service's tasks; what runs already is not moved. A task with
-  a named volume that it writes to comes back to the node where the volume has data, that of its slot first.
+- **Placement**, beyond that: `x-bayplan` (below; [by example](placement.md)). Of `affinity` and
+  `anti_affinity` what is `required` holds whenever a task is placed, also for the other service's tasks; what
+  runs already is not moved. A task with a named volume that it writes to comes back to the node where the
+  volume has data, that of its slot first.
 - **Placeholders** of Swarm, in environment values, `hostname` and names of volumes, are filled in on the
   node: {_listed(placeholders.KNOWN)}.
 - **Networks and volumes** are made on a node where they are missing. A named volume is never removed with

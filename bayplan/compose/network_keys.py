@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bayplan.compose import decoders as read
-from bayplan.compose import typed
+from bayplan.compose import own_keys, typed
 from bayplan.compose.fields import (
     Decoder,
     Field,
@@ -24,12 +24,19 @@ from bayplan.compose.fields import (
 )
 from bayplan.compose.names import parse_alias
 from bayplan.compose.nodes import is_null
+from bayplan.compose.report import shown
 from bayplan.model import IpamPool
+from bayplan.model.container import SPANNING_DRIVERS
 
 #: What a field of 32 bits with a sign holds.
 _priority = whole(-(2**31), 2**31 - 1)
 
+#: The options of a bridge, which each node's part of a network is.
 _BRIDGE_OPTIONS = "com.docker.network."
+#: Docker's option of an overlay, and its words for yes.
+_ENCRYPTED, _TRUE = "encrypted", ("", "1", "t", "true")
+_SPANNING = (*SPANNING_DRIVERS, "bridge")
+_NODE_SCOPE = "write `x-bayplan: {scope: node}`"
 
 
 class _Pool(Typed, frozen=True, kw_only=True):
@@ -79,16 +86,20 @@ NETWORK: Keys = {
     "name": yes(text, "the engine's name of it, instead of `<stack>_<key>`"),
     "driver": yes(
         text,
-        "`overlay` becomes a bridge on each node; `host` and `none` become the mode of their services",
+        "none, `bridge` and `overlay` are one network over all nodes; others, such as `macvlan`, are the "
+        "engine's on each node; `host` and `none` become the mode of their services",
     ),
-    "driver_opts": yes(labels, "of an `overlay` those of a bridge only, with a warning"),
-    "external": yes(read.external, "it must be there on the nodes"),
+    "driver_opts": yes(labels, "those of a bridge, and `encrypted`; of other drivers the engine's"),
+    "external": yes(read.external, "made by `bayplan network create`, or else it must be there on the nodes"),
     "internal": yes(flag),
     "attachable": yes(flag),
     "enable_ipv4": yes(_with_ipv4, "`true` only"),
-    "enable_ipv6": yes(flag),
+    "enable_ipv6": yes(flag, "where each node has one of its own; else a warning"),
     "ipam": yes(struct(typed.Ipam, IPAM, "ipam")),
     "labels": yes(labels),
+    "x-bayplan": yes(
+        struct(typed.Span, own_keys.SPAN, "x-bayplan of a network"), "what Compose has no word for"
+    ),
 }
 VOLUME: Keys = {
     "name": yes(read.templated, "the engine's name of it, instead of `<stack>_<key>`"),
@@ -113,17 +124,33 @@ _NETWORK = struct(typed.Network, NETWORK, "a network")
 
 
 def network(field: Field) -> typed.Network:
-    """A network of the file. An overlay becomes a bridge: each use is told so, and which options are lost."""
+    """A network of the file. Each use is told what one over all nodes has no use for."""
     found = typed.Network() if is_null(field.node) else _NETWORK(field)
     _check_external(field, found.external, found.places)
-    if found.driver != "overlay":
+    if found.external is not None or found.driver not in _SPANNING or found.bayplan.scope:
         return found
-    field.warn("is a bridge on each node: tasks of different nodes reach each other by published ports")
-    lost = [name for name in found.driver_opts if not name.startswith(_BRIDGE_OPTIONS)]
+    return _over_all_nodes(field, found)
+
+
+def _over_all_nodes(field: Field, found: typed.Network) -> typed.Network:
+    """With `encrypted` read from Docker's option, and without options that only Swarm has."""
+    options = dict(found.driver_opts)
+    encrypted = found.bayplan.encrypted or options.pop(_ENCRYPTED, "false").lower() in _TRUE
+    lost = [name for name in options if not name.startswith(_BRIDGE_OPTIONS)]
     if lost:
-        field.warn(f"is a bridge, which has no option {', '.join(lost)}")
-    kept = {name: value for name, value in found.driver_opts.items() if name not in lost}
-    return msgspec.structs.replace(found, driver="", driver_opts=kept)
+        field.warn(f"is over all nodes, where the option {', '.join(lost)} has no meaning")
+    subnets = [pool.subnet for pool in found.ipam.config]
+    if found.enable_ipv6 or any(":" in subnet for subnet in subnets):
+        field.warn(f"has IPv4 addresses only: {_NODE_SCOPE}, if it needs IPv6")
+    if sum("." in subnet for subnet in subnets) > 1:
+        hint = f"give it one subnet of IPv4, or {_NODE_SCOPE}"
+        field.report.add(field.refuse("is over all nodes and has several subnets of IPv4", hint=hint))
+    if found.ipam.driver not in ("", "default"):
+        what = f"is over all nodes and has the address driver {shown(found.ipam.driver)}"
+        field.report.add(field.refuse(what, hint=f"remove the driver, or {_NODE_SCOPE}"))
+    kept = {name: value for name, value in options.items() if name not in lost}
+    own = msgspec.structs.replace(found.bayplan, encrypted=encrypted)
+    return msgspec.structs.replace(found, driver="", driver_opts=kept, bayplan=own)
 
 
 _VOLUME = struct(typed.Volume, VOLUME, "a volume")

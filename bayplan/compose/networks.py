@@ -85,17 +85,18 @@ def _attachment(
     if network.external is None:
         _check_address(wish.ipv4_address, network, placed.place, full_name)
         _check_address(wish.ipv6_address, network, placed.place, full_name)
+    spec = network_spec(network)
     return NetworkAttachment(
         network=full_name,
         aliases=tuple(dict.fromkeys((*names, *wish.aliases))),
         ipv4_address=wish.ipv4_address,
-        ipv6_address=wish.ipv6_address,
+        ipv6_address="" if spec.spans_nodes else wish.ipv6_address,
         link_local_addresses=wish.link_local_ips,
         mac_address=wish.mac_address,
         priority=wish.priority,
         gateway_priority=wish.gw_priority,
         driver_options=wish.driver_opts,
-        spec=network_spec(network),
+        spec=spec,
     )
 
 
@@ -112,12 +113,12 @@ def _check_address(address: str, network: typed.Network, place: str, full_name: 
 
 
 def network_spec(network: typed.Network) -> NetworkSpec:
-    """How a network is made; `bridge` is what every engine takes where no driver is named."""
+    """How a network is made; `bridge` is written in files for one host, and means no driver in particular."""
     if network.external is not None:
         return NetworkSpec(external=True)
     ipam = network.ipam
-    return NetworkSpec(
-        driver="" if network.driver == "bridge" else network.driver,
+    spec = NetworkSpec(
+        driver="" if network.driver in ("bridge", "overlay") else network.driver,
         driver_options=network.driver_opts,
         internal=network.internal,
         attachable=network.attachable,
@@ -126,7 +127,13 @@ def network_spec(network: typed.Network) -> NetworkSpec:
         ipam_options=ipam.options,
         pools=ipam.config,
         labels=network.labels,
+        node_local=network.bayplan.scope,
+        encrypted=network.bayplan.encrypted,
     )
+    if not spec.spans_nodes:
+        return spec
+    # The reader was told that these have IPv4 addresses only.
+    return replace(spec, ipv6=False, pools=tuple(pool for pool in spec.pools if ":" not in pool.subnet))
 
 
 def with_links(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 
+import msgspec
+
 from bayplan.compose.fields import (
     Decoder,
     Field,
@@ -12,7 +14,6 @@ from bayplan.compose.fields import (
     Placed,
     Typed,
     choice,
-    mapped,
     struct,
     text,
     via,
@@ -21,7 +22,7 @@ from bayplan.compose.fields import (
 )
 from bayplan.compose.nodes import Map
 from bayplan.compose.report import FormError, shown
-from bayplan.model import PortSpec, Protocol
+from bayplan.model import PortMode, PortSpec, Protocol
 
 #: Most ports of one service: an engine's bridge has no room for more (facts: the 1,024th fails).
 PORTS_MAX = 1_000
@@ -33,40 +34,38 @@ _SHORT = re.compile(
     r"(?:(?P<published>[0-9-]*):)?(?P<target>[0-9]+(?:-[0-9]+)?)(?:/(?P<protocol>\w+))?",
     re.ASCII,
 )
+#: With `_` before it a label of SRV records (RFC 2782), which has at most 63 letters.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,61}", re.ASCII)
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
 
 
 def parse_port(written: str) -> tuple[PortSpec, ...]:
     """The ports of `[[host ip:]published:]target[/protocol]`, where both may be ranges of one length.
 
-    Raises FormError with the good forms.
+    They answer on every node. Raises FormError with the good forms.
     """
     match = _SHORT.fullmatch(written.strip())
     if match is None:
         raise FormError(f"{shown(written)} is not a port", _GOOD)
     targets = parse_range(match["target"])
-    return _ports(
-        targets,
-        parse_published(match["published"] or ""),
-        parse_protocol(match["protocol"] or "tcp"),
-        parse_host_ip(match["ip"] or ""),
+    usual = PortSpec(
+        target=0,
+        protocol=parse_protocol(match["protocol"] or "tcp"),
+        host_ip=parse_host_ip(match["ip"] or ""),
+        mode=PortMode.INGRESS,
     )
+    return _ports(targets, parse_published(match["published"] or ""), usual)
 
 
-def _ports(targets: range, published: range | None, protocol: Protocol, host_ip: str) -> tuple[PortSpec, ...]:
-    """One port for each target. Raises FormError when there is not one published port for each.
+def _ports(targets: range, published: range | None, usual: PortSpec) -> tuple[PortSpec, ...]:
+    """The usual port for each target. Raises FormError when there is not one published port for each.
 
     Of a range for one target the engine would take any free port: it is the first here, so that it is known.
     """
     if published is not None and len(published) != len(targets) and len(targets) > 1:
         raise FormError(f"{len(published)} published ports cannot be mapped to {len(targets)} targets", _GOOD)
     return tuple(
-        PortSpec(
-            target=target,
-            published=published[index] if published else 0,
-            protocol=protocol,
-            host_ip=host_ip,
-        )
+        msgspec.structs.replace(usual, target=target, published=published[index] if published else 0)
         for index, target in enumerate(targets)
     )
 
@@ -119,23 +118,34 @@ def parse_host_ip(written: str) -> str:
         raise FormError(f"{shown(written)} is not an IP address", _GOOD) from None
 
 
+def parse_port_name(written: str) -> str:
+    """A name of at most 62 letters, digits, `-` and `_`. Raises FormError."""
+    if written and not _NAME.fullmatch(written):
+        hint = "write letters, digits, - and _, such as http"
+        raise FormError(f"{shown(written)} is not a name for a port", hint)
+    return written
+
+
 class _Port(Typed, frozen=True, kw_only=True):
     target: range | None = None
     published: range | None = None
     protocol: Protocol = Protocol.TCP
     host_ip: str = ""
-    mode: str = ""
+    mode: PortMode = PortMode.INGRESS
+    name: str = ""
 
 
-_NO_EFFECT = "is a word for people and has no effect"
 PORT: Keys = {
     "target": yes(via(parse_range)),
     "published": yes(via(parse_published), "of a range for one target the first"),
     "protocol": yes(via(parse_protocol)),
     "host_ip": yes(via(parse_host_ip)),
-    "mode": mapped(choice({"host": "host", "ingress": "ingress"}), "both publish on the node of each task"),
-    "name": warned(text, _NO_EFFECT),
-    "app_protocol": warned(text, _NO_EFFECT),
+    "mode": yes(
+        choice({each.value: each for each in PortMode}),
+        "`ingress`: answers on every node; `host`: on the nodes of the tasks only; `ingress`",
+    ),
+    "name": yes(via(parse_port_name), "by which the registry tells the ports of an instance apart"),
+    "app_protocol": warned(text, "is a word for people and has no effect"),
 }
 _LONG = struct(_Port, PORT, "a port")
 
@@ -172,6 +182,9 @@ def _long(field: Field) -> tuple[PortSpec, ...]:
     if port.target is None:
         return ()
     try:
-        return _ports(port.target, port.published, port.protocol, port.host_ip)
+        usual = PortSpec(
+            target=0, protocol=port.protocol, host_ip=port.host_ip, mode=port.mode, name=port.name
+        )
+        return _ports(port.target, port.published, usual)
     except FormError as error:
         raise field.refuse(f"is wrong: {error}", hint=error.hint) from error

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bayplan.errors import Problem, ProblemError, ProblemKind
+from bayplan.render.printable import printable
 
 #: Errors shown at once; the user mends the first ones first.
 PROBLEMS_MAX = 20
@@ -123,9 +124,10 @@ def _file_and_line(problem: Problem) -> tuple[str, int]:
 
 
 def invalid(place: str, summary: str, *details: str, hint: str = "") -> ProblemError:
-    """The error of a file: what is wrong, where, and the way out."""
+    """The error of a file: what is wrong, where, and the way out. Details may name paths as they are."""
+    safe = tuple(printable(each) for each in details)
     return ProblemError(
-        Problem(kind=ProblemKind.INVALID, summary=summary, details=details, hint=hint, place=place)
+        Problem(kind=ProblemKind.INVALID, summary=summary, details=safe, hint=hint, place=place)
     )
 
 

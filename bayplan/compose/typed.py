@@ -17,6 +17,7 @@ from bayplan.model import (
     IpamPool,
     Mount,
     PortSpec,
+    ProbeKind,
     PullPolicy,
     RestartCondition,
     RestartPolicy,
@@ -212,6 +213,22 @@ class Aside(Typed, frozen=True, kw_only=True):
     pids: int = 0
 
 
+class Probe(Typed, frozen=True, kw_only=True):
+    """`probe` of `x-bayplan`; times in milliseconds, and None for what was not written."""
+
+    type: ProbeKind | None = None
+    port: int = 0
+    path: str = ""
+    host: str = ""
+    tls: bool = False
+    service: str = ""
+    interval: int = 0
+    timeout: int = 0
+    rise: int = 0
+    fall: int = 0
+    start_period: int = 0
+
+
 class Bayplan(Typed, frozen=True, kw_only=True):
     """`x-bayplan`: what no other orchestrator has a key for; times in milliseconds."""
 
@@ -227,6 +244,10 @@ class Bayplan(Typed, frozen=True, kw_only=True):
     priority: int = PRIORITY_USUAL
     reservations: Aside = Aside()
     volumes: HomePolicy = HomePolicy.PREFER
+    probe: Probe | None = None
+    tags: tuple[str, ...] = ()
+    weight: int | None = None
+    prefer: bool = False
 
 
 class Service(Typed, frozen=True, kw_only=True):
@@ -323,6 +344,13 @@ class Ipam(Typed, frozen=True, kw_only=True):
     options: dict[str, str] = {}
 
 
+class Span(Typed, frozen=True, kw_only=True):
+    """`x-bayplan` of a network. `scope`: whether each node has one of its own."""
+
+    scope: bool = False
+    encrypted: bool = False
+
+
 class Network(Typed, frozen=True, kw_only=True):
     """A network of the file. `external`: its old name, empty, or None for one that is not."""
 
@@ -336,6 +364,7 @@ class Network(Typed, frozen=True, kw_only=True):
     enable_ipv6: bool = False
     ipam: Ipam = Ipam()
     labels: dict[str, str] = {}
+    bayplan: Span = Span()
 
 
 class Volume(Typed, frozen=True, kw_only=True):

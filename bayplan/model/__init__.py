@@ -8,7 +8,7 @@ comments say who writes a field. Units stand at the end of a name: `_ms`, `_byte
 
 from __future__ import annotations
 
-from bayplan.model.base import BoundPort, Good, Model, Now, PortSpec, Protocol, Resources
+from bayplan.model.base import BoundPort, Good, Model, Now, PortMode, PortSpec, Protocol, Resources
 from bayplan.model.cluster import (
     Assignment,
     AssignmentColumns,
@@ -43,10 +43,13 @@ from bayplan.model.container import (
     MountKind,
     NetworkAttachment,
     NetworkSpec,
+    Probe,
+    ProbeKind,
     PullPolicy,
     Ulimit,
     VolumeSpec,
 )
+from bayplan.model.network import NETWORKS_MAX, VNI_BASE, Overlay
 from bayplan.model.service import (
     PRIORITY_USUAL,
     Affinity,
@@ -67,7 +70,9 @@ from bayplan.model.service import (
 )
 
 __all__ = [
+    "NETWORKS_MAX",
     "PRIORITY_USUAL",
+    "VNI_BASE",
     "Affinity",
     "Assignment",
     "AssignmentColumns",
@@ -105,9 +110,13 @@ __all__ = [
     "NetworkSpec",
     "NodeStatus",
     "Now",
+    "Overlay",
     "PortCheck",
+    "PortMode",
     "PortSpec",
     "PreflightFault",
+    "Probe",
+    "ProbeKind",
     "Protocol",
     "PullPolicy",
     "Resources",

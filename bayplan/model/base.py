@@ -37,13 +37,22 @@ class Protocol(StrEnum):
     SCTP = "sctp"
 
 
+class PortMode(StrEnum):
+    """Where a published port answers: on the nodes of the service's tasks, or on every node."""
+
+    HOST = "host"
+    INGRESS = "ingress"
+
+
 class PortSpec(Model, frozen=True, kw_only=True):
-    """A port that a service asks for; `published` 0 lets the engine choose."""
+    """A port that a service asks for; `published` 0 lets the engine choose. `name` is for SRV records."""
 
     target: int
     published: int = 0
     protocol: Protocol = Protocol.TCP
     host_ip: str = ""
+    mode: PortMode = PortMode.HOST
+    name: str = ""
 
 
 class BoundPort(Model, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from enum import StrEnum
 from bayplan.lifecycle import TaskState
 from bayplan.model.base import BoundPort, Good, Model, Resources
 from bayplan.model.container import ContainerSpec
+from bayplan.model.network import Overlay
 from bayplan.model.service import RestartCondition
 
 
@@ -18,7 +19,11 @@ class Health(StrEnum):
 
 
 class TaskStatus(Model, frozen=True, kw_only=True):
-    """What the agent sees of a task; the agent that runs it is the only writer."""
+    """What the agent sees of a task; the agent that runs it is the only writer.
+
+    `address` is the container's on the network that it was made with; `addresses` are those on all
+    networks that span nodes, by their names, where there is more than one.
+    """
 
     task_id: str
     state: TaskState
@@ -31,6 +36,7 @@ class TaskStatus(Model, frozen=True, kw_only=True):
     probe_output: str = ""
     since_ms: int = 0
     restarts: int = 0
+    addresses: dict[str, str] = {}
 
 
 class Desired(StrEnum):
@@ -74,18 +80,24 @@ class Assignments(Model, frozen=True, kw_only=True, tag=True):
     """The whole desired set of a node; what is not in it shall be stopped and removed.
 
     A task is in `tasks`, or on the wire in `columns`; there `specs` are only those not said before.
+    `overlays` are the networks in which the node takes part; `same_overlays`: those said before (on the
+    wire only).
     """
 
     revision: int
     tasks: tuple[Assignment, ...] = ()
     specs: dict[str, ContainerSpec] = {}
     columns: AssignmentColumns = AssignmentColumns()
+    overlays: tuple[Overlay, ...] = ()
+    same_overlays: bool = False
 
 
 class Inventory(Model, frozen=True, kw_only=True):
     """What a machine is and has, by its own agent.
 
-    `generic` counts its goods by kind, those with names too, which `named` lists.
+    `generic` counts its goods by kind, those with names too, which `named` lists. `overlay_fault`: why it
+    can take no part in networks that span nodes (empty: it can). `routes`: networks that it reaches by
+    itself, in CIDR form.
     """
 
     hostname: str = ""
@@ -97,6 +109,9 @@ class Inventory(Model, frozen=True, kw_only=True):
     arch: str = ""
     named: tuple[Good, ...] = ()
     engine_labels: dict[str, str] = {}
+    overlay_fault: str = ""
+    wireguard: bool = False
+    routes: tuple[str, ...] = ()
 
 
 class NodeStatus(StrEnum):
@@ -128,7 +143,10 @@ class PreflightFault(Model, frozen=True, kw_only=True):
 
 
 class Instance(Model, frozen=True, kw_only=True):
-    """One row of the registry, derived from a task, its health and its node's lease."""
+    """One row of the registry, derived from a task, its health and its node's lease; or an outsider.
+
+    Nobody new is sent to one of `weight` 0. `tags` are its service's and its own.
+    """
 
     id: str
     address: str
@@ -140,6 +158,8 @@ class Instance(Model, frozen=True, kw_only=True):
     version: int
     ports: tuple[BoundPort, ...] = ()
     reason: str = ""
+    weight: int = 1
+    tags: tuple[str, ...] = ()
 
 
 class LogStream(StrEnum):

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from bayplan.model.base import Model, PortSpec, Resources
 
+#: Before a task's id it makes the name of its container.
+CONTAINER_PREFIX = "bp-"
+
 
 class HealthCheck(Model, frozen=True, kw_only=True):
     """A command that tells whether a container is healthy. Defaults: the Compose specification's."""
@@ -16,6 +19,40 @@ class HealthCheck(Model, frozen=True, kw_only=True):
     start_period_ms: int = 0
     retries: int = 3
     start_interval_ms: int = 0
+
+
+class ProbeKind(StrEnum):
+    HTTP = "http"
+    TCP = "tcp"
+    GRPC = "grpc"
+
+
+class Probe(Model, frozen=True, kw_only=True):
+    """How the agent finds out from outside whether a container can be used; nothing is stopped for it.
+
+    HTTP asks for `path` (any answer from 200 to 399 is good), with the header Host `host`, over TLS (`tls`,
+    the certificate is not checked); TCP connects; GRPC asks grpc.health.v1 for `service`. The first success
+    makes it ready, `fall` failures in a row unready, `rise` successes in a row ready again. Failures within
+    `start_period_ms` of the start do not count. Defaults of the numbers are HAProxy's.
+    """
+
+    kind: ProbeKind
+    port: int
+    path: str = "/"
+    host: str = ""
+    tls: bool = False
+    service: str = ""
+    interval_ms: int = 2_000
+    timeout_ms: int = 2_000
+    rise: int = 2
+    fall: int = 3
+    start_period_ms: int = 0
+
+    @property
+    def words(self) -> str:
+        """`http 8080/health`, `tcp 5432`, `grpc 50051 shop.Cart`."""
+        what = {ProbeKind.HTTP: self.path, ProbeKind.GRPC: f" {self.service}".rstrip()}.get(self.kind, "")
+        return f"{'https' if self.tls else self.kind.value} {self.port}{what}"
 
 
 class MountKind(StrEnum):
@@ -67,8 +104,16 @@ class IpamPool(Model, frozen=True, kw_only=True):
     aux_addresses: dict[str, str] = {}
 
 
+#: Drivers that mean a network over all nodes; the empty one is what is meant where none is named.
+SPANNING_DRIVERS = ("", "overlay")
+
+
 class NetworkSpec(Model, frozen=True, kw_only=True):
-    """How a network is made where it is missing. `external`: it is never made nor removed."""
+    """How a network is made where it is missing. `external`: it is never made nor removed.
+
+    `node_local`: each node has one of its own, by which containers on different nodes do not meet.
+    `encrypted`: what leaves a node is encrypted, or nothing leaves it.
+    """
 
     external: bool = False
     driver: str = ""
@@ -80,6 +125,13 @@ class NetworkSpec(Model, frozen=True, kw_only=True):
     ipam_options: dict[str, str] = {}
     pools: tuple[IpamPool, ...] = ()
     labels: dict[str, str] = {}
+    node_local: bool = False
+    encrypted: bool = False
+
+    @property
+    def spans_nodes(self) -> bool:
+        """Whether it is one network over all nodes."""
+        return self.driver in SPANNING_DRIVERS and not self.external and not self.node_local
 
 
 class NetworkAttachment(Model, frozen=True, kw_only=True):
@@ -235,6 +287,7 @@ class ContainerSpec(Model, frozen=True, kw_only=True):
     stop_grace_ms: int = 10_000
     health_check: HealthCheck | None = None
     health_check_disabled: bool = False
+    probe: Probe | None = None
     post_start: tuple[Hook, ...] = ()
     pre_stop: tuple[Hook, ...] = ()
     mounts: tuple[Mount, ...] = ()

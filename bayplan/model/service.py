@@ -114,6 +114,12 @@ class Affinity(Model, frozen=True, kw_only=True):
     anti: bool = False
     required: bool = False
 
+    @property
+    def words(self) -> str:
+        """`near db`, `away from db in node.labels.zone`."""
+        where = f" in {self.topology}" if self.topology else ""
+        return f"{'away from' if self.anti else 'near'} {self.service}{where}"
+
 
 class Schedule(Model, frozen=True, kw_only=True):
     """When a job runs, again and again: five fields as in crontab(5), in a time zone (empty: UTC).
@@ -163,6 +169,7 @@ class ServiceSpec(Model, frozen=True, kw_only=True):
     affinities: tuple[Affinity, ...] = ()
     priority: int = PRIORITY_USUAL
     homes: HomePolicy = HomePolicy.PREFER
+    local_first: bool = False
 
 
 class StackFile(Model, frozen=True, kw_only=True):

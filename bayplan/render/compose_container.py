@@ -20,6 +20,7 @@ from bayplan.model import (
     Mount,
     MountKind,
     NetworkAttachment,
+    PortMode,
     PortSpec,
     Protocol,
     PullPolicy,
@@ -165,10 +166,26 @@ def environment(variables: tuple[str, ...]) -> Entries | None:
     return {name: value if equals else None for name, equals, value in split} or None
 
 
-def _port(port: PortSpec) -> str:
+def _port(port: PortSpec) -> str | Entries:
+    """`host:published:target/protocol`; the long form where a port is of the host or has a name."""
+    if port.mode is PortMode.HOST or port.name:
+        return _long_port(port)
     host = f"[{port.host_ip}]:" if ":" in port.host_ip else f"{port.host_ip}:" if port.host_ip else ""
     published = f"{port.published or ''}:" if port.published or host else ""
     return f"{host}{published}{_exposed(port)}"
+
+
+def _long_port(port: PortSpec) -> Entries:
+    protocol = None if port.protocol is Protocol.TCP else str(port.protocol)
+    entries: Entries = {
+        "name": port.name or None,
+        "target": port.target,
+        "published": str(port.published) if port.published else None,
+        "host_ip": port.host_ip or None,
+        "protocol": protocol,
+        "mode": str(port.mode),
+    }
+    return written(entries) or {}
 
 
 def _exposed(port: PortSpec) -> str:

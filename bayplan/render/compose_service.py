@@ -10,6 +10,7 @@ from bayplan.model import (
     Dependency,
     DependencyCondition,
     DeviceRequest,
+    Probe,
     RestartCondition,
     RestartPolicy,
     Schedule,
@@ -174,6 +175,7 @@ def _own(spec: ServiceSpec) -> Entries | None:
             "drain": duration_unless(spec.drain_ms, _USUAL.drain_ms),
             "schedule": _schedule(spec.schedule) if spec.schedule else None,
             "ttl": duration_unless(spec.ttl_ms, 0),
+            "prefer": "local" if spec.local_first else None,
             "strategy": None if spec.strategy is _USUAL.strategy else str(spec.strategy),
             "affinity": _affinities(spec, anti=False),
             "anti_affinity": _affinities(spec, anti=True),
@@ -182,8 +184,30 @@ def _own(spec: ServiceSpec) -> Entries | None:
                 {"disk": _bytes(spec.reservations.disk_bytes), "pids": spec.reservations.pids or None}
             ),
             "volumes": None if spec.homes is _USUAL.homes else str(spec.homes),
+            "probe": _probe(spec.container.probe),
             "update": written({**_deadline(spec.update), **_canaries(spec.update)}),
             "rollback": written(_deadline(spec.rollback)),
+        }
+    )
+
+
+def _probe(probe: Probe | None) -> Entries | None:
+    if probe is None:
+        return None
+    usual = Probe(kind=probe.kind, port=probe.port)
+    return written(
+        {
+            "type": str(probe.kind),
+            "port": probe.port,
+            "path": None if probe.path == usual.path else probe.path,
+            "host": probe.host or None,
+            "tls": probe.tls or None,
+            "service": probe.service or None,
+            "interval": duration_unless(probe.interval_ms, usual.interval_ms),
+            "timeout": duration_unless(probe.timeout_ms, usual.timeout_ms),
+            "rise": None if probe.rise == usual.rise else probe.rise,
+            "fall": None if probe.fall == usual.fall else probe.fall,
+            "start_period": duration_unless(probe.start_period_ms, 0),
         }
     )
 

@@ -79,6 +79,9 @@ def _network(name: str, spec: NetworkSpec, names: Names) -> Entries:
         "enable_ipv6": spec.ipv6 or None,
         "ipam": written(ipam),
         "labels": spec.labels or None,
+        "x-bayplan": written(
+            {"scope": "node" if spec.node_local else None, "encrypted": spec.encrypted or None}
+        ),
     }
     naming = names.networks.naming(name, external=spec.external)
     return written(naming if spec.external else {**naming, **own}) or {}

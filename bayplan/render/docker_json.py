@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 from bayplan.model import (
+    Affinity,
     ContainerSpec,
     FileKind,
     FileMount,
@@ -17,13 +19,15 @@ from bayplan.model import (
     UpdatePolicy,
 )
 from bayplan.render.amounts import rfc3339
-from bayplan.views import FileView, NodeView, ServiceView
+from bayplan.views import FileView, NetworkView, NodeView, ServiceView
 
 _NS_PER_MS = 1_000_000
 _NANO_PER_MILLI = 1_000_000
 
 
-def service_json(view: ServiceView, spec: ServiceSpec) -> dict[str, Any]:
+def service_json(
+    view: ServiceView, spec: ServiceSpec, networks: Sequence[NetworkView] = ()
+) -> dict[str, Any]:
     """One element of `docker service inspect`."""
     return {
         "ID": view.id,
@@ -38,6 +42,14 @@ def service_json(view: ServiceView, spec: ServiceSpec) -> dict[str, Any]:
             "RollbackConfig": _update(spec.rollback),
             "EndpointSpec": {"Mode": spec.endpoint_mode, "Ports": _ports(spec.container)},
         },
+        "Endpoint": {
+            "Spec": {"Mode": spec.endpoint_mode or "vip"},
+            "Ports": _ports(spec.container),
+            "VirtualIPs": [
+                {"NetworkID": each.id, "NetworkName": each.name, "Addr": _with_prefix(each, address)}
+                for each, address in virtual_addresses(view, networks)
+            ],
+        },
         "ServiceStatus": {
             "RunningTasks": view.running,
             "DesiredTasks": view.desired,
@@ -48,6 +60,10 @@ def service_json(view: ServiceView, spec: ServiceSpec) -> dict[str, Any]:
         "UpdateStatus": {"Message": view.rollout},
         "Schedule": _schedule(view, spec),
         "Fence": spec.fence,
+        "Strategy": spec.strategy.value,
+        "Affinities": [_affinity(each) for each in spec.affinities],
+        "Priority": spec.priority,
+        "VolumeHomes": spec.homes.value,
         "Drain": spec.drain_ms * _NS_PER_MS,
         "TTL": spec.ttl_ms * _NS_PER_MS,
         "WaitsFor": view.waits_for,
@@ -71,8 +87,8 @@ def node_json(node: NodeView) -> dict[str, Any]:
         "Description": {
             "Hostname": inventory.hostname,
             "Platform": {"Architecture": inventory.arch, "OS": inventory.os},
-            "Resources": _resources(inventory.capacity),
-            "Engine": {"EngineVersion": inventory.engine_version},
+            "Resources": _resources(inventory.capacity) | _generic(inventory.generic),
+            "Engine": {"EngineVersion": inventory.engine_version, "Labels": inventory.engine_labels},
             "AgentVersion": inventory.agent_version,
         },
         "Status": {
@@ -148,7 +164,7 @@ def _task_template(spec: ServiceSpec) -> dict[str, Any]:
         "ContainerSpec": _container(container),
         "Resources": {
             "Limits": _resources(container.limits),
-            "Reservations": _resources(spec.reservations),
+            "Reservations": _resources(spec.reservations) | _generic(spec.generic),
         },
         "RestartPolicy": {
             "Condition": spec.restart.condition.replace("_", "-"),
@@ -248,15 +264,49 @@ def _ports(container: ContainerSpec) -> list[dict[str, Any]]:
             "Protocol": port.protocol.value,
             "TargetPort": port.target,
             "PublishedPort": port.published,
-            "PublishMode": "host",
+            "PublishMode": port.mode.value,
             "HostIP": port.host_ip,
         }
         for port in container.ports
     ]
 
 
-def _resources(resources: Resources) -> dict[str, int]:
+def virtual_addresses(view: ServiceView, networks: Sequence[NetworkView]) -> list[tuple[NetworkView, str]]:
+    """The networks in which a service has a virtual address, with that."""
+    return [
+        (each, user.vip)
+        for each in networks
+        for user in each.services
+        if user.service == view.name and user.vip
+    ]
+
+
+def _with_prefix(network: NetworkView, address: str) -> str:
+    return f"{address}/{network.subnet.rpartition('/')[2]}"
+
+
+def _affinity(affinity: Affinity) -> dict[str, Any]:
+    return {
+        "Service": affinity.service,
+        "Topology": affinity.topology or "node",
+        "Anti": affinity.anti,
+        "Required": affinity.required,
+    }
+
+
+def _generic(counts: dict[str, int]) -> dict[str, list[dict[str, Any]]]:
+    """Countable goods, where there are some."""
+    goods = [
+        {"DiscreteResourceSpec": {"Kind": kind, "Value": count}} for kind, count in sorted(counts.items())
+    ]
+    return {"GenericResources": goods} if goods else {}
+
+
+def _resources(resources: Resources) -> dict[str, Any]:
+    """Docker's two amounts, and of ours those that are there."""
+    own = {"DiskBytes": resources.disk_bytes, "Pids": resources.pids}
     return {
         "NanoCPUs": resources.cpu_millis * _NANO_PER_MILLI,
         "MemoryBytes": resources.memory_bytes,
+        **{key: amount for key, amount in own.items() if amount},
     }

@@ -12,10 +12,20 @@ from typing import Any
 
 import msgspec
 
+from bayplan.model import StackSpec
 from bayplan.render.amounts import counted
 from bayplan.render.printable import one_line, printable
 from bayplan.render.reservation import reserved
-from bayplan.views import FieldChange, FileChange, Placement, Plan, PlannedTask, ServiceAction, ServicePlan
+from bayplan.views import (
+    FieldChange,
+    FileChange,
+    NetworkView,
+    Placement,
+    Plan,
+    PlannedTask,
+    ServiceAction,
+    ServicePlan,
+)
 
 #: Fields of one service shown unless the whole plan is asked for.
 FIELDS_MAX = 20
@@ -49,6 +59,26 @@ def is_changing(plan: Plan) -> bool:
 def changing(plan: Plan) -> list[ServicePlan]:
     """The services that would change."""
     return [each for each in plan.services if each.change.action is not ServiceAction.SAME]
+
+
+def network_changes(
+    stack: StackSpec, plan: Plan, known: Sequence[NetworkView]
+) -> list[tuple[ServiceAction, str]]:
+    """The networks that a deploy makes, and those of the stack that nobody is in afterwards."""
+    leaving = {each.change.service for each in plan.services if each.change.action is ServiceAction.REMOVE}
+    wished = {
+        each.network for spec in stack.services for each in spec.container.networks if each.spec.spans_nodes
+    }
+    there = {each.name: each for each in known}
+    gone = [
+        name
+        for name, network in sorted(there.items())
+        if network.stack == stack.name
+        and name not in wished
+        and {user.service for user in network.services} <= leaving
+    ]
+    made = [(ServiceAction.CREATE, name) for name in sorted(wished - there.keys())]
+    return made + [(ServiceAction.REMOVE, name) for name in gone]
 
 
 def plan_lines(plan: Plan, whole: bool = False) -> list[str]:

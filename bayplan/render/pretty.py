@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from bayplan.model import ContainerSpec, HealthCheck, Resources, ServiceSpec, UpdatePolicy
+from bayplan.diff import affinity_text
+from bayplan.model import (
+    PRIORITY_USUAL,
+    ContainerSpec,
+    HealthCheck,
+    HomePolicy,
+    PortMode,
+    PortSpec,
+    Resources,
+    ServiceSpec,
+    UpdatePolicy,
+)
 from bayplan.render.amounts import cpus, rfc3339, size
+from bayplan.render.docker_json import virtual_addresses
 from bayplan.render.printable import one_line, printable
 from bayplan.render.reservation import reserved
 from bayplan.units import format_duration_ms
-from bayplan.views import FileView, NodeView, ServiceView
+from bayplan.views import FileView, NetworkView, NodeView, ServiceView
 
 #: Cells of the keys.
 KEY_CELLS = 15
@@ -18,7 +30,7 @@ KEY_CELLS = 15
 Fields = Iterable[tuple[str, str | Iterable[str]]]
 
 
-def service_lines(view: ServiceView, spec: ServiceSpec) -> list[str]:
+def service_lines(view: ServiceView, spec: ServiceSpec, networks: Sequence[NetworkView] = ()) -> list[str]:
     container = spec.container
     return _lines(
         [
@@ -35,12 +47,17 @@ def service_lines(view: ServiceView, spec: ServiceSpec) -> list[str]:
             ("Next run", rfc3339(view.next_run_ms) if view.next_run_ms else ""),
             ("Labels", _pairs(spec.labels)),
             *_container_fields(container),
+            ("Virtual IPs", [f"{ip} in {each.name}" for each, ip in virtual_addresses(view, networks)]),
             ("Reserved", reserved(view.reservation)),
             ("Generic", [f"{name} {count}" for name, count in sorted(spec.generic.items())]),
             ("Limits", _amounts(container.limits)),
             ("Constraints", spec.constraints),
             ("Per node", f"at most {spec.max_replicas_per_node}" if spec.max_replicas_per_node else ""),
             ("Spread over", spec.preferences),
+            ("Strategy", spec.strategy.value),
+            ("Affinities", [affinity_text(each) for each in spec.affinities]),
+            ("Priority", "" if spec.priority == PRIORITY_USUAL else str(spec.priority)),
+            ("Volumes", _homes(spec)),
             ("After", [f"{each.service} ({each.condition})" for each in spec.depends_on]),
             ("Restart", _restart(spec)),
             ("Update", _update(spec)),
@@ -68,7 +85,9 @@ def node_lines(node: NodeView) -> list[str]:
             ("Platform", f"{inventory.os}/{inventory.arch}"),
             ("Engine", f"Docker {inventory.engine_version}" if inventory.engine_version else ""),
             ("Agent", inventory.agent_version),
+            ("Engine labels", _pairs(inventory.engine_labels)),
             ("Has", _amounts(inventory.capacity)),
+            ("Generic", [f"{name} {count}" for name, count in sorted(inventory.generic.items())]),
             ("Reserved", _amounts(node.reserved)),
             ("Tasks", str(node.tasks)),
             ("Engine silent", format_duration_ms(node.engine_silent_ms) if node.engine_silent_ms else ""),
@@ -110,13 +129,20 @@ def _container_fields(container: ContainerSpec) -> Fields:
         ("Environment", container.environment),
         ("User", container.user),
         ("Directory", container.working_dir),
-        ("Ports", [f"{port.published or '*'} -> {port.target}/{port.protocol}" for port in container.ports]),
+        ("Ports", [_port(port) for port in container.ports]),
         ("Mounts", [f"{mount.source or mount.kind} -> {mount.target}" for mount in container.mounts]),
         ("Files", [f"{file.kind} {file.source} -> {file.target}" for file in container.files]),
         ("Networks", [network.network for network in container.networks]),
         ("Health check", _check(container.health_check)),
+        ("Probe", container.probe.words if container.probe else ""),
         ("Stop grace", format_duration_ms(container.stop_grace_ms)),
     ]
+
+
+def _port(port: PortSpec) -> str:
+    where = "on every node" if port.mode is PortMode.INGRESS and port.published else "on the task's node"
+    at = f"{port.host_ip}:" if port.host_ip else ""
+    return f"{at}{port.published or '*'} -> {port.target}/{port.protocol} {where}"
 
 
 def _check(check: HealthCheck | None) -> str:
@@ -151,6 +177,11 @@ def _policy(policy: UpdatePolicy) -> str:
     return ", ".join([*parts, f"on failure {policy.failure_action}"])
 
 
+def _homes(spec: ServiceSpec) -> str:
+    """Where its tasks may come to once its volumes have data; nothing that is usual."""
+    return "its tasks stay where its volumes have data" if spec.homes is HomePolicy.STAY else ""
+
+
 def _schedule(spec: ServiceSpec) -> str:
     if spec.schedule is None:
         return ""
@@ -165,6 +196,8 @@ def _schedule(spec: ServiceSpec) -> str:
 def _amounts(resources: Resources) -> str:
     parts = [f"{cpus(resources.cpu_millis)} CPU"] if resources.cpu_millis else []
     parts += [size(resources.memory_bytes)] if resources.memory_bytes else []
+    parts += [f"{size(resources.disk_bytes)} disk"] if resources.disk_bytes else []
+    parts += [f"{resources.pids} pids"] if resources.pids else []
     return ", ".join(parts)
 
 

@@ -17,6 +17,10 @@ def reserved(reservation: Reservation) -> str:
         parts.append((f"{cpus(amounts.cpu_millis)} CPU", _WORDS.get(reservation.cpu_origin, "")))
     if amounts.memory_bytes:
         parts.append((size(amounts.memory_bytes), _WORDS.get(reservation.memory_origin, "")))
+    # These are only ever set aside because they were asked for.
+    asked = [f"{size(amounts.disk_bytes)} disk"] if amounts.disk_bytes else []
+    asked += [f"{amounts.pids} pids"] if amounts.pids else []
+    parts += [(text, "") for text in asked]
     if len({word for _text, word in parts}) == 1:
         return ", ".join(text for text, _word in parts) + parts[0][1]
     return ", ".join(text + word for text, word in parts)

@@ -425,8 +425,12 @@ class Assignments(_message.Message):
     TASKS_FIELD_NUMBER: _builtins.int
     SPECS_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
+    OVERLAYS_FIELD_NUMBER: _builtins.int
+    SAME_OVERLAYS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Grows with each change, within an epoch."""
+    same_overlays: _builtins.bool
+    """`overlays` is empty because they are those of the Assignments before in the same session."""
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Assignment]:
         """Tasks whose ids have no number, by id."""
@@ -439,6 +443,10 @@ class Assignments(_message.Message):
     def columns(self) -> Global___AssignmentColumns:
         """All other tasks."""
 
+    @_builtins.property
+    def overlays(self) -> _containers.RepeatedCompositeFieldContainer[Global___Overlay]:
+        """The networks that span nodes in which the node takes part."""
+
     def __init__(
         self,
         *,
@@ -446,14 +454,132 @@ class Assignments(_message.Message):
         tasks: _abc.Iterable[Global___Assignment] | None = ...,
         specs: _abc.Mapping[_builtins.str, _container_pb2.ContainerSpec] | None = ...,
         columns: Global___AssignmentColumns | None = ...,
+        overlays: _abc.Iterable[Global___Overlay] | None = ...,
+        same_overlays: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "revision", b"revision", "specs", b"specs", "tasks", b"tasks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "overlays", b"overlays", "revision", b"revision", "same_overlays", b"same_overlays", "specs", b"specs", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Assignments: _TypeAlias = Assignments  # noqa: Y015
+
+@_typing.final
+class Overlay(_message.Message):
+    """A network in which a node takes part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class DriverOptionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NETWORK_FIELD_NUMBER: _builtins.int
+    VNI_FIELD_NUMBER: _builtins.int
+    SUBNET_FIELD_NUMBER: _builtins.int
+    GATEWAY_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
+    RESERVED_FIELD_NUMBER: _builtins.int
+    PEERS_FIELD_NUMBER: _builtins.int
+    INTERNAL_FIELD_NUMBER: _builtins.int
+    ATTACHABLE_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    DRIVER_OPTIONS_FIELD_NUMBER: _builtins.int
+    STACK_FIELD_NUMBER: _builtins.int
+    network: _builtins.str
+    """Its full name."""
+    vni: _builtins.int
+    """The identifier of its VXLAN segment."""
+    subnet: _builtins.str
+    """All of its addresses, in CIDR form."""
+    gateway: _builtins.str
+    """The node's own address on it."""
+    internal: _builtins.bool
+    """No way out."""
+    attachable: _builtins.bool
+    """Containers that are not of a service may join it."""
+    stack: _builtins.str
+    """The stack that it belongs to, or empty."""
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The addresses that are the node's to give, in CIDR form."""
+
+    @_builtins.property
+    def reserved(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Addresses that nobody is to be given."""
+
+    @_builtins.property
+    def peers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The addresses of the other nodes that take part."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The network's labels."""
+
+    @_builtins.property
+    def driver_options(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The driver's options."""
+
+    def __init__(
+        self,
+        *,
+        network: _builtins.str = ...,
+        vni: _builtins.int = ...,
+        subnet: _builtins.str = ...,
+        gateway: _builtins.str = ...,
+        blocks: _abc.Iterable[_builtins.str] | None = ...,
+        reserved: _abc.Iterable[_builtins.str] | None = ...,
+        peers: _abc.Iterable[_builtins.str] | None = ...,
+        internal: _builtins.bool = ...,
+        attachable: _builtins.bool = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        driver_options: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        stack: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachable", b"attachable", "blocks", b"blocks", "driver_options", b"driver_options", "gateway", b"gateway", "internal", b"internal", "labels", b"labels", "network", b"network", "peers", b"peers", "reserved", b"reserved", "stack", b"stack", "subnet", b"subnet", "vni", b"vni"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Overlay: _TypeAlias = Overlay  # noqa: Y015
 
 @_typing.final
 class StatusGroup(_message.Message):

@@ -24,25 +24,27 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x62\x61yplan/v1/common.proto\x12\nbayplan.v1\"W\n\tResources\x12\x12\n\ncpu_millis\x18\x01 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\x12\x12\n\ndisk_bytes\x18\x03 \x01(\x03\x12\x0c\n\x04pids\x18\x04 \x01(\x03\"\"\n\x04Good\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"f\n\x08PortSpec\x12\x0e\n\x06target\x18\x01 \x01(\r\x12\x11\n\tpublished\x18\x02 \x01(\r\x12&\n\x08protocol\x18\x03 \x01(\x0e\x32\x14.bayplan.v1.Protocol\x12\x0f\n\x07host_ip\x18\x04 \x01(\t\"g\n\tBoundPort\x12\x0e\n\x06target\x18\x01 \x01(\r\x12\x11\n\tpublished\x18\x02 \x01(\r\x12&\n\x08protocol\x18\x03 \x01(\x0e\x32\x14.bayplan.v1.Protocol\x12\x0f\n\x07host_ip\x18\x04 \x01(\t\"|\n\x07Problem\x12%\n\x04kind\x18\x01 \x01(\x0e\x32\x17.bayplan.v1.ProblemKind\x12\x0f\n\x07summary\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x65tails\x18\x03 \x03(\t\x12\x0c\n\x04hint\x18\x04 \x01(\t\x12\x0b\n\x03why\x18\x05 \x01(\t\x12\r\n\x05place\x18\x06 \x01(\t*[\n\x08Protocol\x12\x18\n\x14PROTOCOL_UNSPECIFIED\x10\x00\x12\x10\n\x0cPROTOCOL_TCP\x10\x01\x12\x10\n\x0cPROTOCOL_UDP\x10\x02\x12\x11\n\rPROTOCOL_SCTP\x10\x03*\xf0\x01\n\x0bProblemKind\x12\x1c\n\x18PROBLEM_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14PROBLEM_KIND_INVALID\x10\x01\x12\x1a\n\x16PROBLEM_KIND_NOT_FOUND\x10\x02\x12\x18\n\x14PROBLEM_KIND_REFUSED\x10\x03\x12\x18\n\x14PROBLEM_KIND_TIMEOUT\x10\x04\x12\x1c\n\x18PROBLEM_KIND_UNREACHABLE\x10\x05\x12\x1d\n\x19PROBLEM_KIND_UNAUTHORISED\x10\x06\x12\x1c\n\x18PROBLEM_KIND_UNPLACEABLE\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x62\x61yplan/v1/common.proto\x12\nbayplan.v1\"W\n\tResources\x12\x12\n\ncpu_millis\x18\x01 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\x12\x12\n\ndisk_bytes\x18\x03 \x01(\x03\x12\x0c\n\x04pids\x18\x04 \x01(\x03\"\"\n\x04Good\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x98\x01\n\x08PortSpec\x12\x0e\n\x06target\x18\x01 \x01(\r\x12\x11\n\tpublished\x18\x02 \x01(\r\x12&\n\x08protocol\x18\x03 \x01(\x0e\x32\x14.bayplan.v1.Protocol\x12\x0f\n\x07host_ip\x18\x04 \x01(\t\x12\"\n\x04mode\x18\x05 \x01(\x0e\x32\x14.bayplan.v1.PortMode\x12\x0c\n\x04name\x18\x06 \x01(\t\"g\n\tBoundPort\x12\x0e\n\x06target\x18\x01 \x01(\r\x12\x11\n\tpublished\x18\x02 \x01(\r\x12&\n\x08protocol\x18\x03 \x01(\x0e\x32\x14.bayplan.v1.Protocol\x12\x0f\n\x07host_ip\x18\x04 \x01(\t\"|\n\x07Problem\x12%\n\x04kind\x18\x01 \x01(\x0e\x32\x17.bayplan.v1.ProblemKind\x12\x0f\n\x07summary\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x65tails\x18\x03 \x03(\t\x12\x0c\n\x04hint\x18\x04 \x01(\t\x12\x0b\n\x03why\x18\x05 \x01(\t\x12\r\n\x05place\x18\x06 \x01(\t*[\n\x08Protocol\x12\x18\n\x14PROTOCOL_UNSPECIFIED\x10\x00\x12\x10\n\x0cPROTOCOL_TCP\x10\x01\x12\x10\n\x0cPROTOCOL_UDP\x10\x02\x12\x11\n\rPROTOCOL_SCTP\x10\x03*P\n\x08PortMode\x12\x19\n\x15PORT_MODE_UNSPECIFIED\x10\x00\x12\x12\n\x0ePORT_MODE_HOST\x10\x01\x12\x15\n\x11PORT_MODE_INGRESS\x10\x02*\xf0\x01\n\x0bProblemKind\x12\x1c\n\x18PROBLEM_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14PROBLEM_KIND_INVALID\x10\x01\x12\x1a\n\x16PROBLEM_KIND_NOT_FOUND\x10\x02\x12\x18\n\x14PROBLEM_KIND_REFUSED\x10\x03\x12\x18\n\x14PROBLEM_KIND_TIMEOUT\x10\x04\x12\x1c\n\x18PROBLEM_KIND_UNREACHABLE\x10\x05\x12\x1d\n\x19PROBLEM_KIND_UNAUTHORISED\x10\x06\x12\x1c\n\x18PROBLEM_KIND_UNPLACEABLE\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bayplan.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PROTOCOL']._serialized_start=499
-  _globals['_PROTOCOL']._serialized_end=590
-  _globals['_PROBLEMKIND']._serialized_start=593
-  _globals['_PROBLEMKIND']._serialized_end=833
+  _globals['_PROTOCOL']._serialized_start=550
+  _globals['_PROTOCOL']._serialized_end=641
+  _globals['_PORTMODE']._serialized_start=643
+  _globals['_PORTMODE']._serialized_end=723
+  _globals['_PROBLEMKIND']._serialized_start=726
+  _globals['_PROBLEMKIND']._serialized_end=966
   _globals['_RESOURCES']._serialized_start=39
   _globals['_RESOURCES']._serialized_end=126
   _globals['_GOOD']._serialized_start=128
   _globals['_GOOD']._serialized_end=162
-  _globals['_PORTSPEC']._serialized_start=164
-  _globals['_PORTSPEC']._serialized_end=266
-  _globals['_BOUNDPORT']._serialized_start=268
-  _globals['_BOUNDPORT']._serialized_end=371
-  _globals['_PROBLEM']._serialized_start=373
-  _globals['_PROBLEM']._serialized_end=497
+  _globals['_PORTSPEC']._serialized_start=165
+  _globals['_PORTSPEC']._serialized_end=317
+  _globals['_BOUNDPORT']._serialized_start=319
+  _globals['_BOUNDPORT']._serialized_end=422
+  _globals['_PROBLEM']._serialized_start=424
+  _globals['_PROBLEM']._serialized_end=548
 # @@protoc_insertion_point(module_scope)

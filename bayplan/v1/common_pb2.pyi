@@ -47,6 +47,30 @@ PROTOCOL_SCTP: Protocol.ValueType  # 3
 """SCTP."""
 Global___Protocol: _TypeAlias = Protocol  # noqa: Y015
 
+class _PortMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PortModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PortMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PORT_MODE_UNSPECIFIED: _PortMode.ValueType  # 0
+    """Never sent."""
+    PORT_MODE_HOST: _PortMode.ValueType  # 1
+    """On the nodes of the service's tasks."""
+    PORT_MODE_INGRESS: _PortMode.ValueType  # 2
+    """On every node."""
+
+class PortMode(_PortMode, metaclass=_PortModeEnumTypeWrapper):
+    """Where a published port answers."""
+
+PORT_MODE_UNSPECIFIED: PortMode.ValueType  # 0
+"""Never sent."""
+PORT_MODE_HOST: PortMode.ValueType  # 1
+"""On the nodes of the service's tasks."""
+PORT_MODE_INGRESS: PortMode.ValueType  # 2
+"""On every node."""
+Global___PortMode: _TypeAlias = PortMode  # noqa: Y015
+
 class _ProblemKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -161,6 +185,8 @@ class PortSpec(_message.Message):
     PUBLISHED_FIELD_NUMBER: _builtins.int
     PROTOCOL_FIELD_NUMBER: _builtins.int
     HOST_IP_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     target: _builtins.int
     """The port inside the container, 1 to 65535."""
     published: _builtins.int
@@ -169,6 +195,10 @@ class PortSpec(_message.Message):
     """The transport protocol."""
     host_ip: _builtins.str
     """The node's address to listen on, as text; empty means all."""
+    mode: Global___PortMode.ValueType
+    """Where it answers."""
+    name: _builtins.str
+    """Its name, for SRV records and for people."""
     def __init__(
         self,
         *,
@@ -176,10 +206,12 @@ class PortSpec(_message.Message):
         published: _builtins.int = ...,
         protocol: Global___Protocol.ValueType = ...,
         host_ip: _builtins.str = ...,
+        mode: Global___PortMode.ValueType = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["host_ip", b"host_ip", "protocol", b"protocol", "published", b"published", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["host_ip", b"host_ip", "mode", b"mode", "name", b"name", "protocol", b"protocol", "published", b"published", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -20,6 +20,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ProbeKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProbeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProbeKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PROBE_KIND_UNSPECIFIED: _ProbeKind.ValueType  # 0
+    """Never sent."""
+    PROBE_KIND_HTTP: _ProbeKind.ValueType  # 1
+    """An HTTP request."""
+    PROBE_KIND_TCP: _ProbeKind.ValueType  # 2
+    """A TCP connection."""
+    PROBE_KIND_GRPC: _ProbeKind.ValueType  # 3
+    """grpc.health.v1."""
+
+class ProbeKind(_ProbeKind, metaclass=_ProbeKindEnumTypeWrapper):
+    """How a probe asks."""
+
+PROBE_KIND_UNSPECIFIED: ProbeKind.ValueType  # 0
+"""Never sent."""
+PROBE_KIND_HTTP: ProbeKind.ValueType  # 1
+"""An HTTP request."""
+PROBE_KIND_TCP: ProbeKind.ValueType  # 2
+"""A TCP connection."""
+PROBE_KIND_GRPC: ProbeKind.ValueType  # 3
+"""grpc.health.v1."""
+Global___ProbeKind: _TypeAlias = ProbeKind  # noqa: Y015
+
 class _MountKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -99,6 +127,68 @@ FILE_KIND_CONFIG: FileKind.ValueType  # 1
 FILE_KIND_SECRET: FileKind.ValueType  # 2
 """Its content is sealed at rest, kept in memory on nodes, and never shown."""
 Global___FileKind: _TypeAlias = FileKind  # noqa: Y015
+
+@_typing.final
+class Probe(_message.Message):
+    """How the agent finds out from outside whether a container can be used. Written by the user."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    PORT_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    TLS_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    INTERVAL_MS_FIELD_NUMBER: _builtins.int
+    TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    RISE_FIELD_NUMBER: _builtins.int
+    FALL_FIELD_NUMBER: _builtins.int
+    START_PERIOD_MS_FIELD_NUMBER: _builtins.int
+    kind: Global___ProbeKind.ValueType
+    """How it asks."""
+    port: _builtins.int
+    """The container's port."""
+    path: _builtins.str
+    """HTTP: the path with its query."""
+    host: _builtins.str
+    """HTTP: the header Host; empty is the address."""
+    tls: _builtins.bool
+    """HTTP: over TLS, without checking the certificate."""
+    service: _builtins.str
+    """gRPC: the service to ask for; empty is the server as a whole."""
+    interval_ms: _builtins.int
+    """Time between two probes, in milliseconds."""
+    timeout_ms: _builtins.int
+    """Time after which a probe counts as failed, in milliseconds."""
+    rise: _builtins.int
+    """Successes in a row that make an unready container ready."""
+    fall: _builtins.int
+    """Failures in a row that make a ready container unready."""
+    start_period_ms: _builtins.int
+    """Time after the start in which failures do not count, in milliseconds."""
+    def __init__(
+        self,
+        *,
+        kind: Global___ProbeKind.ValueType = ...,
+        port: _builtins.int = ...,
+        path: _builtins.str = ...,
+        host: _builtins.str = ...,
+        tls: _builtins.bool = ...,
+        service: _builtins.str = ...,
+        interval_ms: _builtins.int = ...,
+        timeout_ms: _builtins.int = ...,
+        rise: _builtins.int = ...,
+        fall: _builtins.int = ...,
+        start_period_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fall", b"fall", "host", b"host", "interval_ms", b"interval_ms", "kind", b"kind", "path", b"path", "port", b"port", "rise", b"rise", "service", b"service", "start_period_ms", b"start_period_ms", "timeout_ms", b"timeout_ms", "tls", b"tls"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Probe: _TypeAlias = Probe  # noqa: Y015
 
 @_typing.final
 class HealthCheck(_message.Message):
@@ -420,6 +510,8 @@ class NetworkSpec(_message.Message):
     IPAM_OPTIONS_FIELD_NUMBER: _builtins.int
     POOLS_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    NODE_LOCAL_FIELD_NUMBER: _builtins.int
+    ENCRYPTED_FIELD_NUMBER: _builtins.int
     external: _builtins.bool
     """It is there already: it is never made nor removed."""
     driver: _builtins.str
@@ -432,6 +524,10 @@ class NetworkSpec(_message.Message):
     """Addresses of IPv6 too."""
     ipam_driver: _builtins.str
     """The engine's address driver; empty is its default."""
+    node_local: _builtins.bool
+    """Each node has one of its own."""
+    encrypted: _builtins.bool
+    """What leaves a node is encrypted, or nothing leaves it."""
     @_builtins.property
     def driver_options(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The driver's options."""
@@ -461,10 +557,12 @@ class NetworkSpec(_message.Message):
         ipam_options: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         pools: _abc.Iterable[Global___IpamPool] | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        node_local: _builtins.bool = ...,
+        encrypted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachable", b"attachable", "driver", b"driver", "driver_options", b"driver_options", "external", b"external", "internal", b"internal", "ipam_driver", b"ipam_driver", "ipam_options", b"ipam_options", "ipv6", b"ipv6", "labels", b"labels", "pools", b"pools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachable", b"attachable", "driver", b"driver", "driver_options", b"driver_options", "encrypted", b"encrypted", "external", b"external", "internal", b"internal", "ipam_driver", b"ipam_driver", "ipam_options", b"ipam_options", "ipv6", b"ipv6", "labels", b"labels", "node_local", b"node_local", "pools", b"pools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1122,6 +1220,7 @@ class ContainerSpec(_message.Message):
     STORAGE_OPTIONS_FIELD_NUMBER: _builtins.int
     PLATFORM_FIELD_NUMBER: _builtins.int
     PULL_POLICY_FIELD_NUMBER: _builtins.int
+    PROBE_FIELD_NUMBER: _builtins.int
     image: _builtins.str
     """The image reference."""
     user: _builtins.str
@@ -1306,6 +1405,10 @@ class ContainerSpec(_message.Message):
     def storage_options(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Options of the storage driver."""
 
+    @_builtins.property
+    def probe(self) -> Global___Probe:
+        """What the agent probes from outside; absent is nothing."""
+
     def __init__(
         self,
         *,
@@ -1369,10 +1472,11 @@ class ContainerSpec(_message.Message):
         storage_options: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         platform: _builtins.str = ...,
         pull_policy: Global___PullPolicy.ValueType = ...,
+        probe: Global___Probe | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["block_io", b"block_io", "cpu", b"cpu", "health_check", b"health_check", "limits", b"limits", "log", b"log", "memory", b"memory"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block_io", b"block_io", "cpu", b"cpu", "health_check", b"health_check", "limits", b"limits", "log", b"log", "memory", b"memory", "probe", b"probe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "block_io", b"block_io", "cap_add", b"cap_add", "cap_drop", b"cap_drop", "cgroup_mode", b"cgroup_mode", "cgroup_parent", b"cgroup_parent", "command", b"command", "command_given", b"command_given", "cpu", b"cpu", "device_cgroup_rules", b"device_cgroup_rules", "device_requests", b"device_requests", "devices", b"devices", "dns", b"dns", "dns_options", b"dns_options", "dns_search", b"dns_search", "domainname", b"domainname", "entrypoint", b"entrypoint", "entrypoint_given", b"entrypoint_given", "environment", b"environment", "expose", b"expose", "extra_hosts", b"extra_hosts", "files", b"files", "group_add", b"group_add", "health_check", b"health_check", "health_check_disabled", b"health_check_disabled", "hostname", b"hostname", "image", b"image", "init", b"init", "ipc_mode", b"ipc_mode", "isolation", b"isolation", "labels", b"labels", "limits", b"limits", "log", b"log", "mac_address", b"mac_address", "memory", b"memory", "mounts", b"mounts", "network_mode", b"network_mode", "networks", b"networks", "pid_mode", b"pid_mode", "pids_limit", b"pids_limit", "platform", b"platform", "ports", b"ports", "post_start", b"post_start", "pre_stop", b"pre_stop", "privileged", b"privileged", "pull_policy", b"pull_policy", "read_only", b"read_only", "runtime", b"runtime", "security_options", b"security_options", "stdin_open", b"stdin_open", "stop_grace_ms", b"stop_grace_ms", "stop_signal", b"stop_signal", "storage_options", b"storage_options", "sysctls", b"sysctls", "tty", b"tty", "ulimits", b"ulimits", "user", b"user", "userns_mode", b"userns_mode", "uts_mode", b"uts_mode", "working_dir", b"working_dir"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "block_io", b"block_io", "cap_add", b"cap_add", "cap_drop", b"cap_drop", "cgroup_mode", b"cgroup_mode", "cgroup_parent", b"cgroup_parent", "command", b"command", "command_given", b"command_given", "cpu", b"cpu", "device_cgroup_rules", b"device_cgroup_rules", "device_requests", b"device_requests", "devices", b"devices", "dns", b"dns", "dns_options", b"dns_options", "dns_search", b"dns_search", "domainname", b"domainname", "entrypoint", b"entrypoint", "entrypoint_given", b"entrypoint_given", "environment", b"environment", "expose", b"expose", "extra_hosts", b"extra_hosts", "files", b"files", "group_add", b"group_add", "health_check", b"health_check", "health_check_disabled", b"health_check_disabled", "hostname", b"hostname", "image", b"image", "init", b"init", "ipc_mode", b"ipc_mode", "isolation", b"isolation", "labels", b"labels", "limits", b"limits", "log", b"log", "mac_address", b"mac_address", "memory", b"memory", "mounts", b"mounts", "network_mode", b"network_mode", "networks", b"networks", "pid_mode", b"pid_mode", "pids_limit", b"pids_limit", "platform", b"platform", "ports", b"ports", "post_start", b"post_start", "pre_stop", b"pre_stop", "privileged", b"privileged", "probe", b"probe", "pull_policy", b"pull_policy", "read_only", b"read_only", "runtime", b"runtime", "security_options", b"security_options", "stdin_open", b"stdin_open", "stop_grace_ms", b"stop_grace_ms", "stop_signal", b"stop_signal", "storage_options", b"storage_options", "sysctls", b"sysctls", "tty", b"tty", "ulimits", b"ulimits", "user", b"user", "userns_mode", b"userns_mode", "uts_mode", b"uts_mode", "working_dir", b"working_dir"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

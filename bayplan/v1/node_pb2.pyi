@@ -135,6 +135,9 @@ class Inventory(_message.Message):
     GENERIC_FIELD_NUMBER: _builtins.int
     NAMED_FIELD_NUMBER: _builtins.int
     ENGINE_LABELS_FIELD_NUMBER: _builtins.int
+    OVERLAY_FAULT_FIELD_NUMBER: _builtins.int
+    WIREGUARD_FIELD_NUMBER: _builtins.int
+    ROUTES_FIELD_NUMBER: _builtins.int
     hostname: _builtins.str
     """Its host name."""
     engine_version: _builtins.str
@@ -145,6 +148,10 @@ class Inventory(_message.Message):
     """The operating system, e.g. linux."""
     arch: _builtins.str
     """The processor, e.g. x86_64."""
+    overlay_fault: _builtins.str
+    """Why it can take no part in networks that span nodes; empty when it can."""
+    wireguard: _builtins.bool
+    """Its kernel has WireGuard."""
     @_builtins.property
     def capacity(self) -> _common_pb2.Resources:
         """All of its CPU, memory, disk and processes."""
@@ -161,6 +168,10 @@ class Inventory(_message.Message):
     def engine_labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The labels of its engine."""
 
+    @_builtins.property
+    def routes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Networks that it reaches by itself, in CIDR form."""
+
     def __init__(
         self,
         *,
@@ -173,10 +184,13 @@ class Inventory(_message.Message):
         generic: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         named: _abc.Iterable[_common_pb2.Good] | None = ...,
         engine_labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        overlay_fault: _builtins.str = ...,
+        wireguard: _builtins.bool = ...,
+        routes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "arch", b"arch", "capacity", b"capacity", "engine_labels", b"engine_labels", "engine_version", b"engine_version", "generic", b"generic", "hostname", b"hostname", "named", b"named", "os", b"os"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "arch", b"arch", "capacity", b"capacity", "engine_labels", b"engine_labels", "engine_version", b"engine_version", "generic", b"generic", "hostname", b"hostname", "named", b"named", "os", b"os", "overlay_fault", b"overlay_fault", "routes", b"routes", "wireguard", b"wireguard"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,33 +26,71 @@ from bayplan.v1 import task_pb2 as bayplan_dot_v1_dot_task__pb2
 from bayplan.v1 import common_pb2 as bayplan_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62\x61yplan/v1/registry.proto\x12\nbayplan.v1\x1a\x15\x62\x61yplan/v1/task.proto\x1a\x17\x62\x61yplan/v1/common.proto\"\xcb\x01\n\x08Instance\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\x12\x0c\n\x04node\x18\x04 \x01(\t\x12\"\n\x06health\x18\x05 \x01(\x0e\x32\x12.bayplan.v1.Health\x12\r\n\x05ready\x18\x06 \x01(\x08\x12\x0c\n\x04slot\x18\x07 \x01(\r\x12\x0f\n\x07version\x18\x08 \x01(\x04\x12$\n\x05ports\x18\t \x03(\x0b\x32\x15.bayplan.v1.BoundPort\x12\x0e\n\x06reason\x18\n \x01(\t\"<\n\rLookupRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0b\n\x03\x61ll\x18\x03 \x01(\x08\"k\n\x0eLookupResponse\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\'\n\tinstances\x18\x04 \x03(\x0b\x32\x14.bayplan.v1.Instance\"Q\n\x0cWatchRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\x0f\n\x07watcher\x18\x04 \x01(\t\"W\n\x12\x41\x63knowledgeRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0f\n\x07watcher\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x04\"\x15\n\x13\x41\x63knowledgeResponse\"j\n\rWatchResponse\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\'\n\tinstances\x18\x04 \x03(\x0b\x32\x14.bayplan.v1.Instance\"\r\n\x0bListRequest\"_\n\rRegistryEntry\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\r\n\x05ready\x18\x03 \x01(\r\x12\r\n\x05total\x18\x04 \x01(\r\x12\x10\n\x08revision\x18\x05 \x01(\x04\";\n\x0cListResponse\x12+\n\x08services\x18\x01 \x03(\x0b\x32\x19.bayplan.v1.RegistryEntry2\x9d\x02\n\x0fRegistryService\x12?\n\x06Lookup\x12\x19.bayplan.v1.LookupRequest\x1a\x1a.bayplan.v1.LookupResponse\x12>\n\x05Watch\x12\x18.bayplan.v1.WatchRequest\x1a\x19.bayplan.v1.WatchResponse0\x01\x12N\n\x0b\x41\x63knowledge\x12\x1e.bayplan.v1.AcknowledgeRequest\x1a\x1f.bayplan.v1.AcknowledgeResponse\x12\x39\n\x04List\x12\x17.bayplan.v1.ListRequest\x1a\x18.bayplan.v1.ListResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62\x61yplan/v1/registry.proto\x12\nbayplan.v1\x1a\x15\x62\x61yplan/v1/task.proto\x1a\x17\x62\x61yplan/v1/common.proto\"\xe9\x01\n\x08Instance\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\x12\x0c\n\x04node\x18\x04 \x01(\t\x12\"\n\x06health\x18\x05 \x01(\x0e\x32\x12.bayplan.v1.Health\x12\r\n\x05ready\x18\x06 \x01(\x08\x12\x0c\n\x04slot\x18\x07 \x01(\r\x12\x0f\n\x07version\x18\x08 \x01(\x04\x12$\n\x05ports\x18\t \x03(\x0b\x32\x15.bayplan.v1.BoundPort\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x0e\n\x06weight\x18\x0b \x01(\r\x12\x0c\n\x04tags\x18\x0c \x03(\t\"\x8d\x01\n\rLookupRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0b\n\x03\x61ll\x18\x03 \x01(\x08\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12\x0f\n\x07version\x18\x05 \x01(\x04\x12\x0c\n\x04near\x18\x06 \x01(\t\x12\"\n\x06health\x18\x07 \x03(\x0e\x32\x12.bayplan.v1.Health\"\x8d\x01\n\x0eLookupResponse\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\'\n\tinstances\x18\x04 \x03(\x0b\x32\x14.bayplan.v1.Instance\x12\x11\n\tprotected\x18\x05 \x01(\x08\x12\r\n\x05whole\x18\x06 \x01(\x08\"e\n\x0cWatchRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\x0f\n\x07watcher\x18\x04 \x01(\t\x12\x12\n\nincrements\x18\x05 \x01(\x08\"W\n\x12\x41\x63knowledgeRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0f\n\x07watcher\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x04\"\x15\n\x13\x41\x63knowledgeResponse\"\x9e\x01\n\rWatchResponse\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\'\n\tinstances\x18\x04 \x03(\x0b\x32\x14.bayplan.v1.Instance\x12\x11\n\tincrement\x18\x05 \x01(\x08\x12\x0c\n\x04gone\x18\x06 \x03(\t\x12\x11\n\tprotected\x18\x07 \x01(\x08\"\r\n\x0bListRequest\"_\n\rRegistryEntry\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\r\n\x05ready\x18\x03 \x01(\r\x12\r\n\x05total\x18\x04 \x01(\r\x12\x10\n\x08revision\x18\x05 \x01(\x04\";\n\x0cListResponse\x12+\n\x08services\x18\x01 \x03(\x0b\x32\x19.bayplan.v1.RegistryEntry\"4\n\rFollowRequest\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x14\n\x0c\x61\x63knowledged\x18\x02 \x01(\x04\";\n\x0e\x46ollowResponse\x12\x0c\n\x04news\x18\x01 \x01(\x0c\x12\r\n\x05whole\x18\x02 \x01(\x08\x12\x0c\n\x04more\x18\x03 \x01(\x08\"\x16\n\x14ListFollowersRequest\"7\n\x08\x46ollower\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x0e\n\x06silent\x18\x03 \x01(\x08\"O\n\x15ListFollowersResponse\x12\r\n\x05index\x18\x01 \x01(\x04\x12\'\n\tfollowers\x18\x02 \x03(\x0b\x32\x14.bayplan.v1.Follower\"p\n\x04Port\x12\x0e\n\x06target\x18\x01 \x01(\r\x12\x11\n\tpublished\x18\x02 \x01(\r\x12&\n\x08protocol\x18\x03 \x01(\x0e\x32\x14.bayplan.v1.Protocol\x12\x0f\n\x07host_ip\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\"\xed\x02\n\x0cRegistration\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\r\n\x05stack\x18\x03 \x01(\t\x12\x0c\n\x04node\x18\x04 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x0c\n\x04port\x18\x06 \x01(\r\x12\x1f\n\x05ports\x18\x07 \x03(\x0b\x32\x10.bayplan.v1.Port\x12\x13\n\x06weight\x18\x08 \x01(\rH\x00\x88\x01\x01\x12\x0c\n\x04tags\x18\t \x03(\t\x12\x30\n\x04meta\x18\n \x03(\x0b\x32\".bayplan.v1.Registration.MetaEntry\x12\x0e\n\x06ttl_ms\x18\x0b \x01(\r\x12&\n\x08standing\x18\x0c \x01(\x0e\x32\x14.bayplan.v1.Standing\x12\x0e\n\x06reason\x18\r \x01(\t\x12\x0e\n\x06output\x18\x0e \x01(\t\x1a+\n\tMetaEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07_weight\"}\n\x07Renewal\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12&\n\x08standing\x18\x04 \x01(\x0e\x32\x14.bayplan.v1.Standing\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06output\x18\x06 \x01(\t\"A\n\x0fRegisterRequest\x12.\n\x0cregistration\x18\x01 \x01(\x0b\x32\x18.bayplan.v1.Registration\"\x12\n\x10RegisterResponse\"C\n\x1bRegistryServiceRenewRequest\x12$\n\x07renewal\x18\x01 \x01(\x0b\x32\x13.bayplan.v1.Renewal\"\x1e\n\x1cRegistryServiceRenewResponse\"?\n\x11\x44\x65registerRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\"\x14\n\x12\x44\x65registerResponse\"\x8a\x01\n\x0fOverrideRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12\x12\n\x05\x64rain\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12\x13\n\x06weight\x18\x05 \x01(\rH\x01\x88\x01\x01\x12\r\n\x05\x63lear\x18\x06 \x01(\x08\x42\x08\n\x06_drainB\t\n\x07_weight\"A\n\x10OverrideResponse\x12\r\n\x05\x64rain\x18\x01 \x01(\x08\x12\x13\n\x06weight\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\t\n\x07_weight*\x94\x01\n\x08Standing\x12\x18\n\x14STANDING_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTANDING_READY\x10\x01\x12\x14\n\x10STANDING_SUSPECT\x10\x02\x12\x15\n\x11STANDING_STARTING\x10\x03\x12\x16\n\x12STANDING_UNHEALTHY\x10\x04\x12\x15\n\x11STANDING_DRAINING\x10\x05\x32\xef\x05\n\x0fRegistryService\x12?\n\x06Lookup\x12\x19.bayplan.v1.LookupRequest\x1a\x1a.bayplan.v1.LookupResponse\x12>\n\x05Watch\x12\x18.bayplan.v1.WatchRequest\x1a\x19.bayplan.v1.WatchResponse0\x01\x12N\n\x0b\x41\x63knowledge\x12\x1e.bayplan.v1.AcknowledgeRequest\x1a\x1f.bayplan.v1.AcknowledgeResponse\x12\x39\n\x04List\x12\x17.bayplan.v1.ListRequest\x1a\x18.bayplan.v1.ListResponse\x12\x43\n\x06\x46ollow\x12\x19.bayplan.v1.FollowRequest\x1a\x1a.bayplan.v1.FollowResponse(\x01\x30\x01\x12T\n\rListFollowers\x12 .bayplan.v1.ListFollowersRequest\x1a!.bayplan.v1.ListFollowersResponse\x12\x45\n\x08Register\x12\x1b.bayplan.v1.RegisterRequest\x1a\x1c.bayplan.v1.RegisterResponse\x12Z\n\x05Renew\x12\'.bayplan.v1.RegistryServiceRenewRequest\x1a(.bayplan.v1.RegistryServiceRenewResponse\x12K\n\nDeregister\x12\x1d.bayplan.v1.DeregisterRequest\x1a\x1e.bayplan.v1.DeregisterResponse\x12\x45\n\x08Override\x12\x1b.bayplan.v1.OverrideRequest\x1a\x1c.bayplan.v1.OverrideResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bayplan.v1.registry_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_REGISTRATION_METAENTRY']._loaded_options = None
+  _globals['_REGISTRATION_METAENTRY']._serialized_options = b'8\001'
+  _globals['_STANDING']._serialized_start=2532
+  _globals['_STANDING']._serialized_end=2680
   _globals['_INSTANCE']._serialized_start=90
-  _globals['_INSTANCE']._serialized_end=293
-  _globals['_LOOKUPREQUEST']._serialized_start=295
-  _globals['_LOOKUPREQUEST']._serialized_end=355
-  _globals['_LOOKUPRESPONSE']._serialized_start=357
-  _globals['_LOOKUPRESPONSE']._serialized_end=464
-  _globals['_WATCHREQUEST']._serialized_start=466
-  _globals['_WATCHREQUEST']._serialized_end=547
-  _globals['_ACKNOWLEDGEREQUEST']._serialized_start=549
-  _globals['_ACKNOWLEDGEREQUEST']._serialized_end=636
-  _globals['_ACKNOWLEDGERESPONSE']._serialized_start=638
-  _globals['_ACKNOWLEDGERESPONSE']._serialized_end=659
-  _globals['_WATCHRESPONSE']._serialized_start=661
-  _globals['_WATCHRESPONSE']._serialized_end=767
-  _globals['_LISTREQUEST']._serialized_start=769
-  _globals['_LISTREQUEST']._serialized_end=782
-  _globals['_REGISTRYENTRY']._serialized_start=784
-  _globals['_REGISTRYENTRY']._serialized_end=879
-  _globals['_LISTRESPONSE']._serialized_start=881
-  _globals['_LISTRESPONSE']._serialized_end=940
-  _globals['_REGISTRYSERVICE']._serialized_start=943
-  _globals['_REGISTRYSERVICE']._serialized_end=1228
+  _globals['_INSTANCE']._serialized_end=323
+  _globals['_LOOKUPREQUEST']._serialized_start=326
+  _globals['_LOOKUPREQUEST']._serialized_end=467
+  _globals['_LOOKUPRESPONSE']._serialized_start=470
+  _globals['_LOOKUPRESPONSE']._serialized_end=611
+  _globals['_WATCHREQUEST']._serialized_start=613
+  _globals['_WATCHREQUEST']._serialized_end=714
+  _globals['_ACKNOWLEDGEREQUEST']._serialized_start=716
+  _globals['_ACKNOWLEDGEREQUEST']._serialized_end=803
+  _globals['_ACKNOWLEDGERESPONSE']._serialized_start=805
+  _globals['_ACKNOWLEDGERESPONSE']._serialized_end=826
+  _globals['_WATCHRESPONSE']._serialized_start=829
+  _globals['_WATCHRESPONSE']._serialized_end=987
+  _globals['_LISTREQUEST']._serialized_start=989
+  _globals['_LISTREQUEST']._serialized_end=1002
+  _globals['_REGISTRYENTRY']._serialized_start=1004
+  _globals['_REGISTRYENTRY']._serialized_end=1099
+  _globals['_LISTRESPONSE']._serialized_start=1101
+  _globals['_LISTRESPONSE']._serialized_end=1160
+  _globals['_FOLLOWREQUEST']._serialized_start=1162
+  _globals['_FOLLOWREQUEST']._serialized_end=1214
+  _globals['_FOLLOWRESPONSE']._serialized_start=1216
+  _globals['_FOLLOWRESPONSE']._serialized_end=1275
+  _globals['_LISTFOLLOWERSREQUEST']._serialized_start=1277
+  _globals['_LISTFOLLOWERSREQUEST']._serialized_end=1299
+  _globals['_FOLLOWER']._serialized_start=1301
+  _globals['_FOLLOWER']._serialized_end=1356
+  _globals['_LISTFOLLOWERSRESPONSE']._serialized_start=1358
+  _globals['_LISTFOLLOWERSRESPONSE']._serialized_end=1437
+  _globals['_PORT']._serialized_start=1439
+  _globals['_PORT']._serialized_end=1551
+  _globals['_REGISTRATION']._serialized_start=1554
+  _globals['_REGISTRATION']._serialized_end=1919
+  _globals['_REGISTRATION_METAENTRY']._serialized_start=1865
+  _globals['_REGISTRATION_METAENTRY']._serialized_end=1908
+  _globals['_RENEWAL']._serialized_start=1921
+  _globals['_RENEWAL']._serialized_end=2046
+  _globals['_REGISTERREQUEST']._serialized_start=2048
+  _globals['_REGISTERREQUEST']._serialized_end=2113
+  _globals['_REGISTERRESPONSE']._serialized_start=2115
+  _globals['_REGISTERRESPONSE']._serialized_end=2133
+  _globals['_REGISTRYSERVICERENEWREQUEST']._serialized_start=2135
+  _globals['_REGISTRYSERVICERENEWREQUEST']._serialized_end=2202
+  _globals['_REGISTRYSERVICERENEWRESPONSE']._serialized_start=2204
+  _globals['_REGISTRYSERVICERENEWRESPONSE']._serialized_end=2234
+  _globals['_DEREGISTERREQUEST']._serialized_start=2236
+  _globals['_DEREGISTERREQUEST']._serialized_end=2299
+  _globals['_DEREGISTERRESPONSE']._serialized_start=2301
+  _globals['_DEREGISTERRESPONSE']._serialized_end=2321
+  _globals['_OVERRIDEREQUEST']._serialized_start=2324
+  _globals['_OVERRIDEREQUEST']._serialized_end=2462
+  _globals['_OVERRIDERESPONSE']._serialized_start=2464
+  _globals['_OVERRIDERESPONSE']._serialized_end=2529
+  _globals['_REGISTRYSERVICE']._serialized_start=2683
+  _globals['_REGISTRYSERVICE']._serialized_end=3434
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +20,42 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Standing:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StandingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Standing.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STANDING_UNSPECIFIED: _Standing.ValueType  # 0
+    """Never sent."""
+    STANDING_READY: _Standing.ValueType  # 1
+    """It is."""
+    STANDING_SUSPECT: _Standing.ValueType  # 2
+    """It is, after the others: its node has not been heard for a while."""
+    STANDING_STARTING: _Standing.ValueType  # 3
+    """It has not passed its check yet."""
+    STANDING_UNHEALTHY: _Standing.ValueType  # 4
+    """Its check fails."""
+    STANDING_DRAINING: _Standing.ValueType  # 5
+    """It serves those that are connected and takes nobody new."""
+
+class Standing(_Standing, metaclass=_StandingEnumTypeWrapper):
+    """Whether an entry of the registry is given to those who ask."""
+
+STANDING_UNSPECIFIED: Standing.ValueType  # 0
+"""Never sent."""
+STANDING_READY: Standing.ValueType  # 1
+"""It is."""
+STANDING_SUSPECT: Standing.ValueType  # 2
+"""It is, after the others: its node has not been heard for a while."""
+STANDING_STARTING: Standing.ValueType  # 3
+"""It has not passed its check yet."""
+STANDING_UNHEALTHY: Standing.ValueType  # 4
+"""Its check fails."""
+STANDING_DRAINING: Standing.ValueType  # 5
+"""It serves those that are connected and takes nobody new."""
+Global___Standing: _TypeAlias = Standing  # noqa: Y015
 
 @_typing.final
 class Instance(_message.Message):
@@ -36,6 +73,8 @@ class Instance(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     PORTS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The task's id."""
     address: _builtins.str
@@ -54,9 +93,15 @@ class Instance(_message.Message):
     """The service's version that it runs."""
     reason: _builtins.str
     """Why it is not ready; empty when it is."""
+    weight: _builtins.int
+    """Against the others of its service, 0 to 65535; nobody new is sent to one of 0."""
     @_builtins.property
     def ports(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.BoundPort]:
         """All ports as bound."""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its service's tags and its own."""
 
     def __init__(
         self,
@@ -71,10 +116,12 @@ class Instance(_message.Message):
         version: _builtins.int = ...,
         ports: _abc.Iterable[_common_pb2.BoundPort] | None = ...,
         reason: _builtins.str = ...,
+        weight: _builtins.int = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "health", b"health", "id", b"id", "node", b"node", "port", b"port", "ports", b"ports", "ready", b"ready", "reason", b"reason", "slot", b"slot", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "health", b"health", "id", b"id", "node", b"node", "port", b"port", "ports", b"ports", "ready", b"ready", "reason", b"reason", "slot", b"slot", "tags", b"tags", "version", b"version", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -89,22 +136,42 @@ class LookupRequest(_message.Message):
     STACK_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
     ALL_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    NEAR_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
     stack: _builtins.str
     """The stack's name."""
     service: _builtins.str
     """The short name of the service."""
     all: _builtins.bool
     """Those that are not ready, too."""
+    version: _builtins.int
+    """Only those of this version; 0 for any."""
+    near: _builtins.str
+    """A node's name: what runs there comes first, then what is in its zone."""
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only those that have all these tags."""
+
+    @_builtins.property
+    def health(self) -> _containers.RepeatedScalarFieldContainer[_task_pb2.Health.ValueType]:
+        """Only those whose health is one of these; empty for any."""
+
     def __init__(
         self,
         *,
         stack: _builtins.str = ...,
         service: _builtins.str = ...,
         all: _builtins.bool = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        version: _builtins.int = ...,
+        near: _builtins.str = ...,
+        health: _abc.Iterable[_task_pb2.Health.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "service", b"service", "stack", b"stack"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "health", b"health", "near", b"near", "service", b"service", "stack", b"stack", "tags", b"tags", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -120,15 +187,21 @@ class LookupResponse(_message.Message):
     SERVICE_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     INSTANCES_FIELD_NUMBER: _builtins.int
+    PROTECTED_FIELD_NUMBER: _builtins.int
+    WHOLE_FIELD_NUMBER: _builtins.int
     stack: _builtins.str
     """The stack's name."""
     service: _builtins.str
     """The short name of the service."""
     revision: _builtins.int
     """The service's revision, from 1; moves only when what can be routed to changes."""
+    protected: _builtins.bool
+    """So many fail their checks at once that they are among the instances all the same."""
+    whole: _builtins.bool
+    """False for a while after the controller's start: not all nodes have come back yet."""
     @_builtins.property
     def instances(self) -> _containers.RepeatedCompositeFieldContainer[Global___Instance]:
-        """The instances by slot."""
+        """The instances by slot, or as `near` has it."""
 
     def __init__(
         self,
@@ -137,10 +210,12 @@ class LookupResponse(_message.Message):
         service: _builtins.str = ...,
         revision: _builtins.int = ...,
         instances: _abc.Iterable[Global___Instance] | None = ...,
+        protected: _builtins.bool = ...,
+        whole: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instances", b"instances", "revision", b"revision", "service", b"service", "stack", b"stack"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instances", b"instances", "protected", b"protected", "revision", b"revision", "service", b"service", "stack", b"stack", "whole", b"whole"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -156,6 +231,7 @@ class WatchRequest(_message.Message):
     SERVICE_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     WATCHER_FIELD_NUMBER: _builtins.int
+    INCREMENTS_FIELD_NUMBER: _builtins.int
     stack: _builtins.str
     """The stack's name."""
     service: _builtins.str
@@ -166,6 +242,8 @@ class WatchRequest(_message.Message):
     """A name of the watcher's own choice, if it will acknowledge what it is sent: a task that shall stop then
     serves until all such watchers have let go of it, and no longer.
     """
+    increments: _builtins.bool
+    """After the first view only what has changed in it, where that is known."""
     def __init__(
         self,
         *,
@@ -173,10 +251,11 @@ class WatchRequest(_message.Message):
         service: _builtins.str = ...,
         revision: _builtins.int = ...,
         watcher: _builtins.str = ...,
+        increments: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "service", b"service", "stack", b"stack", "watcher", b"watcher"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["increments", b"increments", "revision", b"revision", "service", b"service", "stack", b"stack", "watcher", b"watcher"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -235,7 +314,7 @@ Global___AcknowledgeResponse: _TypeAlias = AcknowledgeResponse  # noqa: Y015
 
 @_typing.final
 class WatchResponse(_message.Message):
-    """The whole view of one service. A slow reader misses intermediate views, never the last."""
+    """The view of one service, whole or what has changed in it. A slow reader misses views between, never the last."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -243,15 +322,28 @@ class WatchResponse(_message.Message):
     SERVICE_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     INSTANCES_FIELD_NUMBER: _builtins.int
+    INCREMENT_FIELD_NUMBER: _builtins.int
+    GONE_FIELD_NUMBER: _builtins.int
+    PROTECTED_FIELD_NUMBER: _builtins.int
     stack: _builtins.str
     """The stack's name."""
     service: _builtins.str
     """The short name of the service."""
     revision: _builtins.int
     """The service's revision."""
+    increment: _builtins.bool
+    """The view is the one sent before with these changes."""
+    protected: _builtins.bool
+    """So many fail their checks at once that they are among the instances all the same."""
     @_builtins.property
     def instances(self) -> _containers.RepeatedCompositeFieldContainer[Global___Instance]:
-        """The ready instances by slot; empty when there is none, or when the service is gone."""
+        """The ready instances by slot; empty when there is none, or when the service is gone. In an increment only
+        those that are new or have changed.
+        """
+
+    @_builtins.property
+    def gone(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """In an increment the ids of those that are in the view no more."""
 
     def __init__(
         self,
@@ -260,10 +352,13 @@ class WatchResponse(_message.Message):
         service: _builtins.str = ...,
         revision: _builtins.int = ...,
         instances: _abc.Iterable[Global___Instance] | None = ...,
+        increment: _builtins.bool = ...,
+        gone: _abc.Iterable[_builtins.str] | None = ...,
+        protected: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instances", b"instances", "revision", b"revision", "service", b"service", "stack", b"stack"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gone", b"gone", "increment", b"increment", "instances", b"instances", "protected", b"protected", "revision", b"revision", "service", b"service", "stack", b"stack"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -347,3 +442,522 @@ class ListResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListResponse: _TypeAlias = ListResponse  # noqa: Y015
+
+@_typing.final
+class FollowRequest(_message.Message):
+    """What a copy has, said at first and for each chunk that it has taken over; the next chunk comes after that."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """The index up to which it has all news; 0 for an empty copy."""
+    acknowledged: _builtins.int
+    """The index of which its surfaces offer nothing older: what left before it is told to nobody any more."""
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        acknowledged: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "index", b"index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowRequest: _TypeAlias = FollowRequest  # noqa: Y015
+
+@_typing.final
+class FollowResponse(_message.Message):
+    """A chunk of news, or a piece of one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NEWS_FIELD_NUMBER: _builtins.int
+    WHOLE_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    news: _builtins.bytes
+    """`bayplan.directory.News` as msgpack, in pieces that are to be joined."""
+    whole: _builtins.bool
+    """False for a while after the controller's start: what is not in the directory may exist all the same."""
+    more: _builtins.bool
+    """Another piece of the same chunk follows, without being asked for."""
+    def __init__(
+        self,
+        *,
+        news: _builtins.bytes = ...,
+        whole: _builtins.bool = ...,
+        more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["more", b"more", "news", b"news", "whole", b"whole"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowResponse: _TypeAlias = FollowResponse  # noqa: Y015
+
+@_typing.final
+class ListFollowersRequest(_message.Message):
+    """Asks for the copies that follow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFollowersRequest: _TypeAlias = ListFollowersRequest  # noqa: Y015
+
+@_typing.final
+class Follower(_message.Message):
+    """One copy of the directory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    SILENT_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """The name of its node; empty for an admin's."""
+    index: _builtins.int
+    """It offers nothing that is older than this index."""
+    silent: _builtins.bool
+    """It has not taken over a chunk for a while: it is not waited for."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        index: _builtins.int = ...,
+        silent: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "node", b"node", "silent", b"silent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Follower: _TypeAlias = Follower  # noqa: Y015
+
+@_typing.final
+class ListFollowersResponse(_message.Message):
+    """All copies that follow, those furthest behind first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    FOLLOWERS_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """The index of the directory itself; 0 when nobody has ever asked for it."""
+    @_builtins.property
+    def followers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Follower]:
+        """The copies."""
+
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        followers: _abc.Iterable[Global___Follower] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["followers", b"followers", "index", b"index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFollowersResponse: _TypeAlias = ListFollowersResponse  # noqa: Y015
+
+@_typing.final
+class Port(_message.Message):
+    """A port of a service. Written by whoever registers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    PUBLISHED_FIELD_NUMBER: _builtins.int
+    PROTOCOL_FIELD_NUMBER: _builtins.int
+    HOST_IP_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    target: _builtins.int
+    """The port of the container."""
+    published: _builtins.int
+    """The port on the node that leads there; 0 for none."""
+    protocol: _common_pb2.Protocol.ValueType
+    """The transport protocol."""
+    host_ip: _builtins.str
+    """The node's address it listens on; empty means all."""
+    name: _builtins.str
+    """Its name, for SRV."""
+    def __init__(
+        self,
+        *,
+        target: _builtins.int = ...,
+        published: _builtins.int = ...,
+        protocol: _common_pb2.Protocol.ValueType = ...,
+        host_ip: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["host_ip", b"host_ip", "name", b"name", "protocol", b"protocol", "published", b"published", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Port: _TypeAlias = Port  # noqa: Y015
+
+@_typing.final
+class Registration(_message.Message):
+    """An instance from outside. Written by whoever registers it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetaEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    STACK_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    PORT_FIELD_NUMBER: _builtins.int
+    PORTS_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    META_FIELD_NUMBER: _builtins.int
+    TTL_MS_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its own choice, unique in its service; registering it again replaces it."""
+    service: _builtins.str
+    """The short name of the service."""
+    stack: _builtins.str
+    """The stack, which may be none that is deployed; empty for `external`."""
+    node: _builtins.str
+    """The name of the machine it runs on, as shown to people."""
+    address: _builtins.str
+    """Its IPv4 or IPv6 address."""
+    port: _builtins.int
+    """The port to connect to; 0 for none."""
+    weight: _builtins.int
+    """Against the others of its service, 0 to 65535; 1 when it is not given."""
+    ttl_ms: _builtins.int
+    """It is gone when so many milliseconds pass without a renewal; 0 for 30 s."""
+    standing: Global___Standing.ValueType
+    """Whether it is given to those who ask."""
+    reason: _builtins.str
+    """Why it is not ready."""
+    output: _builtins.str
+    """What its own check said last."""
+    @_builtins.property
+    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___Port]:
+        """All its ports, where it has several."""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its tags."""
+
+    @_builtins.property
+    def meta(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Anything else to be known of it."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        service: _builtins.str = ...,
+        stack: _builtins.str = ...,
+        node: _builtins.str = ...,
+        address: _builtins.str = ...,
+        port: _builtins.int = ...,
+        ports: _abc.Iterable[Global___Port] | None = ...,
+        weight: _builtins.int | None = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        meta: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        ttl_ms: _builtins.int = ...,
+        standing: Global___Standing.ValueType = ...,
+        reason: _builtins.str = ...,
+        output: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "weight", b"weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "address", b"address", "id", b"id", "meta", b"meta", "node", b"node", "output", b"output", "port", b"port", "ports", b"ports", "reason", b"reason", "service", b"service", "stack", b"stack", "standing", b"standing", "tags", b"tags", "ttl_ms", b"ttl_ms", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
+    _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight) -> _WhichOneofReturnType__weight | None: ...
+
+Global___Registration: _TypeAlias = Registration  # noqa: Y015
+
+@_typing.final
+class Renewal(_message.Message):
+    """What its own checks say of an instance from outside."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STACK_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    stack: _builtins.str
+    """The stack; empty for `external`."""
+    service: _builtins.str
+    """The short name of the service."""
+    id: _builtins.str
+    """Its id."""
+    standing: Global___Standing.ValueType
+    """Whether it is given to those who ask."""
+    reason: _builtins.str
+    """Why it is not ready."""
+    output: _builtins.str
+    """What its own check said last."""
+    def __init__(
+        self,
+        *,
+        stack: _builtins.str = ...,
+        service: _builtins.str = ...,
+        id: _builtins.str = ...,
+        standing: Global___Standing.ValueType = ...,
+        reason: _builtins.str = ...,
+        output: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "output", b"output", "reason", b"reason", "service", b"service", "stack", b"stack", "standing", b"standing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Renewal: _TypeAlias = Renewal  # noqa: Y015
+
+@_typing.final
+class RegisterRequest(_message.Message):
+    """Asks for an instance to be kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGISTRATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def registration(self) -> Global___Registration:
+        """The instance."""
+
+    def __init__(
+        self,
+        *,
+        registration: Global___Registration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["registration", b"registration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["registration", b"registration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegisterRequest: _TypeAlias = RegisterRequest  # noqa: Y015
+
+@_typing.final
+class RegisterResponse(_message.Message):
+    """It is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegisterResponse: _TypeAlias = RegisterResponse  # noqa: Y015
+
+@_typing.final
+class RegistryServiceRenewRequest(_message.Message):
+    """Asks for a lease to go on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RENEWAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def renewal(self) -> Global___Renewal:
+        """Which, and how it is."""
+
+    def __init__(
+        self,
+        *,
+        renewal: Global___Renewal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["renewal", b"renewal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["renewal", b"renewal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegistryServiceRenewRequest: _TypeAlias = RegistryServiceRenewRequest  # noqa: Y015
+
+@_typing.final
+class RegistryServiceRenewResponse(_message.Message):
+    """It goes on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegistryServiceRenewResponse: _TypeAlias = RegistryServiceRenewResponse  # noqa: Y015
+
+@_typing.final
+class DeregisterRequest(_message.Message):
+    """Which instance from outside is no more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STACK_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    stack: _builtins.str
+    """The stack; empty for `external`."""
+    service: _builtins.str
+    """The short name of the service."""
+    id: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        stack: _builtins.str = ...,
+        service: _builtins.str = ...,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "service", b"service", "stack", b"stack"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeregisterRequest: _TypeAlias = DeregisterRequest  # noqa: Y015
+
+@_typing.final
+class DeregisterResponse(_message.Message):
+    """It is no more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeregisterResponse: _TypeAlias = DeregisterResponse  # noqa: Y015
+
+@_typing.final
+class OverrideRequest(_message.Message):
+    """An operator's word about an instance, a task's or an outsider's. What is not given stays as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STACK_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    DRAIN_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    CLEAR_FIELD_NUMBER: _builtins.int
+    stack: _builtins.str
+    """The stack's name."""
+    service: _builtins.str
+    """The short name of the service."""
+    id: _builtins.str
+    """The instance's id."""
+    drain: _builtins.bool
+    """Whether it takes nobody new."""
+    weight: _builtins.int
+    """Its weight, 0 to 65535."""
+    clear: _builtins.bool
+    """Take back all that was said of it before."""
+    def __init__(
+        self,
+        *,
+        stack: _builtins.str = ...,
+        service: _builtins.str = ...,
+        id: _builtins.str = ...,
+        drain: _builtins.bool | None = ...,
+        weight: _builtins.int | None = ...,
+        clear: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_drain", b"_drain", "_weight", b"_weight", "drain", b"drain", "weight", b"weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_drain", b"_drain", "_weight", b"_weight", "clear", b"clear", "drain", b"drain", "id", b"id", "service", b"service", "stack", b"stack", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__drain: _TypeAlias = _typing.Literal["drain"]  # noqa: Y015
+    _WhichOneofArgType__drain: _TypeAlias = _typing.Literal["_drain", b"_drain"]  # noqa: Y015
+    _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
+    _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__drain) -> _WhichOneofReturnType__drain | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight) -> _WhichOneofReturnType__weight | None: ...
+
+Global___OverrideRequest: _TypeAlias = OverrideRequest  # noqa: Y015
+
+@_typing.final
+class OverrideResponse(_message.Message):
+    """What holds now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRAIN_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    drain: _builtins.bool
+    """Whether it takes nobody new."""
+    weight: _builtins.int
+    """Its weight, where one was given."""
+    def __init__(
+        self,
+        *,
+        drain: _builtins.bool = ...,
+        weight: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "weight", b"weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "drain", b"drain", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
+    _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight) -> _WhichOneofReturnType__weight | None: ...
+
+Global___OverrideResponse: _TypeAlias = OverrideResponse  # noqa: Y015

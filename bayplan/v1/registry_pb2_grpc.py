@@ -55,6 +55,36 @@ class RegistryServiceStub:
                 request_serializer=bayplan_dot_v1_dot_registry__pb2.ListRequest.SerializeToString,
                 response_deserializer=bayplan_dot_v1_dot_registry__pb2.ListResponse.FromString,
                 _registered_method=True)
+        self.Follow = channel.stream_stream(
+                '/bayplan.v1.RegistryService/Follow',
+                request_serializer=bayplan_dot_v1_dot_registry__pb2.FollowRequest.SerializeToString,
+                response_deserializer=bayplan_dot_v1_dot_registry__pb2.FollowResponse.FromString,
+                _registered_method=True)
+        self.ListFollowers = channel.unary_unary(
+                '/bayplan.v1.RegistryService/ListFollowers',
+                request_serializer=bayplan_dot_v1_dot_registry__pb2.ListFollowersRequest.SerializeToString,
+                response_deserializer=bayplan_dot_v1_dot_registry__pb2.ListFollowersResponse.FromString,
+                _registered_method=True)
+        self.Register = channel.unary_unary(
+                '/bayplan.v1.RegistryService/Register',
+                request_serializer=bayplan_dot_v1_dot_registry__pb2.RegisterRequest.SerializeToString,
+                response_deserializer=bayplan_dot_v1_dot_registry__pb2.RegisterResponse.FromString,
+                _registered_method=True)
+        self.Renew = channel.unary_unary(
+                '/bayplan.v1.RegistryService/Renew',
+                request_serializer=bayplan_dot_v1_dot_registry__pb2.RegistryServiceRenewRequest.SerializeToString,
+                response_deserializer=bayplan_dot_v1_dot_registry__pb2.RegistryServiceRenewResponse.FromString,
+                _registered_method=True)
+        self.Deregister = channel.unary_unary(
+                '/bayplan.v1.RegistryService/Deregister',
+                request_serializer=bayplan_dot_v1_dot_registry__pb2.DeregisterRequest.SerializeToString,
+                response_deserializer=bayplan_dot_v1_dot_registry__pb2.DeregisterResponse.FromString,
+                _registered_method=True)
+        self.Override = channel.unary_unary(
+                '/bayplan.v1.RegistryService/Override',
+                request_serializer=bayplan_dot_v1_dot_registry__pb2.OverrideRequest.SerializeToString,
+                response_deserializer=bayplan_dot_v1_dot_registry__pb2.OverrideResponse.FromString,
+                _registered_method=True)
 
 
 class RegistryServiceServicer:
@@ -89,6 +119,48 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Follow(self, request_iterator, context):
+        """News of the whole directory for a copy of it: the next when the one before was taken over. Each node has one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFollowers(self, request, context):
+        """The copies that follow, and how far each is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Register(self, request, context):
+        """An instance that is no task's: kept until its time to live has passed without a renewal.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Renew(self, request, context):
+        """It goes on. NOT_FOUND when its lease is over: register again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Deregister(self, request, context):
+        """It is no more. One that is not known is no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Override(self, request, context):
+        """An operator's word about one instance, which wins over its health.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +183,36 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.List,
                     request_deserializer=bayplan_dot_v1_dot_registry__pb2.ListRequest.FromString,
                     response_serializer=bayplan_dot_v1_dot_registry__pb2.ListResponse.SerializeToString,
+            ),
+            'Follow': grpc.stream_stream_rpc_method_handler(
+                    servicer.Follow,
+                    request_deserializer=bayplan_dot_v1_dot_registry__pb2.FollowRequest.FromString,
+                    response_serializer=bayplan_dot_v1_dot_registry__pb2.FollowResponse.SerializeToString,
+            ),
+            'ListFollowers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFollowers,
+                    request_deserializer=bayplan_dot_v1_dot_registry__pb2.ListFollowersRequest.FromString,
+                    response_serializer=bayplan_dot_v1_dot_registry__pb2.ListFollowersResponse.SerializeToString,
+            ),
+            'Register': grpc.unary_unary_rpc_method_handler(
+                    servicer.Register,
+                    request_deserializer=bayplan_dot_v1_dot_registry__pb2.RegisterRequest.FromString,
+                    response_serializer=bayplan_dot_v1_dot_registry__pb2.RegisterResponse.SerializeToString,
+            ),
+            'Renew': grpc.unary_unary_rpc_method_handler(
+                    servicer.Renew,
+                    request_deserializer=bayplan_dot_v1_dot_registry__pb2.RegistryServiceRenewRequest.FromString,
+                    response_serializer=bayplan_dot_v1_dot_registry__pb2.RegistryServiceRenewResponse.SerializeToString,
+            ),
+            'Deregister': grpc.unary_unary_rpc_method_handler(
+                    servicer.Deregister,
+                    request_deserializer=bayplan_dot_v1_dot_registry__pb2.DeregisterRequest.FromString,
+                    response_serializer=bayplan_dot_v1_dot_registry__pb2.DeregisterResponse.SerializeToString,
+            ),
+            'Override': grpc.unary_unary_rpc_method_handler(
+                    servicer.Override,
+                    request_deserializer=bayplan_dot_v1_dot_registry__pb2.OverrideRequest.FromString,
+                    response_serializer=bayplan_dot_v1_dot_registry__pb2.OverrideResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +324,168 @@ class RegistryService:
             '/bayplan.v1.RegistryService/List',
             bayplan_dot_v1_dot_registry__pb2.ListRequest.SerializeToString,
             bayplan_dot_v1_dot_registry__pb2.ListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Follow(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/bayplan.v1.RegistryService/Follow',
+            bayplan_dot_v1_dot_registry__pb2.FollowRequest.SerializeToString,
+            bayplan_dot_v1_dot_registry__pb2.FollowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFollowers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bayplan.v1.RegistryService/ListFollowers',
+            bayplan_dot_v1_dot_registry__pb2.ListFollowersRequest.SerializeToString,
+            bayplan_dot_v1_dot_registry__pb2.ListFollowersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Register(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bayplan.v1.RegistryService/Register',
+            bayplan_dot_v1_dot_registry__pb2.RegisterRequest.SerializeToString,
+            bayplan_dot_v1_dot_registry__pb2.RegisterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Renew(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bayplan.v1.RegistryService/Renew',
+            bayplan_dot_v1_dot_registry__pb2.RegistryServiceRenewRequest.SerializeToString,
+            bayplan_dot_v1_dot_registry__pb2.RegistryServiceRenewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Deregister(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bayplan.v1.RegistryService/Deregister',
+            bayplan_dot_v1_dot_registry__pb2.DeregisterRequest.SerializeToString,
+            bayplan_dot_v1_dot_registry__pb2.DeregisterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Override(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bayplan.v1.RegistryService/Override',
+            bayplan_dot_v1_dot_registry__pb2.OverrideRequest.SerializeToString,
+            bayplan_dot_v1_dot_registry__pb2.OverrideResponse.FromString,
             options,
             channel_credentials,
             insecure,

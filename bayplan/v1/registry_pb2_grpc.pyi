@@ -41,6 +41,18 @@ class RegistryServiceStub:
     """A watcher says that it uses no instance any more that is not in the view of this revision."""
     List: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListRequest, _registry_pb2.ListResponse]
     """All services with their numbers."""
+    Follow: _grpc.StreamStreamMultiCallable[_registry_pb2.FollowRequest, _registry_pb2.FollowResponse]
+    """News of the whole directory for a copy of it: the next when the one before was taken over. Each node has one."""
+    ListFollowers: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListFollowersRequest, _registry_pb2.ListFollowersResponse]
+    """The copies that follow, and how far each is."""
+    Register: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RegisterRequest, _registry_pb2.RegisterResponse]
+    """An instance that is no task's: kept until its time to live has passed without a renewal."""
+    Renew: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RegistryServiceRenewRequest, _registry_pb2.RegistryServiceRenewResponse]
+    """It goes on. NOT_FOUND when its lease is over: register again."""
+    Deregister: _grpc.UnaryUnaryMultiCallable[_registry_pb2.DeregisterRequest, _registry_pb2.DeregisterResponse]
+    """It is no more. One that is not known is no error."""
+    Override: _grpc.UnaryUnaryMultiCallable[_registry_pb2.OverrideRequest, _registry_pb2.OverrideResponse]
+    """An operator's word about one instance, which wins over its health."""
 
 @_typing.type_check_only
 class RegistryServiceAsyncStub(RegistryServiceStub):
@@ -55,6 +67,18 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """A watcher says that it uses no instance any more that is not in the view of this revision."""
     List: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListRequest, _registry_pb2.ListResponse]  # type: ignore[assignment]
     """All services with their numbers."""
+    Follow: _aio.StreamStreamMultiCallable[_registry_pb2.FollowRequest, _registry_pb2.FollowResponse]  # type: ignore[assignment]
+    """News of the whole directory for a copy of it: the next when the one before was taken over. Each node has one."""
+    ListFollowers: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListFollowersRequest, _registry_pb2.ListFollowersResponse]  # type: ignore[assignment]
+    """The copies that follow, and how far each is."""
+    Register: _aio.UnaryUnaryMultiCallable[_registry_pb2.RegisterRequest, _registry_pb2.RegisterResponse]  # type: ignore[assignment]
+    """An instance that is no task's: kept until its time to live has passed without a renewal."""
+    Renew: _aio.UnaryUnaryMultiCallable[_registry_pb2.RegistryServiceRenewRequest, _registry_pb2.RegistryServiceRenewResponse]  # type: ignore[assignment]
+    """It goes on. NOT_FOUND when its lease is over: register again."""
+    Deregister: _aio.UnaryUnaryMultiCallable[_registry_pb2.DeregisterRequest, _registry_pb2.DeregisterResponse]  # type: ignore[assignment]
+    """It is no more. One that is not known is no error."""
+    Override: _aio.UnaryUnaryMultiCallable[_registry_pb2.OverrideRequest, _registry_pb2.OverrideResponse]  # type: ignore[assignment]
+    """An operator's word about one instance, which wins over its health."""
 
 class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Finds services."""
@@ -90,5 +114,53 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.ListResponse, _abc.Awaitable[_registry_pb2.ListResponse]]:
         """All services with their numbers."""
+
+    @_abc_1.abstractmethod
+    def Follow(
+        self,
+        request_iterator: _MaybeAsyncIterator[_registry_pb2.FollowRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_registry_pb2.FollowResponse], _abc.AsyncIterator[_registry_pb2.FollowResponse]]:
+        """News of the whole directory for a copy of it: the next when the one before was taken over. Each node has one."""
+
+    @_abc_1.abstractmethod
+    def ListFollowers(
+        self,
+        request: _registry_pb2.ListFollowersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ListFollowersResponse, _abc.Awaitable[_registry_pb2.ListFollowersResponse]]:
+        """The copies that follow, and how far each is."""
+
+    @_abc_1.abstractmethod
+    def Register(
+        self,
+        request: _registry_pb2.RegisterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.RegisterResponse, _abc.Awaitable[_registry_pb2.RegisterResponse]]:
+        """An instance that is no task's: kept until its time to live has passed without a renewal."""
+
+    @_abc_1.abstractmethod
+    def Renew(
+        self,
+        request: _registry_pb2.RegistryServiceRenewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.RegistryServiceRenewResponse, _abc.Awaitable[_registry_pb2.RegistryServiceRenewResponse]]:
+        """It goes on. NOT_FOUND when its lease is over: register again."""
+
+    @_abc_1.abstractmethod
+    def Deregister(
+        self,
+        request: _registry_pb2.DeregisterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.DeregisterResponse, _abc.Awaitable[_registry_pb2.DeregisterResponse]]:
+        """It is no more. One that is not known is no error."""
+
+    @_abc_1.abstractmethod
+    def Override(
+        self,
+        request: _registry_pb2.OverrideRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.OverrideResponse, _abc.Awaitable[_registry_pb2.OverrideResponse]]:
+        """An operator's word about one instance, which wins over its health."""
 
 def add_RegistryServiceServicer_to_server(servicer: RegistryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -460,6 +460,7 @@ class ServiceSpec(_message.Message):
     AFFINITIES_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     HOMES_FIELD_NUMBER: _builtins.int
+    LOCAL_FIRST_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The short name, unique in its stack."""
     replicas: _builtins.int
@@ -486,6 +487,8 @@ class ServiceSpec(_message.Message):
     """Who comes first where there is not room for all, 0 to 100."""
     homes: Global___HomePolicy.ValueType
     """What its named volumes say about where it runs."""
+    local_first: _builtins.bool
+    """Who asks on a node that has an instance is sent to that one."""
     @_builtins.property
     def container(self) -> _container_pb2.ContainerSpec:
         """Its container."""
@@ -566,10 +569,11 @@ class ServiceSpec(_message.Message):
         affinities: _abc.Iterable[Global___Affinity] | None = ...,
         priority: _builtins.int = ...,
         homes: Global___HomePolicy.ValueType = ...,
+        local_first: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "reservations", b"reservations", "restart", b"restart", "rollback", b"rollback", "schedule", b"schedule", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinities", b"affinities", "constraints", b"constraints", "container", b"container", "depends_on", b"depends_on", "drain_ms", b"drain_ms", "endpoint_mode", b"endpoint_mode", "fence", b"fence", "generation", b"generation", "generic", b"generic", "homes", b"homes", "labels", b"labels", "max_replicas_per_node", b"max_replicas_per_node", "mode", b"mode", "name", b"name", "places", b"places", "preferences", b"preferences", "priority", b"priority", "replicas", b"replicas", "reservations", b"reservations", "restart", b"restart", "rollback", b"rollback", "schedule", b"schedule", "strategy", b"strategy", "ttl_ms", b"ttl_ms", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinities", b"affinities", "constraints", b"constraints", "container", b"container", "depends_on", b"depends_on", "drain_ms", b"drain_ms", "endpoint_mode", b"endpoint_mode", "fence", b"fence", "generation", b"generation", "generic", b"generic", "homes", b"homes", "labels", b"labels", "local_first", b"local_first", "max_replicas_per_node", b"max_replicas_per_node", "mode", b"mode", "name", b"name", "places", b"places", "preferences", b"preferences", "priority", b"priority", "replicas", b"replicas", "reservations", b"reservations", "restart", b"restart", "rollback", b"rollback", "schedule", b"schedule", "strategy", b"strategy", "ttl_ms", b"ttl_ms", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

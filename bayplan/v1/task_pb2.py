@@ -25,43 +25,47 @@ _sym_db = _symbol_database.Default()
 from bayplan.v1 import common_pb2 as bayplan_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x62\x61yplan/v1/task.proto\x12\nbayplan.v1\x1a\x17\x62\x61yplan/v1/common.proto\"\xa5\x02\n\nTaskStatus\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.bayplan.v1.TaskState\x12\"\n\x06health\x18\x03 \x01(\x0e\x32\x12.bayplan.v1.Health\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x16\n\texit_code\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x0c\x63ontainer_id\x18\x06 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x07 \x01(\t\x12$\n\x05ports\x18\x08 \x03(\x0b\x32\x15.bayplan.v1.BoundPort\x12\x14\n\x0cprobe_output\x18\t \x01(\t\x12\x10\n\x08since_ms\x18\n \x01(\x03\x12\x10\n\x08restarts\x18\x0b \x01(\rB\x0c\n\n_exit_code\"\xf0\x02\n\x08TaskView\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\r\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12\r\n\x05image\x18\x05 \x01(\t\x12\x0c\n\x04node\x18\x06 \x01(\t\x12$\n\x07\x64\x65sired\x18\x07 \x01(\x0e\x32\x13.bayplan.v1.Desired\x12&\n\x06status\x18\x08 \x01(\x0b\x32\x16.bayplan.v1.TaskStatus\x12\x17\n\x0fpending_reasons\x18\t \x03(\t\x12\x12\n\ncreated_ms\x18\n \x01(\x03\x12\r\n\x05place\x18\x0b \x01(\t\x12\r\n\x05stale\x18\x0c \x01(\x08\x12\x14\n\x0cnode_address\x18\r \x01(\t\x12.\n\x05goods\x18\x0e \x03(\x0b\x32\x1f.bayplan.v1.TaskView.GoodsEntry\x1a,\n\nGoodsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"@\n\x10ListTasksRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\"8\n\x11ListTasksResponse\x12#\n\x05tasks\x18\x01 \x03(\x0b\x32\x14.bayplan.v1.TaskView\"N\n\x0bLogsRequest\x12\x0f\n\x07targets\x18\x01 \x03(\t\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\x12\x0c\n\x04tail\x18\x03 \x01(\x05\x12\x10\n\x08since_ms\x18\x04 \x01(\x03\"`\n\x07LogLine\x12\x0f\n\x07time_ns\x18\x01 \x01(\x03\x12%\n\x06stream\x18\x02 \x01(\x0e\x32\x15.bayplan.v1.LogStream\x12\x0c\n\x04text\x18\x03 \x01(\x0c\x12\x0f\n\x07task_id\x18\x04 \x01(\t\"\xa5\x01\n\x0cLogsResponse\x12\"\n\x05lines\x18\x01 \x03(\x0b\x32\x13.bayplan.v1.LogLine\x12\x0f\n\x07warning\x18\x02 \x01(\t\x12\x32\n\x05names\x18\x03 \x03(\x0b\x32#.bayplan.v1.LogsResponse.NamesEntry\x1a,\n\nNamesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xb3\x02\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_STATE_PENDING\x10\x01\x12\x17\n\x13TASK_STATE_ASSIGNED\x10\x02\x12\x18\n\x14TASK_STATE_PREPARING\x10\x03\x12\x17\n\x13TASK_STATE_STARTING\x10\x04\x12\x16\n\x12TASK_STATE_RUNNING\x10\x05\x12\x17\n\x13TASK_STATE_STOPPING\x10\x06\x12\x17\n\x13TASK_STATE_COMPLETE\x10\x07\x12\x17\n\x13TASK_STATE_SHUTDOWN\x10\x08\x12\x15\n\x11TASK_STATE_FAILED\x10\t\x12\x17\n\x13TASK_STATE_REJECTED\x10\n\x12\x13\n\x0fTASK_STATE_LOST\x10\x0b*p\n\x06Health\x12\x16\n\x12HEALTH_UNSPECIFIED\x10\x00\x12\x0f\n\x0bHEALTH_NONE\x10\x01\x12\x13\n\x0fHEALTH_STARTING\x10\x02\x12\x12\n\x0eHEALTH_HEALTHY\x10\x03\x12\x14\n\x10HEALTH_UNHEALTHY\x10\x04*X\n\x07\x44\x65sired\x12\x17\n\x13\x44\x45SIRED_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x44\x45SIRED_RUN\x10\x01\x12\x10\n\x0c\x44\x45SIRED_STOP\x10\x02\x12\x11\n\rDESIRED_READY\x10\x03*U\n\tLogStream\x12\x1a\n\x16LOG_STREAM_UNSPECIFIED\x10\x00\x12\x15\n\x11LOG_STREAM_STDOUT\x10\x01\x12\x15\n\x11LOG_STREAM_STDERR\x10\x02\x32\x94\x01\n\x0bTaskService\x12H\n\tListTasks\x12\x1c.bayplan.v1.ListTasksRequest\x1a\x1d.bayplan.v1.ListTasksResponse\x12;\n\x04Logs\x12\x17.bayplan.v1.LogsRequest\x1a\x18.bayplan.v1.LogsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x62\x61yplan/v1/task.proto\x12\nbayplan.v1\x1a\x17\x62\x61yplan/v1/common.proto\"\x91\x03\n\nTaskStatus\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.bayplan.v1.TaskState\x12\"\n\x06health\x18\x03 \x01(\x0e\x32\x12.bayplan.v1.Health\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x16\n\texit_code\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x0c\x63ontainer_id\x18\x06 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x07 \x01(\t\x12$\n\x05ports\x18\x08 \x03(\x0b\x32\x15.bayplan.v1.BoundPort\x12\x14\n\x0cprobe_output\x18\t \x01(\t\x12\x10\n\x08since_ms\x18\n \x01(\x03\x12\x10\n\x08restarts\x18\x0b \x01(\r\x12\x38\n\taddresses\x18\x0c \x03(\x0b\x32%.bayplan.v1.TaskStatus.AddressesEntry\x1a\x30\n\x0e\x41\x64\x64ressesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_exit_code\"\xf0\x02\n\x08TaskView\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\r\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12\r\n\x05image\x18\x05 \x01(\t\x12\x0c\n\x04node\x18\x06 \x01(\t\x12$\n\x07\x64\x65sired\x18\x07 \x01(\x0e\x32\x13.bayplan.v1.Desired\x12&\n\x06status\x18\x08 \x01(\x0b\x32\x16.bayplan.v1.TaskStatus\x12\x17\n\x0fpending_reasons\x18\t \x03(\t\x12\x12\n\ncreated_ms\x18\n \x01(\x03\x12\r\n\x05place\x18\x0b \x01(\t\x12\r\n\x05stale\x18\x0c \x01(\x08\x12\x14\n\x0cnode_address\x18\r \x01(\t\x12.\n\x05goods\x18\x0e \x03(\x0b\x32\x1f.bayplan.v1.TaskView.GoodsEntry\x1a,\n\nGoodsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"@\n\x10ListTasksRequest\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\"8\n\x11ListTasksResponse\x12#\n\x05tasks\x18\x01 \x03(\x0b\x32\x14.bayplan.v1.TaskView\"N\n\x0bLogsRequest\x12\x0f\n\x07targets\x18\x01 \x03(\t\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\x12\x0c\n\x04tail\x18\x03 \x01(\x05\x12\x10\n\x08since_ms\x18\x04 \x01(\x03\"`\n\x07LogLine\x12\x0f\n\x07time_ns\x18\x01 \x01(\x03\x12%\n\x06stream\x18\x02 \x01(\x0e\x32\x15.bayplan.v1.LogStream\x12\x0c\n\x04text\x18\x03 \x01(\x0c\x12\x0f\n\x07task_id\x18\x04 \x01(\t\"\xa5\x01\n\x0cLogsResponse\x12\"\n\x05lines\x18\x01 \x03(\x0b\x32\x13.bayplan.v1.LogLine\x12\x0f\n\x07warning\x18\x02 \x01(\t\x12\x32\n\x05names\x18\x03 \x03(\x0b\x32#.bayplan.v1.LogsResponse.NamesEntry\x1a,\n\nNamesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xb3\x02\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_STATE_PENDING\x10\x01\x12\x17\n\x13TASK_STATE_ASSIGNED\x10\x02\x12\x18\n\x14TASK_STATE_PREPARING\x10\x03\x12\x17\n\x13TASK_STATE_STARTING\x10\x04\x12\x16\n\x12TASK_STATE_RUNNING\x10\x05\x12\x17\n\x13TASK_STATE_STOPPING\x10\x06\x12\x17\n\x13TASK_STATE_COMPLETE\x10\x07\x12\x17\n\x13TASK_STATE_SHUTDOWN\x10\x08\x12\x15\n\x11TASK_STATE_FAILED\x10\t\x12\x17\n\x13TASK_STATE_REJECTED\x10\n\x12\x13\n\x0fTASK_STATE_LOST\x10\x0b*p\n\x06Health\x12\x16\n\x12HEALTH_UNSPECIFIED\x10\x00\x12\x0f\n\x0bHEALTH_NONE\x10\x01\x12\x13\n\x0fHEALTH_STARTING\x10\x02\x12\x12\n\x0eHEALTH_HEALTHY\x10\x03\x12\x14\n\x10HEALTH_UNHEALTHY\x10\x04*X\n\x07\x44\x65sired\x12\x17\n\x13\x44\x45SIRED_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x44\x45SIRED_RUN\x10\x01\x12\x10\n\x0c\x44\x45SIRED_STOP\x10\x02\x12\x11\n\rDESIRED_READY\x10\x03*U\n\tLogStream\x12\x1a\n\x16LOG_STREAM_UNSPECIFIED\x10\x00\x12\x15\n\x11LOG_STREAM_STDOUT\x10\x01\x12\x15\n\x11LOG_STREAM_STDERR\x10\x02\x32\x94\x01\n\x0bTaskService\x12H\n\tListTasks\x12\x1c.bayplan.v1.ListTasksRequest\x1a\x1d.bayplan.v1.ListTasksResponse\x12;\n\x04Logs\x12\x17.bayplan.v1.LogsRequest\x1a\x18.bayplan.v1.LogsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bayplan.v1.task_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_TASKSTATUS_ADDRESSESENTRY']._loaded_options = None
+  _globals['_TASKSTATUS_ADDRESSESENTRY']._serialized_options = b'8\001'
   _globals['_TASKVIEW_GOODSENTRY']._loaded_options = None
   _globals['_TASKVIEW_GOODSENTRY']._serialized_options = b'8\001'
   _globals['_LOGSRESPONSE_NAMESENTRY']._loaded_options = None
   _globals['_LOGSRESPONSE_NAMESENTRY']._serialized_options = b'8\001'
-  _globals['_TASKSTATE']._serialized_start=1200
-  _globals['_TASKSTATE']._serialized_end=1507
-  _globals['_HEALTH']._serialized_start=1509
-  _globals['_HEALTH']._serialized_end=1621
-  _globals['_DESIRED']._serialized_start=1623
-  _globals['_DESIRED']._serialized_end=1711
-  _globals['_LOGSTREAM']._serialized_start=1713
-  _globals['_LOGSTREAM']._serialized_end=1798
+  _globals['_TASKSTATE']._serialized_start=1308
+  _globals['_TASKSTATE']._serialized_end=1615
+  _globals['_HEALTH']._serialized_start=1617
+  _globals['_HEALTH']._serialized_end=1729
+  _globals['_DESIRED']._serialized_start=1731
+  _globals['_DESIRED']._serialized_end=1819
+  _globals['_LOGSTREAM']._serialized_start=1821
+  _globals['_LOGSTREAM']._serialized_end=1906
   _globals['_TASKSTATUS']._serialized_start=63
-  _globals['_TASKSTATUS']._serialized_end=356
-  _globals['_TASKVIEW']._serialized_start=359
-  _globals['_TASKVIEW']._serialized_end=727
-  _globals['_TASKVIEW_GOODSENTRY']._serialized_start=683
-  _globals['_TASKVIEW_GOODSENTRY']._serialized_end=727
-  _globals['_LISTTASKSREQUEST']._serialized_start=729
-  _globals['_LISTTASKSREQUEST']._serialized_end=793
-  _globals['_LISTTASKSRESPONSE']._serialized_start=795
-  _globals['_LISTTASKSRESPONSE']._serialized_end=851
-  _globals['_LOGSREQUEST']._serialized_start=853
-  _globals['_LOGSREQUEST']._serialized_end=931
-  _globals['_LOGLINE']._serialized_start=933
-  _globals['_LOGLINE']._serialized_end=1029
-  _globals['_LOGSRESPONSE']._serialized_start=1032
-  _globals['_LOGSRESPONSE']._serialized_end=1197
-  _globals['_LOGSRESPONSE_NAMESENTRY']._serialized_start=1153
-  _globals['_LOGSRESPONSE_NAMESENTRY']._serialized_end=1197
-  _globals['_TASKSERVICE']._serialized_start=1801
-  _globals['_TASKSERVICE']._serialized_end=1949
+  _globals['_TASKSTATUS']._serialized_end=464
+  _globals['_TASKSTATUS_ADDRESSESENTRY']._serialized_start=402
+  _globals['_TASKSTATUS_ADDRESSESENTRY']._serialized_end=450
+  _globals['_TASKVIEW']._serialized_start=467
+  _globals['_TASKVIEW']._serialized_end=835
+  _globals['_TASKVIEW_GOODSENTRY']._serialized_start=791
+  _globals['_TASKVIEW_GOODSENTRY']._serialized_end=835
+  _globals['_LISTTASKSREQUEST']._serialized_start=837
+  _globals['_LISTTASKSREQUEST']._serialized_end=901
+  _globals['_LISTTASKSRESPONSE']._serialized_start=903
+  _globals['_LISTTASKSRESPONSE']._serialized_end=959
+  _globals['_LOGSREQUEST']._serialized_start=961
+  _globals['_LOGSREQUEST']._serialized_end=1039
+  _globals['_LOGLINE']._serialized_start=1041
+  _globals['_LOGLINE']._serialized_end=1137
+  _globals['_LOGSRESPONSE']._serialized_start=1140
+  _globals['_LOGSRESPONSE']._serialized_end=1305
+  _globals['_LOGSRESPONSE_NAMESENTRY']._serialized_start=1261
+  _globals['_LOGSRESPONSE_NAMESENTRY']._serialized_end=1305
+  _globals['_TASKSERVICE']._serialized_start=1909
+  _globals['_TASKSERVICE']._serialized_end=2057
 # @@protoc_insertion_point(module_scope)

@@ -170,6 +170,26 @@ class TaskStatus(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class AddressesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TASK_ID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
@@ -181,6 +201,7 @@ class TaskStatus(_message.Message):
     PROBE_OUTPUT_FIELD_NUMBER: _builtins.int
     SINCE_MS_FIELD_NUMBER: _builtins.int
     RESTARTS_FIELD_NUMBER: _builtins.int
+    ADDRESSES_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """The task's id."""
     state: Global___TaskState.ValueType
@@ -192,7 +213,7 @@ class TaskStatus(_message.Message):
     exit_code: _builtins.int
     """The container's exit code, once it ended."""
     container_id: _builtins.str
-    """The engine's id of the container; empty before it is made."""
+    """The engine's id of the container; empty before it is made. The controller keeps its first 16 digits."""
     address: _builtins.str
     """The container's address on the node's own network; empty when it has none."""
     probe_output: _builtins.str
@@ -204,6 +225,10 @@ class TaskStatus(_message.Message):
     @_builtins.property
     def ports(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.BoundPort]:
         """Ports as the engine bound them."""
+
+    @_builtins.property
+    def addresses(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The container's addresses by network, where it is in several that span nodes."""
 
     def __init__(
         self,
@@ -219,10 +244,11 @@ class TaskStatus(_message.Message):
         probe_output: _builtins.str = ...,
         since_ms: _builtins.int = ...,
         restarts: _builtins.int = ...,
+        addresses: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "exit_code", b"exit_code"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "address", b"address", "container_id", b"container_id", "exit_code", b"exit_code", "health", b"health", "message", b"message", "ports", b"ports", "probe_output", b"probe_output", "restarts", b"restarts", "since_ms", b"since_ms", "state", b"state", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "address", b"address", "addresses", b"addresses", "container_id", b"container_id", "exit_code", b"exit_code", "health", b"health", "message", b"message", "ports", b"ports", "probe_output", b"probe_output", "restarts", b"restarts", "since_ms", b"since_ms", "state", b"state", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015

@@ -1,0 +1,1 @@
+"""What the directory looks like to clients: they know a `Source` and a `Registrar`, and neither daemon."""
