@@ -133,12 +133,10 @@ end() {
             if alive "$name"; then kill -9 "$pid"; fi
         fi
     done
-    local cluster filter
-    cluster=$(sed -n 's/.*"cluster_id": *"\([^"]*\)".*/\1/p' "$DATA/agent/node.json" 2>/dev/null || true)
-    if [ -n "$cluster" ]; then
-        filter=(--filter "label=bayplan.cluster=$cluster")
-        docker ps --all --quiet "${filter[@]}" | xargs -r docker rm --force --volumes >/dev/null
-        docker network ls --quiet "${filter[@]}" | xargs -r docker network rm >/dev/null
+    if [ -e "$DATA/agent/node.json" ]; then
+        bayplan-agent leave --yes --data-dir "$DATA/agent" --run-dir "$SECRETS" \
+            --docker-socket "${DOCKER_HOST#unix://}" >/dev/null ||
+            echo "demo: what the agent has made could not be removed" >&2
     fi
     rm -rf "$DATA/controller" "$DATA/agent" "$SECRETS" "$RUN"/*.log "$RUN"/*.pid "$RUN"/*.sock
 }
