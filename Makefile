@@ -12,7 +12,7 @@ FUZZ_SECONDS := 60
 # Hours of random faults that `make sim` simulates, and the seed of its first run.
 SIM_HOURS ?= 200
 # Of them `make test` simulates so many, so that it ends within the hour or a little more.
-TEST_SIM_HOURS ?= 120
+TEST_SIM_HOURS ?= 60
 SIM_SEED ?= 1
 # What needs no engine runs on all cores at once; engines and hosts have the machine to themselves.
 SUITES := tests/unit tests/sim tests/doors
