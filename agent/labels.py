@@ -25,6 +25,8 @@ PREDEFINED_NETWORKS = frozenset({"bridge", "host", "none"})
 
 #: Links of networks that span nodes: a bridge and a VXLAN device for each, with its segment behind this.
 BRIDGE_PREFIX, TUNNEL_PREFIX = "bp-", "bx-"
+#: How the comment of each of our tables of nftables begins.
+TABLE_MARK = "bayplan"
 
 
 def bridge_name(vni: int) -> str:

@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.decide.rules import NOTHING
+from agent.decide.rules import TABLES
 from agent.events import NodeRef
 from agent.identity import Membership
-from agent.runtime import forwarding
+from agent.runtime import forwarding, tables
 from agent.runtime.base import EngineError
 from agent.runtime.docker import DockerEngine
 from agent.runtime.links import LinkError
@@ -83,6 +83,6 @@ def _remove_rules() -> None:
     with suppress(NftMissingError):
         nft = Nft()
         try:
-            nft.run(NOTHING)
+            tables.remove(nft, TABLES)
         finally:
             nft.close()

@@ -12,10 +12,14 @@ from math import gcd
 from typing import NamedTuple
 
 from agent.decide.dataplane import Backend, Front, IngressPort, VirtualAddress
-from agent.labels import BRIDGE_PREFIX, TUNNEL_PREFIX
+from agent.labels import BRIDGE_PREFIX, TABLE_MARK, TUNNEL_PREFIX
 
 #: The name of our tables, in the families inet and bridge. Nothing else is in them.
 TABLE = "bayplan"
+#: Both, by family and name.
+TABLES = (f"inet {TABLE}", f"bridge {TABLE}")
+#: What says that they are ours.
+_MARK = f'comment "{TABLE_MARK}"'
 
 #: Before the engine's own rules (-100, 100, 0), which know nothing of these addresses and ports.
 #: A container's call of a port at its own node goes where the engine would have let it. Who is sent on to
@@ -24,6 +28,7 @@ _INET = f"""\
 add table inet {TABLE}
 delete table inet {TABLE}
 table inet {TABLE} {{
+  {_MARK}
   set addresses {{ type ipv4_addr; }}
   set itself {{ type ipv4_addr . ipv4_addr; }}
   set open {{ type inet_service; }}
@@ -77,6 +82,7 @@ _BRIDGE = f"""\
 add table bridge {TABLE}
 delete table bridge {TABLE}
 table bridge {TABLE} {{
+  {_MARK}
   set addresses {{ type ipv4_addr; }}
   chain prerouting {{
     type filter hook prerouting priority 0;
@@ -88,8 +94,6 @@ table bridge {TABLE} {{
   }}
 }}
 """
-#: What takes both tables away.
-NOTHING = "".join(f"add table {each} {TABLE}\ndelete table {each} {TABLE}\n" for each in ("inet", "bridge"))
 
 
 class Element(NamedTuple):

@@ -18,7 +18,7 @@ from agent.decide.rules import Rules
 from agent.directory import DirectoryCopy
 from agent.doors.ingress import Listeners
 from agent.labels import bridge_name
-from agent.runtime import forwarding
+from agent.runtime import forwarding, tables
 from agent.runtime.bridges import BridgeError, Bridges
 from agent.runtime.forwarding import ForwardingError
 from agent.runtime.nft import Nft, NftError
@@ -82,8 +82,8 @@ class DataPlane:
 
     def _look(self) -> None:
         if self._done not in (None, Rules()):
-            tables = self._kernel().run("list tables")
-            if any(f"table {family} {rules.TABLE}\n" not in tables for family in ("inet", "bridge")):
+            there = self._kernel().run("list tables")
+            if any(f"table {table}\n" not in there for table in rules.TABLES):
                 _log.warning("somebody took this node's rules away; they are made anew")
                 self._done = None
 
@@ -116,8 +116,10 @@ class DataPlane:
         if done is None and wanted == Rules():
             # What another agent left here goes; where there are no rules, nothing is amiss without nftables.
             with contextlib.suppress(NftError):
-                self._kernel().run(rules.NOTHING)
+                tables.remove(self._kernel(), rules.TABLES)
         elif done in (None, Rules()):
+            for table in rules.TABLES:
+                tables.comment_of(self._kernel(), table)  # raises where it is somebody else's
             self._kernel().run(rules.whole(wanted))
         elif text := rules.difference(done, wanted):
             self._kernel().run(text)

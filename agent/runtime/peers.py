@@ -7,16 +7,16 @@ of. A table of the name that is someone else's is never touched.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
 
+from agent.labels import TABLE_MARK
+from agent.runtime import tables
 from agent.runtime.links import VXLAN_PORT
-from agent.runtime.nft import Nft, NftError
+from agent.runtime.nft import Nft
 from bayplan.model import VNI_BASE
 
 TABLE = "inet bayplan-peers"
-_MARK = "bayplan peers"
-_COMMENT = re.compile(r'^\s*comment "([^"]*)"', re.M)
+_MARK = f"{TABLE_MARK} peers"
 _DIGEST_CHARS = 16
 
 
@@ -30,7 +30,7 @@ class PeersFilter:
         """Let in the packets of these addresses (IPv4), and of nobody else."""
         body = rules(sorted(peers))
         comment = f"{_MARK} {hashlib.sha256(body.encode()).hexdigest()[:_DIGEST_CHARS]}"
-        there = self._comment()
+        there = tables.comment_of(self._nft, TABLE)
         if there != comment:
             # Before a table is deleted it is made, so that its absence is no error.
             head = "" if there is None else f"delete table {TABLE}\n"
@@ -38,20 +38,7 @@ class PeersFilter:
 
     def remove(self) -> None:
         """Take the table away."""
-        if self._comment() is not None:
-            self._nft.run(f"delete table {TABLE}\n")
-
-    def _comment(self) -> str | None:
-        """Of the table that is there; None: there is none."""
-        if TABLE not in {line.removeprefix("table ") for line in self._nft.run("list tables").splitlines()}:
-            return None
-        found = _COMMENT.search(self._nft.run(f"list table {TABLE}"))
-        if found is None or not found[1].startswith(_MARK):
-            raise NftError(
-                f"a table {TABLE} that is not bayplan's is in the way",
-                f"see `nft list table {TABLE}`, and rename or delete it",
-            )
-        return found[1]
+        tables.remove(self._nft, [TABLE])
 
 
 def rules(peers: Iterable[str]) -> str:

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from agent.decide.dataplane import Place, Segment
-from agent.decide.rules import NOTHING, Rules, difference, whole
+from agent.decide.rules import TABLES, Rules, difference, whole
 from agent.doors.dataplane import DataPlane
-from agent.runtime.nft import Nft
+from agent.runtime import tables
+from agent.runtime.nft import Nft, NftError
 from bayplan.directory import Listing
 from tests.engine.net_world import Namespace, command
 from tests.unit.agent.decide.dataplane_world import HERE, entry, listing, published
@@ -46,7 +47,7 @@ def test_a_difference_makes_of_the_kernels_rules_the_whole_of_the_new(
     reached = listed(nft)
     nft.run(whole(new))
     assert reached == listed(nft)
-    nft.run(NOTHING)
+    tables.remove(nft, TABLES)
     assert nft.run("list ruleset") == ""
     nft.close()
 
@@ -120,3 +121,15 @@ def test_a_bridge_that_comes_later_gets_its_addresses_when_it_is_looked_for(name
     namespace.run(lambda: command("ip link add bp-9 type bridge"))
     plane.show(listing(entry(1)), place=place, look=True)
     assert "10.64.15.1/32" in namespace.run(lambda: command("ip -o -4 addr show dev bp-9"))
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_of_our_name_that_is_not_ours_is_never_touched(namespace: Namespace, table: str) -> None:
+    plane = Plane(namespace)
+    namespace.run(lambda: command(f"nft add table {table}"))
+    before = plane.rules()
+    plane.show()
+    with pytest.raises(NftError, match=f"a table {table} that is not bayplan's is in the way"):
+        plane.show(listing(entry(1)))
+    plane.show()
+    assert plane.rules() == before
