@@ -136,8 +136,8 @@ def _ingress(published: Published, entries: Sequence[Entry], place: Place) -> In
     inside: list[Backend] = []
     relays: list[Backend] = []
     for entry in entries:
-        own = _at_container(entry, published, place) if entry.node_id == place.node_id else None
-        relay = _at_node(entry, published)
+        own = at_container(entry, published, place) if entry.node_id == place.node_id else None
+        relay = at_node(entry, published)
         backends += [each for each in (own or relay,) if each]
         inside += [each for each in (relay or own,) if each]
         if relay and entry.node_id != place.node_id:
@@ -153,7 +153,7 @@ def _ingress(published: Published, entries: Sequence[Entry], place: Place) -> In
     )
 
 
-def _at_node(entry: Entry, published: Published) -> Backend | None:
+def at_node(entry: Entry, published: Published) -> Backend | None:
     """An instance as its node's engine publishes it; None: it does not, or on loopback only."""
     if _is_loopback(published.host_ip):
         return None
@@ -166,7 +166,7 @@ def _at_node(entry: Entry, published: Published) -> Backend | None:
     return None
 
 
-def _at_container(entry: Entry, published: Published, place: Place) -> Backend | None:
+def at_container(entry: Entry, published: Published, place: Place) -> Backend | None:
     """A local instance at its own address. The engine lets outsiders through to a container's first network
     by name that is not internal."""
     internal = {segment.network for segment in place.segments.values() if segment.internal}

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Mapping
 
 import structlog
 
-from agent.decide import rules
+from agent.decide import flows, rules
 from agent.decide.dataplane import Front, Place, Segment, front_of
+from agent.decide.flows import NOBODY, Answerers
 from agent.decide.rules import Rules
 from agent.directory import DirectoryCopy
 from agent.doors.ingress import Listeners
 from agent.labels import bridge_name
-from agent.runtime import forwarding, tables
+from agent.runtime import conntrack, forwarding, tables
 from agent.runtime.bridges import BridgeError, Bridges
 from agent.runtime.forwarding import ForwardingError
 from agent.runtime.nft import Nft, NftError
@@ -48,6 +49,9 @@ class DataPlane:
         #: By the services' keys.
         self._fronts: dict[str, Front] = {}
         self._rules: dict[str, Rules] = {}
+        self._answerers: dict[str, Answerers] = {}
+        #: Whose UDP flows are still to be let go of.
+        self._lost = NOBODY
         self._place = Place("", {})
         #: None: unknown, as after a start or a fault.
         self._done: Rules | None = None
@@ -69,7 +73,10 @@ class DataPlane:
         """These services have changed, or are gone (None). `look`: somebody may have taken something away.
         Raises one of FAULTS."""
         self._place = place
+        if self._done is None:
+            self._lost = flows.together((self._lost, *self._answerers.values()))
         for key, listing in listings.items():
+            self._answer(key, listing)
             front = front_of(listing, place) if listing else Front()
             if front == Front():
                 self._fronts.pop(key, None)
@@ -79,6 +86,27 @@ class DataPlane:
         if look:
             self._look()
         self._settle(look=look)
+        self._let_go()
+
+    def _answer(self, key: str, listing: Listing | None) -> None:
+        """Note who may answer for a service from now on, and whom it has lost; at first nobody is known."""
+        now = flows.answerers(listing, self._place) if listing else NOBODY
+        lost = flows.shrunk(self._answerers.get(key, NOBODY), now)
+        self._lost = flows.together((self._lost, lost, now if self._done is None else NOBODY))
+        self._answerers[key] = now
+        if now == NOBODY:
+            del self._answerers[key]
+
+    def _let_go(self) -> None:
+        lost, self._lost = self._lost, NOBODY
+        if lost == NOBODY:
+            return
+        try:
+            conntrack.drop(lost.lets_go_of)
+        except OSError as error:
+            _log.warning(
+                "UDP callers of instances that are gone have to pause to get others", cause=str(error)
+            )
 
     def _look(self) -> None:
         if self._done not in (None, Rules()):

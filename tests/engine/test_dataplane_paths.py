@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from agent.doors.dataplane import DataPlane
-from bayplan.directory import Listing
+from bayplan.directory import Listing, Standing
+from bayplan.model.base import Protocol
 from tests.engine.net_world import Namespace, command
 from tests.unit.agent.decide.dataplane_world import HERE, entry, listing, published
 
@@ -23,6 +24,7 @@ class Lab:
 
     def __init__(self) -> None:
         self.spaces = {name: Namespace() for name in ("host", "one", "two", "outside", "other")}
+        self.callers: list[socket.socket] = []
         self.plane = DataPlane()
         self.on("host", "ip link add bp-1 type bridge", "ip link set bp-1 up", "ip link set lo up")
         self.on("host", "ip addr add 10.64.1.254/20 dev bp-1", "sysctl -qw net.ipv4.ip_forward=1")
@@ -65,12 +67,39 @@ class Lab:
 
         threading.Thread(target=answer, daemon=True).start()
 
+    def serve_udp(self, name: str, port: int) -> None:
+        server = self.spaces[name].run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        server.bind(("0.0.0.0", port))
+
+        def answer() -> None:
+            while True:
+                _, caller = server.recvfrom(100)
+                server.sendto(name.encode(), caller)
+
+        threading.Thread(target=answer, daemon=True).start()
+
+    def caller(self, name: str) -> socket.socket:
+        """A UDP port that is kept."""
+        made = self.spaces[name].run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        made.settimeout(CALL_S_MAX)
+        self.callers.append(made)
+        return made
+
     def show(self, *listings: Listing) -> None:
         given = {each.key: each for each in listings}
         self.spaces["host"].run(lambda: self.plane.change(given, HERE, look=True))
 
     def call(self, name: str, address: str, port: int = 80, times: int = 30) -> Counter[str]:
         return self.spaces[name].run(lambda: Counter(_call(address, port) for _ in range(times)))
+
+
+def ask(caller: socket.socket, address: str, port: int) -> str:
+    """What is answered to a UDP packet."""
+    caller.sendto(b"?", (address, port))
+    try:
+        return caller.recv(100).decode()
+    except OSError as error:
+        return type(error).__name__
 
 
 def _call(address: str, port: int) -> str:
@@ -85,6 +114,8 @@ def _call(address: str, port: int) -> str:
 def lab() -> Iterator[Lab]:
     made = Lab()
     yield made
+    for caller in made.callers:
+        caller.close()
     for space in made.spaces.values():
         space.__exit__()
 
@@ -146,3 +177,30 @@ def test_a_connection_outlives_the_change_that_ends_new_ones(lab: Lab) -> None:
     assert lab.call("two", "10.64.15.1", 81, 1).keys() == {"ConnectionRefusedError"}
     for each in (caller, accepted, server):
         each.close()
+
+
+def test_who_keeps_a_udp_port_is_let_go_of_when_his_instance_is_gone_and_not_before(lab: Lab) -> None:
+    lab.serve_udp("one", 80)
+    lab.serve_udp("two", 80)
+    ports = (published(8000, protocol=Protocol.UDP),)
+    first, second = entry(1, protocol=Protocol.UDP), entry(2, protocol=Protocol.UDP)
+    draining = entry(1, protocol=Protocol.UDP, standing=Standing.DRAINING)
+    lab.show(listing(first, ports=ports))
+    calls = [(lab.caller("outside"), "10.9.0.1", 8000), (lab.caller("two"), "10.64.15.1", 80)]
+    assert [ask(*call) for call in calls] == ["one", "one"]
+    lab.show(listing(draining, second, ports=ports))
+    assert [ask(*call) for call in calls] == ["one", "one"]
+    lab.show(listing(second, ports=ports))
+    assert [ask(*call) for call in calls] == ["two", "two"]
+
+
+def test_udp_callers_of_an_instance_that_went_while_no_agent_ran_are_let_go_of(lab: Lab) -> None:
+    lab.serve_udp("one", 80)
+    lab.serve_udp("two", 80)
+    caller = lab.caller("outside"), "10.9.0.1", 8000
+    ports = (published(8000, protocol=Protocol.UDP),)
+    lab.show(listing(entry(1, protocol=Protocol.UDP), ports=ports))
+    assert ask(*caller) == "one"
+    lab.plane = DataPlane()
+    lab.show(listing(entry(2, protocol=Protocol.UDP), ports=ports))
+    assert ask(*caller) == "two"
