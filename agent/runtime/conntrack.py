@@ -1,8 +1,8 @@
 """The kernel's table of flows (conntrack), as far as UDP that was sent elsewhere goes: found, and let go of.
 
 A table may have a hundred thousand entries, of which hardly one is looked for. pyroute2 makes an object of
-each attribute of each; here the few bytes that matter are read in place, in 12 us. The numbers are those of Linux'
-nfnetlink_conntrack.h.
+each attribute of each; here the few bytes that matter are read in place, in 12 us. The numbers are
+those of Linux' nfnetlink_conntrack.h.
 """
 
 from __future__ import annotations
