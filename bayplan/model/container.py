@@ -327,3 +327,8 @@ class ContainerSpec(Model, frozen=True, kw_only=True):
     storage_options: dict[str, str] = {}
     platform: str = ""
     pull_policy: PullPolicy = PullPolicy.MISSING
+
+    @property
+    def is_called(self) -> bool:
+        """Whether others may connect to it: it has ports, or is in a network with them."""
+        return bool(self.ports or self.expose or self.networks)

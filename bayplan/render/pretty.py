@@ -62,7 +62,7 @@ def service_lines(view: ServiceView, spec: ServiceSpec, networks: Sequence[Netwo
             ("Restart", _restart(spec)),
             ("Update", _update(spec)),
             ("Rollback", _policy(spec.rollback)),
-            ("Draining", f"at most {format_duration_ms(spec.drain_ms)}" if container.ports else ""),
+            ("Draining", f"at most {format_duration_ms(spec.drain_ms)}" if container.is_called else ""),
             ("Fenced", "an isolated node stops its copy before another starts" if spec.fence else ""),
             ("Time to live", format_duration_ms(spec.ttl_ms) if spec.ttl_ms else ""),
         ]

@@ -14,7 +14,7 @@ def waits(spec: ServiceSpec, *, removed: bool, watched: bool) -> bool:
     Not one to which nothing connects; nor that of a service that goes as a whole, unless somebody is there
     to acknowledge it: no other instance could take over.
     """
-    connects = bool(spec.container.ports or spec.container.expose) and spec.mode not in JOB_MODES
+    connects = spec.container.is_called and spec.mode not in JOB_MODES
     return connects and (watched or (spec.drain_ms > 0 and not removed))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from bayplan.directory import ANSWER_LIFE_MS
 from bayplan.lifecycle import TaskState
-from bayplan.model import Desired, PortSpec, ServiceMode, ServiceSpec, UpdateOrder, UpdatePolicy
+from bayplan.model import Desired, NetworkAttachment, PortSpec, ServiceMode, ServiceSpec, UpdateOrder, UpdatePolicy
 from controller.endpoints import WATCHERS_PER_SERVICE_MAX
 from controller.events import FollowersLetGo, WatcherAcknowledged, WatcherCame, WatcherLeft
 from controller.lookup import lookup
@@ -241,6 +241,17 @@ def test_a_restarted_controller_lets_what_was_draining_stop() -> None:
         node.connect()
     again.pass_time(1_000)
     assert assigned(again, elder) is Desired.STOP
+
+
+def test_who_has_no_ports_but_neighbours_drains_too_and_who_has_neither_does_not() -> None:
+    for container, drains in (
+        ({"networks": (NetworkAttachment(network="shop_default"),)}, True),
+        ({}, False),
+    ):
+        world = running(container=container, drain_ms=60_000)
+        (elder,) = world.wanted()
+        world.scale("shop_web", 0)
+        assert (elder.id in world.state.leaving) is drains
 
 
 def test_tasks_of_jobs_do_not_drain() -> None:
