@@ -6,7 +6,15 @@ from typing import Any
 
 from bayplan.directory import ANSWER_LIFE_MS
 from bayplan.lifecycle import TaskState
-from bayplan.model import Desired, NetworkAttachment, PortSpec, ServiceMode, ServiceSpec, UpdateOrder, UpdatePolicy
+from bayplan.model import (
+    Desired,
+    NetworkAttachment,
+    PortSpec,
+    ServiceMode,
+    ServiceSpec,
+    UpdateOrder,
+    UpdatePolicy,
+)
 from controller.endpoints import WATCHERS_PER_SERVICE_MAX
 from controller.events import FollowersLetGo, WatcherAcknowledged, WatcherCame, WatcherLeft
 from controller.lookup import lookup
