@@ -84,6 +84,7 @@ class AgentCore:
         files.collect(turn)
         files.ask(turn)
         talk.report(turn)
+        talk.tell_condition(turn)
         if state.ends_changed:
             state.ends_changed = False
             turn.changes.append(ev.KeepEnds(ends=state.ends()))
@@ -111,6 +112,8 @@ def _apply(turn: Turn, event: ev.Event) -> None:
             observe.destroyed(turn, event)
         case ev.Probed():
             probing.probed(turn, event)
+        case ev.ConditionSeen(condition=condition):
+            turn.state.condition = condition
         case ev.FilesListed() | ev.FileWritten() | ev.FileNotWritten() | ev.FileRemoved() | ev.JournalKept():
             _apply_disk(turn, event)
         case _:

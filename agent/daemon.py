@@ -23,6 +23,7 @@ from agent import identity
 from agent.addresses import underlay_address
 from agent.core import AgentCore
 from agent.directory import DirectoryCopy
+from agent.doors.condition import ConditionWatch
 from agent.doors.controller import GrpcController
 from agent.doors.dataplane import DataPlaneKeeper
 from agent.doors.following import Follower
@@ -46,7 +47,7 @@ from agent.runtime.watch import Watcher
 from agent.state import State
 from bayplan import __version__
 from bayplan.errors import ProblemError
-from bayplan.model import Overlay
+from bayplan.model import NodeCondition, NodeFault, Overlay
 from bayplan.pump import Pump
 from bayplan.session import Report, Welcome
 from bayplan.step import OneByOne
@@ -148,6 +149,8 @@ async def _run(settings: Settings, loaded: NodeIdentity) -> int:
                     registry.networks,
                 )
                 agent.start()
+                watch = ConditionWatch(core.state, address, [registry.faults], agent.note_condition)
+                group.create_task(watch.run())
                 registry.start(group)
                 group.create_task(fresh.keep_fresh())
                 group.create_task(watchdog(lambda: True))  # fed by this loop: a loop that hangs does not
@@ -183,6 +186,10 @@ class Registry:
         parts = self._file, self._follower, self._surfaces, self._plane, self._names
         for part in parts:
             group.create_task(part.run())
+
+    def faults(self) -> tuple[NodeFault, ...]:
+        """What is the matter with the ways in which this node answers and passes on."""
+        return (*self._plane.faults, *self._names.faults, *self._surfaces.faults)
 
     def networks(self, overlays: Iterable[Overlay]) -> None:
         """These are the networks that span nodes, as far as this one takes part in them."""
@@ -234,6 +241,10 @@ class Agent:
         keepers = self._journal.keep_trying(self._pump.post), self._witness.run()
         for part in (self._pump.run(), self._watch(), self._keep_session(), *keepers):
             self._group.create_task(part)
+
+    def note_condition(self, condition: NodeCondition) -> None:
+        """This is all that is the matter with the node now."""
+        self._pump.post(ev.ConditionSeen(condition=condition))
 
     async def say_goodbye(self, reason: str) -> None:
         """Tell the controller that this end is an orderly one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from bayplan.model import (
     Health,
     Inventory,
     Model,
+    NodeCondition,
     TaskStatus,
 )
 from bayplan.session import ControllerSays, PreflightResult
@@ -91,6 +93,15 @@ class NodeRef(Model, frozen=True, kw_only=True):
     cluster_id: str
     name: str = ""
     architecture: str = ""
+
+
+class Underlay(NamedTuple):
+    """The link between the nodes, as this node has it. `mtu` 0: not known. `containers`: by network,
+    the largest MTU of a container's link. `routes`: what this host reaches by itself, in CIDR form."""
+
+    mtu: int = 0
+    containers: Mapping[str, int] = {}
+    routes: Sequence[str] = ()
 
 
 class StoredFile(Model, frozen=True, kw_only=True, order=True):
@@ -307,6 +318,12 @@ class PreflightChecked(Model, frozen=True, kw_only=True, tag=True):
     result: PreflightResult
 
 
+class ConditionSeen(Model, frozen=True, kw_only=True, tag=True):
+    """This is all that is the matter with the node now."""
+
+    condition: NodeCondition
+
+
 # --- events: the session -----------------------------------------------------------------------------
 
 
@@ -354,7 +371,7 @@ Outcome = (
 FileEvent = FilesListed | FileWritten | FileNotWritten | FileRemoved
 DiskEvent = FileEvent | JournalKept
 SessionEvent = LinkOpened | Heard | Said | LinkClosed | PreflightChecked
-Event = EngineEvent | DiskEvent | Outcome | SessionEvent | Probed
+Event = EngineEvent | DiskEvent | Outcome | SessionEvent | Probed | ConditionSeen
 
 # --- changes: what the journal keeps, each whole ------------------------------------------------------
 

@@ -22,6 +22,7 @@ from bayplan.model import (
     Health,
     Inventory,
     Model,
+    NodeCondition,
     Now,
     Overlay,
     TaskStatus,
@@ -259,6 +260,8 @@ class Outbox:
         self.ack_due = False
         self.in_flight = False
         self.last_sent_at = 0
+        #: What the controller was told of the node's condition.
+        self.condition = NodeCondition()
         #: Since when there has been something to tell, monotonic ms; None while there is nothing.
         self.since: int | None = None
 
@@ -292,6 +295,7 @@ class State:
         #: When the engine that is away now answered last, monotonic ms; None while it answers.
         self.engine_silent_since: int | None = None
         self.inventory: Inventory | None = None
+        self.condition = NodeCondition()
         self.tasks: dict[str, Task] = {}
         #: Tasks to be decided about, and those to be decided about later (monotonic ms).
         self.due: set[str] = set()

@@ -34,6 +34,7 @@ def greet(turn: Turn) -> None:
         return
     session.greeted = True
     turn.state.outbox.clear()
+    turn.state.outbox.condition = turn.state.condition
     lease.greeted(turn)
     turn.commands.append(do.Say(link=session.link, message=hello(turn.state, turn.now)))
 
@@ -117,6 +118,14 @@ def report(turn: Turn) -> None:
     outbox.ack_due, outbox.in_flight, outbox.last_sent_at = False, True, turn.now.mono_ms
     outbox.since = turn.now.mono_ms if outbox.waiting else None
     turn.commands.append(do.Say(link=state.session.link, message=message))
+
+
+def tell_condition(turn: Turn) -> None:
+    """Tell what is the matter with the node, if the controller was told otherwise."""
+    state, outbox = turn.state, turn.state.outbox
+    if state.session.welcomed and state.condition != outbox.condition:
+        outbox.condition = state.condition
+        turn.commands.append(do.Say(link=state.session.link, message=state.condition))
 
 
 def _in_session(turn: Turn, link: int) -> bool:

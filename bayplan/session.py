@@ -15,6 +15,7 @@ from bayplan.model import (
     Health,
     Inventory,
     Model,
+    NodeCondition,
     PortCheck,
     PreflightFault,
     TaskStatus,
@@ -43,6 +44,7 @@ class Hello(Model, frozen=True, kw_only=True, tag=True):
     inventory: Inventory
     tasks: tuple[TaskStatus, ...] = ()
     groups: tuple[StatusGroup, ...] = ()
+    condition: NodeCondition = NodeCondition()
 
 
 class Report(Model, frozen=True, kw_only=True, tag=True):
@@ -148,7 +150,7 @@ class Dismissal(Model, frozen=True, kw_only=True, tag=True):
     final: bool = False
 
 
-AgentSays = Hello | Report | Heartbeat | PreflightResult | FilesWanted | Goodbye
+AgentSays = Hello | Report | Heartbeat | PreflightResult | FilesWanted | NodeCondition | Goodbye
 ControllerSays = Welcome | Pulse | Assignments | Preflight | Files | LogPull | LogStop | Dismissal
 
 SaysT_contra = TypeVar("SaysT_contra", contravariant=True)

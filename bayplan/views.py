@@ -15,6 +15,7 @@ from bayplan.model import (
     Inventory,
     Model,
     NetworkSpec,
+    NodeCondition,
     NodeStatus,
     PortSpec,
     Resources,
@@ -93,6 +94,7 @@ class NodeView(Model, frozen=True, kw_only=True):
 
     `engine_silent_ms`: how long its engine has not answered. `held`: why its tasks are not moved though it is
     down. `shaky_ms`: how long it still takes tasks only where no other can, because it came and went.
+    `condition`: what is the matter with it, as it said last.
     """
 
     id: str
@@ -110,6 +112,7 @@ class NodeView(Model, frozen=True, kw_only=True):
     held: str = ""
     drain_until_ms: int = 0
     shaky_ms: int = 0
+    condition: NodeCondition = NodeCondition()
 
 
 class StackView(Model, frozen=True, kw_only=True):

@@ -10,7 +10,16 @@ from collections.abc import Iterator
 from bayplan import cron
 from bayplan.errors import ProblemKind, refuse
 from bayplan.lifecycle import ENDED, TaskState
-from bayplan.model import Desired, Health, HomePolicy, NodeStatus, Resources, ServiceMode, TaskStatus
+from bayplan.model import (
+    Desired,
+    Health,
+    HomePolicy,
+    NodeFaultKind,
+    NodeStatus,
+    Resources,
+    ServiceMode,
+    TaskStatus,
+)
 from bayplan.units import format_duration_ms
 from bayplan.views import CauseCount, Event, Explanation, NodeVerdict, Score, ServiceView
 from controller import names, views
@@ -31,6 +40,8 @@ SLOTS_TOLD_MAX = 10
 OUTPUT_LINES_MAX = 10
 #: Tasks named that give way, or would.
 HOLDERS_TOLD_MAX = 5
+#: Faults of nodes that are told of.
+FAULTS_TOLD_MAX = 10
 #: Nodes whose verdict is shown: the best, then those that are nearest to taking it.
 VERDICTS_MAX = 200
 #: Tasks shown.
@@ -38,6 +49,9 @@ TASKS_MAX = 100
 #: Events shown.
 EVENTS_MAX = 20
 
+#: Faults of a node that matter for the networks that they name, and for all that a node takes part in.
+_OF_NETWORKS = (NodeFaultKind.NETWORK, NodeFaultKind.SUBNET, NodeFaultKind.MTU, NodeFaultKind.RESOLVER)
+_OF_ALL = (NodeFaultKind.DATA_PLANE, NodeFaultKind.PEER)
 _DONE = (TaskState.COMPLETE, TaskState.SHUTDOWN)
 
 
@@ -67,6 +81,7 @@ def explain(
         subject=subject,
         lines=(
             *_of_service(state, service, now_ms),
+            *_of_nodes(state, service),
             *_of_slots(state, service, slots, now_ms),
             *_of_giving_way(state, ground, fleet, service, slot, said, preemption=preemption),
         ),
@@ -102,6 +117,27 @@ def _of_service(state: State, service: Service, now_ms: int) -> Iterator[str]:
         yield f"new tasks come {order}{why}"
         if rollout.deadline_left_ms >= 0:
             yield f"without progress it has failed in {_seconds(rollout.deadline_left_ms)}"
+
+
+def _of_nodes(state: State, service: Service) -> Iterator[str]:
+    """Faults of nodes that matter for the service: its published ports on any, its networks where it runs."""
+    container = state.spec_of(service).container
+    ports = {str(port.published) for port in container.ports if port.published}
+    networks = {attachment.network for attachment in container.networks}
+    here = {task.node_id for task in state.tasks_of(service.id)}
+    told = 0
+    for node in sorted(state.nodes.values(), key=lambda node: node.name):
+        life = state.lives[node.id]
+        for fault in life.condition.faults if life.connected else ():
+            of_port = fault.kind is NodeFaultKind.PORT and fault.subject in ports
+            of_network = fault.kind in _OF_NETWORKS and fault.subject in networks
+            of_node = fault.kind in _OF_ALL and bool(networks)
+            if of_port or (node.id in here and (of_network or of_node)):
+                told += 1
+                if told > FAULTS_TOLD_MAX:
+                    yield "and more faults of nodes: `bayplan doctor` shows all"
+                    return
+                yield f"on node {node.name}: {fault.text}"
 
 
 def _mode(mode: ServiceMode) -> str:

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bayplan.model import NodeStatus
+from bayplan.model import NodeCondition, NodeStatus
 
 #: Pulses without an answer whose time is kept; a lease ends long before.
 PULSES_KEPT_MAX = 100
@@ -39,6 +39,8 @@ class Life:
     pulse_answered: int = 0
     pulses: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=PULSES_KEPT_MAX))
     engine_silent_ms: int = 0
+    #: What is the matter with it, as its agent said last.
+    condition: NodeCondition = field(default_factory=NodeCondition)
     #: Its agent ended in order: that is no sign of a lost machine.
     goodbye: bool = False
     #: Connections of its witness, and when the session and the last of them broke.

@@ -124,6 +124,7 @@ def node_view(state: State, node_id: str, now_ms: int) -> NodeView:
         held=life.held,
         drain_until_ms=node.drain_until_ms,
         shaky_ms=max(0, life.shaky_until_ms - now_ms),
+        condition=life.condition,
     )
 
 

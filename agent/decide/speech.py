@@ -30,6 +30,7 @@ def hello(state: State, now: Now) -> Hello:
         revision=state.assignments.revision,
         inventory=state.inventory,
         tasks=tuple(as_told(task, now.wall_ms) for task in state.sorted_tasks()),
+        condition=state.condition,
     )
 
 

@@ -25,7 +25,7 @@ from agent.runtime.forwarding import ForwardingError
 from agent.runtime.nft import Nft, NftError
 from bayplan.directory import Listing
 from bayplan.errors import ProblemError
-from bayplan.model import Overlay
+from bayplan.model import NodeFault, NodeFaultKind, Overlay
 
 #: After a fault it is tried again so much later, in seconds, doubled each time.
 RETRY_S_MIN, RETRY_S_MAX = 0.2, 10.0
@@ -181,12 +181,14 @@ class DataPlaneKeeper:
         self._index = 0
         #: All services are to be looked at, whatever the index; the kernel is.
         self._all_due = self._look_due = True
-        self.fault = ""
+        self.fault, self._hint = "", ""
 
     @property
-    def faults(self) -> tuple[str, ...]:
-        """What is the matter, in words; empty: nothing."""
-        return (*([self.fault] if self.fault else []), *self._listeners.faults)
+    def faults(self) -> tuple[NodeFault, ...]:
+        """What is the matter; empty: nothing."""
+        text = f"virtual addresses and published ports are not as they shall be: {self.fault}"
+        own = NodeFault(kind=NodeFaultKind.DATA_PLANE, text=text, hint=self._hint)
+        return (*([own] if self.fault else []), *self._listeners.faults)
 
     def networks(self, overlays: Iterable[Overlay]) -> None:
         """These networks over several nodes are here, or may have been made anew."""
@@ -273,10 +275,12 @@ class DataPlaneKeeper:
         self.fault = ""
 
     def _tell(self, error: Exception) -> None:
+        self._hint = error.hint if isinstance(error, NftError) else ""
         if str(error) != self.fault:
-            hint = error.hint if isinstance(error, NftError) else ""
             _log.error(
-                "virtual addresses and published ports are not as they shall be", cause=str(error), hint=hint
+                "virtual addresses and published ports are not as they shall be",
+                cause=str(error),
+                hint=self._hint,
             )
         self.fault = str(error) or type(error).__name__
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import random
 import socket
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import structlog
 
 from agent.decide.dataplane import Backend, Front, IngressPort
+from bayplan.model import NodeFault, NodeFaultKind
 
 #: What could not be listened on is tried again so much later, in seconds.
 RETRY_S = 5.0
@@ -26,6 +28,9 @@ ATTEMPTS_MAX, CONNECT_S_MAX = 3, 3.0
 READ_BYTES = 64 * 1024
 #: Connections that may wait to be accepted.
 BACKLOG = 512
+
+#: What a machine without IPv6, or without an address that a service names, answers: nobody has the port.
+_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 _log = structlog.get_logger(__name__)
 
@@ -46,14 +51,25 @@ class Listeners:
     def __init__(self) -> None:
         self._wanted: dict[Address, IngressPort] = {}
         self._servers: dict[Address, asyncio.Server] = {}
-        self._faults: dict[Address, str] = {}
+        self._faults: dict[Address, OSError] = {}
         self._news = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
 
     @property
-    def faults(self) -> tuple[str, ...]:
-        """The ports that somebody else has, in words."""
-        return tuple([f"port {address} is taken: {cause}" for address, cause in sorted(self._faults.items())])
+    def faults(self) -> tuple[NodeFault, ...]:
+        """The ports that somebody else has."""
+        return tuple(
+            [
+                NodeFault(
+                    kind=NodeFaultKind.PORT,
+                    subject=str(address.port),
+                    text=f"published port {address} is taken on this node: {_cause(error)}",
+                    hint=f"`ss -ltnp 'sport = :{address.port}'` shows who has it",
+                )
+                for address, error in sorted(self._faults.items())
+                if error.errno not in _NOT_HERE
+            ]
+        )
 
     def want(self, fronts: Iterable[Front]) -> None:
         """Listen at these from now on; of two services that claim a port it is the first one's."""
@@ -85,7 +101,7 @@ class Listeners:
     async def _settle(self) -> None:
         for address in self._servers.keys() - self._wanted.keys():
             self._servers.pop(address).close()
-        self._faults = {address: cause for address, cause in self._faults.items() if address in self._wanted}
+        self._faults = {address: error for address, error in self._faults.items() if address in self._wanted}
         for address in sorted(self._wanted.keys() - self._servers.keys()):
             try:
                 self._servers[address] = await self._listen(address)
@@ -100,8 +116,8 @@ class Listeners:
         return await asyncio.start_server(accept, sock=_bound(address), backlog=BACKLOG, limit=READ_BYTES)
 
     def _tell(self, address: Address, error: OSError) -> None:
-        cause = error.strerror or str(error)
-        if self._faults.get(address) != cause:
+        cause, before = _cause(error), self._faults.get(address)
+        if before is None or _cause(before) != cause:
             _log.warning(
                 "a published port is somebody else's on this node",
                 address=str(address),
@@ -109,7 +125,7 @@ class Listeners:
                 hint="`ss -ltnp` shows who has the port",
                 again_every_s=RETRY_S,
             )
-        self._faults[address] = cause
+        self._faults[address] = error.with_traceback(None)
 
     async def _accept(
         self, address: Address, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -126,6 +142,10 @@ class Listeners:
         finally:
             self._connections.discard(task)
             writer.transport.abort()
+
+
+def _cause(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 async def _serve(port: IngressPort, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

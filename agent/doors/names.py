@@ -13,10 +13,10 @@ from ipaddress import IPv4Address, IPv4Network
 
 from agent.decide.resolving import Caller, caller, stranger
 from agent.directory import DirectoryCopy
-from agent.doors.surfaces import Address, keep_trying, machine_servers
+from agent.doors.surfaces import Address, Lacking, keep_trying, machine_servers
 from agent.state import State, Task
 from bayplan.dns import Desk, DnsServer, Forwarder, NetworkNames, NetworkZone, Responder, Scope, bind
-from bayplan.model import ContainerSpec
+from bayplan.model import ContainerSpec, NodeFault
 
 #: Where containers ask: resolv.conf has no words for another port.
 PORT = 53
@@ -45,8 +45,14 @@ class ContainerNames:
         #: What listens, by network and address.
         self._listening: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._told = asyncio.Event()
+        self._lacking = Lacking()
         #: What the core's books told of when they were looked at last.
         self._seen = state.overlays.told
+
+    @property
+    def faults(self) -> tuple[NodeFault, ...]:
+        """The networks on which nobody is answered, since somebody else has the address."""
+        return self._lacking.faults
 
     def told(self) -> None:
         """Networks have come, gone or changed."""
@@ -75,7 +81,8 @@ class ContainerNames:
             # The network is made only now, and its containers start as soon as it is there.
             await DnsServer(lambda host: self._desk(network, host), bind(*address, early=True)).run()
 
-        await keep_trying(f"the containers of {network}", Address(gateway, self._port), serve)
+        what, address = f"the containers of {network}", Address(gateway, self._port)
+        await keep_trying(what, address, serve, self._lacking, subject=network)
 
     def _desk(self, network: str, host: str) -> Desk | None:
         """Who answers an address on a network; nobody one that is not on it."""

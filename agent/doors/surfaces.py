@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import structlog
+from msgspec.structs import replace
 
 from agent.addresses import local_address
 from agent.directory import DirectoryCopy
@@ -23,6 +24,7 @@ from bayplan.directory.registrar import Registrar
 from bayplan.dns import APEX, Desk, DnsServer, Forwarder, Responder, Zone, bind
 from bayplan.dns.forward import upstreams_of
 from bayplan.errors import ProblemError, ProblemKind, refuse
+from bayplan.model import NodeFault, NodeFaultKind
 from bayplan.surfaces.consul.local import LocalServices
 from bayplan.surfaces.consul.saving import KeptFile
 
@@ -30,6 +32,8 @@ from bayplan.surfaces.consul.saving import KeptFile
 OFF = "off"
 #: What could not be listened on is tried again so much later, in seconds.
 RETRY_S = 5.0
+#: Who has served at an address for so long has it, in seconds.
+HAD_S = 1.0
 #: What registered on this node, in the agent's data folder.
 REGISTRATIONS_FILE = "registrations.journal"
 
@@ -46,6 +50,9 @@ class Address(NamedTuple):
     @property
     def is_loopback(self) -> bool:
         return ipaddress.ip_address(self.host).is_loopback
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,7 @@ class Surfaces:
     ) -> None:
         """Raises ProblemError (INVALID) for a domain that is no name."""
         self._settings, self._copy = settings, copy
+        self._lacking = Lacking()
         self._responder = Responder(_zone(settings, copy))
         self._file = KeptFile(data_dir / REGISTRATIONS_FILE)
         address = local_address(member.controller_address) or "127.0.0.1"
@@ -106,19 +114,28 @@ class Surfaces:
             registrar, node=member.name, address=address, save=self._file.save, ask=checks.ask
         )
 
+    @property
+    def faults(self) -> tuple[NodeFault, ...]:
+        """The addresses that cannot be had."""
+        return self._lacking.faults
+
     async def run(self) -> None:
         """Answer, forever."""
         self._local.restore(await asyncio.to_thread(self._file.load))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._local.run())
             for address in self._settings.dns:
-                group.create_task(keep_trying("DNS", address, self._serve_dns))
+                group.create_task(keep_trying("DNS", address, self._serve_dns, self._lacking))
             for address in self._settings.containers:
-                group.create_task(keep_trying("DNS", address, self._serve_containers))
+                group.create_task(keep_trying("DNS", address, self._serve_containers, self._lacking))
             for address in self._settings.http:
-                group.create_task(keep_trying("HTTP", address, self._serve_http))
+                group.create_task(
+                    keep_trying("HTTP", address, self._serve_http, self._lacking, NodeFaultKind.SURFACE)
+                )
             for address in self._settings.xds:
-                group.create_task(keep_trying("xDS", address, self._serve_xds))
+                group.create_task(
+                    keep_trying("xDS", address, self._serve_xds, self._lacking, NodeFaultKind.SURFACE)
+                )
 
     async def _serve_dns(self, address: Address) -> None:
         await DnsServer(Desk(self._responder), bind(*address)).run()
@@ -162,13 +179,54 @@ def _zone(settings: SurfaceSettings, copy: DirectoryCopy) -> Zone:
         raise refuse(ProblemKind.INVALID, f"--dns-domain: {error}", hint=hint) from error
 
 
-async def keep_trying(what: str, address: Address, serve: Callable[[Address], Awaitable[None]]) -> None:
-    """Serve at an address as soon as it can be had."""
-    told = ""
+class Lacking:
+    """The addresses that cannot be had, each as a fault of the node. Keys are of whoever tries."""
+
+    def __init__(self) -> None:
+        self._faults: dict[tuple[str, Address], NodeFault] = {}
+
+    @property
+    def faults(self) -> tuple[NodeFault, ...]:
+        return tuple(self._faults.values())
+
+    def tell(self, what: str, address: Address, fault: NodeFault) -> None:
+        self._faults[what, address] = fault
+
+    def end(self, what: str, address: Address) -> None:
+        """It is had, or wanted no more."""
+        self._faults.pop((what, address), None)
+
+
+async def keep_trying(
+    what: str,
+    address: Address,
+    serve: Callable[[Address], Awaitable[None]],
+    lacking: Lacking,
+    kind: NodeFaultKind = NodeFaultKind.RESOLVER,
+    subject: str = "",
+) -> None:
+    """Serve at an address as soon as it can be had. While it cannot, `lacking` shows a fault of that kind."""
+    try:
+        await _keep_trying(what, address, serve, lacking, NodeFault(kind=kind, subject=subject, text=""))
+    finally:
+        lacking.end(what, address)
+
+
+async def _keep_trying(
+    what: str,
+    address: Address,
+    serve: Callable[[Address], Awaitable[None]],
+    lacking: Lacking,
+    fault: NodeFault,
+) -> None:
+    told, loop = "", asyncio.get_running_loop()
     while True:
+        had = loop.call_later(HAD_S, lacking.end, what, address)
         try:
             await serve(address)
         except ProblemError as error:
+            text = f"this node does not answer {what} at {address}: {error}"
+            lacking.tell(what, address, replace(fault, text=text, hint=error.problem.hint))
             if str(error) != told:
                 told = str(error)
                 _log.warning(
@@ -177,6 +235,8 @@ async def keep_trying(what: str, address: Address, serve: Callable[[Address], Aw
                     hint=error.problem.hint,
                     again_every_s=RETRY_S,
                 )
+        finally:
+            had.cancel()
         await asyncio.sleep(RETRY_S)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from ipaddress import IPv4Network
 
 import click
 import msgspec
@@ -14,10 +15,16 @@ from bayplan.cli.commands import command, connect
 from bayplan.cli.drift import named
 from bayplan.cli.output import out
 from bayplan.client import ClusterNow, CopiesNow
+from bayplan.model import NodeFaultKind
 from bayplan.render.amounts import counted, span
 from bayplan.render.printable import one_line
+from bayplan.views import NetworkView
 
 EXIT_FAILED = 1
+#: Faults with which what runs goes on, for now.
+_BEARABLE = (NodeFaultKind.MTU, NodeFaultKind.SUBNET, NodeFaultKind.SURFACE)
+#: Faults whose subject may be another node's address.
+_OF_PEERS = (NodeFaultKind.PEER, NodeFaultKind.MTU)
 
 
 class Verdict(StrEnum):
@@ -45,7 +52,7 @@ class Check(msgspec.Struct, frozen=True):
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
     with connect() as client:
-        checks = list(examine(client.status(), client.copies()))
+        checks = list(examine(client.status(), client.copies(), client.networks()))
     for check in checks:
         if as_json:
             out(msgspec.json.encode(check).decode())
@@ -57,11 +64,14 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         ctx.exit(EXIT_FAILED)
 
 
-def examine(now: ClusterNow, copies: CopiesNow) -> Iterator[Check]:
+def examine(now: ClusterNow, copies: CopiesNow, networks: Sequence[NetworkView]) -> Iterator[Check]:
     """All checks, in the order in which one would ask."""
     yield from _controller(now)
     yield from _nodes(now)
     yield from _networks(now)
+    yield from _faults(now)
+    yield from _mtus(now)
+    yield from _subnets(now, networks)
     yield from _registry(now, copies)
 
 
@@ -110,6 +120,59 @@ def _networks(now: ClusterNow) -> Iterator[Check]:
         yield Check(
             Verdict.PASSED, f"{counted(len(now.nodes), 'node')} can take part in networks that span nodes"
         )
+
+
+def _faults(now: ClusterNow) -> Iterator[Check]:
+    """What nodes say of themselves. That nothing comes from a node which is not well is no news."""
+    well = [node for node in now.nodes if rows.node_is_well(node)]
+    silent = {node.address for node in now.nodes if node not in well}
+    by_address = {node.address: node.name for node in well}
+    told = [
+        (node.name, fault)
+        for node in well
+        for fault in node.condition.faults
+        if fault.kind not in _OF_PEERS or fault.subject not in silent
+    ]
+    for name, fault in told:
+        text = one_line(fault.text)
+        if fault.kind in _OF_PEERS and fault.subject in by_address:
+            text = text.replace(fault.subject, f"{by_address[fault.subject]} ({fault.subject})")
+        verdict = Verdict.WARN if fault.kind in _BEARABLE else Verdict.FAILED
+        yield Check(verdict, f"node {name}: {text}", one_line(fault.hint))
+    if well and not told:
+        yield Check(Verdict.PASSED, "no node tells of a fault of its networks, ports and name servers")
+
+
+def _mtus(now: ClusterNow) -> Iterator[Check]:
+    """Each node makes its part of a network with the MTU of its own link."""
+    by_mtu: dict[int, list[str]] = {}
+    for node in now.nodes:
+        if node.condition.link_mtu and rows.node_is_well(node):
+            by_mtu.setdefault(node.condition.link_mtu, []).append(node.name)
+    if len(by_mtu) > 1:
+        listed = ", ".join(f"{mtu} on {named(tuple(names))}" for mtu, names in sorted(by_mtu.items()))
+        advice = "large packets between them may be lost: give their links the same MTU (`ip link`)"
+        yield Check(Verdict.WARN, f"the links between the nodes differ in their MTU: {listed}", advice)
+
+
+def _subnets(now: ClusterNow, networks: Sequence[NetworkView]) -> Iterator[Check]:
+    """Routes that nodes had when they came, also of nodes that take no part in a network yet."""
+    ranges = [(network.name, subnet) for network in networks if (subnet := _range(network.subnet))]
+    for node in now.nodes:
+        told = {each.subject for each in node.condition.faults if each.kind is NodeFaultKind.SUBNET}
+        routes = [route for route in map(_range, node.inventory.routes) if route is not None]
+        for name, subnet in ranges:
+            for route in routes if name not in told else ():
+                if route.overlaps(subnet):
+                    found = f"network {name}, {subnet}, overlaps {route}, a route of node {node.name}"
+                    yield Check(Verdict.WARN, found, "give one of both another subnet")
+
+
+def _range(text: str) -> IPv4Network | None:
+    try:
+        return IPv4Network(text, strict=False)
+    except ValueError:
+        return None
 
 
 def _registry(now: ClusterNow, copies: CopiesNow) -> Iterator[Check]:

@@ -114,6 +114,38 @@ class Inventory(Model, frozen=True, kw_only=True):
     routes: tuple[str, ...] = ()
 
 
+class NodeFaultKind(StrEnum):
+    """What a fault of a node is about; behind it what the fault's subject is."""
+
+    DATA_PLANE = "data_plane"  # none: the kernel refuses the rules of virtual addresses and published ports
+    NETWORK = "network"  # a network that cannot be made
+    SUBNET = "subnet"  # a network that overlaps what the node reaches otherwise
+    MTU = "mtu"  # a network, or a node's address: packets are too large for the link between
+    PEER = "peer"  # the address of a node from which nothing comes
+    RESOLVER = "resolver"  # a network, or none: the address of a name server cannot be had
+    PORT = "port"  # a published port that is somebody else's
+    SURFACE = "surface"  # none: an address of the registry's surfaces cannot be had
+
+
+class NodeFault(Model, frozen=True, kw_only=True):
+    """One thing that is the matter with a node, by its own agent: why, and the way out, for people."""
+
+    kind: NodeFaultKind
+    subject: str = ""
+    text: str
+    hint: str = ""
+
+
+class NodeCondition(Model, frozen=True, kw_only=True, tag=True):
+    """All that is the matter with a node, by its own agent; an agent says it anew when it changes.
+
+    `link_mtu`: of the link that has the node's address, in bytes (0: not known).
+    """
+
+    faults: tuple[NodeFault, ...] = ()
+    link_mtu: int = 0
+
+
 class NodeStatus(StrEnum):
     UNKNOWN = "unknown"
     READY = "ready"

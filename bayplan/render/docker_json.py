@@ -13,6 +13,7 @@ from bayplan.model import (
     FileMount,
     HealthCheck,
     Mount,
+    NodeFault,
     Resources,
     ServiceMode,
     ServiceSpec,
@@ -97,12 +98,18 @@ def node_json(node: NodeView) -> dict[str, Any]:
             "SilentMs": node.silent_ms,
             "EngineSilentMs": node.engine_silent_ms,
             "Held": node.held,
+            "LinkMtu": node.condition.link_mtu,
+            "Faults": [_fault(fault) for fault in node.condition.faults],
             "ShakyMs": node.shaky_ms,
             "DrainUntil": rfc3339(node.drain_until_ms),
         },
         "Reserved": _resources(node.reserved),
         "Tasks": node.tasks,
     }
+
+
+def _fault(fault: NodeFault) -> dict[str, str]:
+    return {"Kind": fault.kind.value, "Subject": fault.subject, "Text": fault.text, "Hint": fault.hint}
 
 
 def file_json(file: FileView) -> dict[str, Any]:

@@ -92,6 +92,8 @@ def node_lines(node: NodeView) -> list[str]:
             ("Tasks", str(node.tasks)),
             ("Engine silent", format_duration_ms(node.engine_silent_ms) if node.engine_silent_ms else ""),
             ("Held", node.held),
+            ("Link MTU", str(node.condition.link_mtu or "")),
+            ("Faults", [fault.text for fault in node.condition.faults]),
             ("Spared for", format_duration_ms(node.shaky_ms) if node.shaky_ms else ""),
             ("Drain until", rfc3339(node.drain_until_ms) if node.drain_until_ms else ""),
         ]

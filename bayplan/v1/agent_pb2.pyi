@@ -36,6 +36,7 @@ class SessionRequest(_message.Message):
     PREFLIGHT_RESULT_FIELD_NUMBER: _builtins.int
     GOODBYE_FIELD_NUMBER: _builtins.int
     FILES_WANTED_FIELD_NUMBER: _builtins.int
+    NODE_CONDITION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello:
         """First of all."""
@@ -60,6 +61,10 @@ class SessionRequest(_message.Message):
     def files_wanted(self) -> Global___FilesWanted:
         """Contents of files are missing."""
 
+    @_builtins.property
+    def node_condition(self) -> _node_pb2.NodeCondition:
+        """What is the matter with the node has changed."""
+
     def __init__(
         self,
         *,
@@ -69,12 +74,13 @@ class SessionRequest(_message.Message):
         preflight_result: Global___PreflightResult | None = ...,
         goodbye: Global___Goodbye | None = ...,
         files_wanted: Global___FilesWanted | None = ...,
+        node_condition: _node_pb2.NodeCondition | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["files_wanted", b"files_wanted", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "preflight_result", b"preflight_result", "report", b"report"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["files_wanted", b"files_wanted", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "node_condition", b"node_condition", "preflight_result", b"preflight_result", "report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["files_wanted", b"files_wanted", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "preflight_result", b"preflight_result", "report", b"report"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files_wanted", b"files_wanted", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "node_condition", b"node_condition", "preflight_result", b"preflight_result", "report", b"report"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "report", "heartbeat", "preflight_result", "goodbye", "files_wanted"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "report", "heartbeat", "preflight_result", "goodbye", "files_wanted", "node_condition"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -160,6 +166,7 @@ class Hello(_message.Message):
     INVENTORY_FIELD_NUMBER: _builtins.int
     TASKS_FIELD_NUMBER: _builtins.int
     GROUPS_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
     boot_id: _builtins.str
     """The kernel's boot id: tells a restart of the machine from one of the agent."""
     epoch: _builtins.int
@@ -178,6 +185,10 @@ class Hello(_message.Message):
     def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatusGroup]:
         """And all others."""
 
+    @_builtins.property
+    def condition(self) -> _node_pb2.NodeCondition:
+        """What is the matter with the node."""
+
     def __init__(
         self,
         *,
@@ -187,10 +198,11 @@ class Hello(_message.Message):
         inventory: _node_pb2.Inventory | None = ...,
         tasks: _abc.Iterable[_task_pb2.TaskStatus] | None = ...,
         groups: _abc.Iterable[Global___StatusGroup] | None = ...,
+        condition: _node_pb2.NodeCondition | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["inventory", b"inventory"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "inventory", b"inventory"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "epoch", b"epoch", "groups", b"groups", "inventory", b"inventory", "revision", b"revision", "tasks", b"tasks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "condition", b"condition", "epoch", b"epoch", "groups", b"groups", "inventory", b"inventory", "revision", b"revision", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

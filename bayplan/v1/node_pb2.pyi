@@ -80,6 +80,54 @@ AVAILABILITY_DRAIN: Availability.ValueType  # 3
 """It shall be empty."""
 Global___Availability: _TypeAlias = Availability  # noqa: Y015
 
+class _NodeFaultKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NodeFaultKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NodeFaultKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NODE_FAULT_KIND_UNSPECIFIED: _NodeFaultKind.ValueType  # 0
+    """Never sent."""
+    NODE_FAULT_KIND_DATA_PLANE: _NodeFaultKind.ValueType  # 1
+    """Virtual addresses and published ports: the kernel refuses their rules."""
+    NODE_FAULT_KIND_NETWORK: _NodeFaultKind.ValueType  # 2
+    """A network cannot be made; the subject is its name."""
+    NODE_FAULT_KIND_SUBNET: _NodeFaultKind.ValueType  # 3
+    """A network overlaps what the node reaches otherwise; the subject is its name."""
+    NODE_FAULT_KIND_MTU: _NodeFaultKind.ValueType  # 4
+    """Packets are too large for the link between the nodes; the subject is a network, or the address of a node."""
+    NODE_FAULT_KIND_PEER: _NodeFaultKind.ValueType  # 5
+    """Nothing comes from a node; the subject is its address."""
+    NODE_FAULT_KIND_RESOLVER: _NodeFaultKind.ValueType  # 6
+    """A name server's address cannot be had; the subject is a network, or empty for the node's own."""
+    NODE_FAULT_KIND_PORT: _NodeFaultKind.ValueType  # 7
+    """A published port is somebody else's; the subject is its number."""
+    NODE_FAULT_KIND_SURFACE: _NodeFaultKind.ValueType  # 8
+    """An address of the registry's surfaces cannot be had."""
+
+class NodeFaultKind(_NodeFaultKind, metaclass=_NodeFaultKindEnumTypeWrapper):
+    """What a fault of a node is about."""
+
+NODE_FAULT_KIND_UNSPECIFIED: NodeFaultKind.ValueType  # 0
+"""Never sent."""
+NODE_FAULT_KIND_DATA_PLANE: NodeFaultKind.ValueType  # 1
+"""Virtual addresses and published ports: the kernel refuses their rules."""
+NODE_FAULT_KIND_NETWORK: NodeFaultKind.ValueType  # 2
+"""A network cannot be made; the subject is its name."""
+NODE_FAULT_KIND_SUBNET: NodeFaultKind.ValueType  # 3
+"""A network overlaps what the node reaches otherwise; the subject is its name."""
+NODE_FAULT_KIND_MTU: NodeFaultKind.ValueType  # 4
+"""Packets are too large for the link between the nodes; the subject is a network, or the address of a node."""
+NODE_FAULT_KIND_PEER: NodeFaultKind.ValueType  # 5
+"""Nothing comes from a node; the subject is its address."""
+NODE_FAULT_KIND_RESOLVER: NodeFaultKind.ValueType  # 6
+"""A name server's address cannot be had; the subject is a network, or empty for the node's own."""
+NODE_FAULT_KIND_PORT: NodeFaultKind.ValueType  # 7
+"""A published port is somebody else's; the subject is its number."""
+NODE_FAULT_KIND_SURFACE: NodeFaultKind.ValueType  # 8
+"""An address of the registry's surfaces cannot be had."""
+Global___NodeFaultKind: _TypeAlias = NodeFaultKind  # noqa: Y015
+
 @_typing.final
 class Inventory(_message.Message):
     """What a machine is and has. Written by its agent."""
@@ -197,6 +245,68 @@ class Inventory(_message.Message):
 Global___Inventory: _TypeAlias = Inventory  # noqa: Y015
 
 @_typing.final
+class NodeFault(_message.Message):
+    """One thing that is the matter with a node. Written by its agent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    HINT_FIELD_NUMBER: _builtins.int
+    kind: Global___NodeFaultKind.ValueType
+    """What it is about."""
+    subject: _builtins.str
+    """Which one of these, as its kind says."""
+    text: _builtins.str
+    """What it is and why, for people."""
+    hint: _builtins.str
+    """The way out, for people."""
+    def __init__(
+        self,
+        *,
+        kind: Global___NodeFaultKind.ValueType = ...,
+        subject: _builtins.str = ...,
+        text: _builtins.str = ...,
+        hint: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hint", b"hint", "kind", b"kind", "subject", b"subject", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeFault: _TypeAlias = NodeFault  # noqa: Y015
+
+@_typing.final
+class NodeCondition(_message.Message):
+    """What is the matter with a node, all of it. Written by its agent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FAULTS_FIELD_NUMBER: _builtins.int
+    LINK_MTU_FIELD_NUMBER: _builtins.int
+    link_mtu: _builtins.int
+    """The MTU of the link that has the node's address, in bytes; 0 is not known."""
+    @_builtins.property
+    def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeFault]:
+        """Empty when all is well."""
+
+    def __init__(
+        self,
+        *,
+        faults: _abc.Iterable[Global___NodeFault] | None = ...,
+        link_mtu: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faults", b"faults", "link_mtu", b"link_mtu"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeCondition: _TypeAlias = NodeCondition  # noqa: Y015
+
+@_typing.final
 class NodeView(_message.Message):
     """A node as a list shows it. Written by the controller."""
 
@@ -237,6 +347,7 @@ class NodeView(_message.Message):
     HELD_FIELD_NUMBER: _builtins.int
     DRAIN_UNTIL_MS_FIELD_NUMBER: _builtins.int
     SHAKY_MS_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The node's id, from its certificate."""
     name: _builtins.str
@@ -273,6 +384,10 @@ class NodeView(_message.Message):
     def reserved(self) -> _common_pb2.Resources:
         """What its tasks have reserved."""
 
+    @_builtins.property
+    def condition(self) -> Global___NodeCondition:
+        """What is the matter with it, as it said last."""
+
     def __init__(
         self,
         *,
@@ -291,10 +406,11 @@ class NodeView(_message.Message):
         held: _builtins.str = ...,
         drain_until_ms: _builtins.int = ...,
         shaky_ms: _builtins.int = ...,
+        condition: Global___NodeCondition | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["inventory", b"inventory", "reserved", b"reserved"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "inventory", b"inventory", "reserved", b"reserved"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "availability", b"availability", "drain_until_ms", b"drain_until_ms", "engine_silent_ms", b"engine_silent_ms", "held", b"held", "id", b"id", "inventory", b"inventory", "joined_ms", b"joined_ms", "labels", b"labels", "name", b"name", "reserved", b"reserved", "shaky_ms", b"shaky_ms", "silent_ms", b"silent_ms", "status", b"status", "tasks", b"tasks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "availability", b"availability", "condition", b"condition", "drain_until_ms", b"drain_until_ms", "engine_silent_ms", b"engine_silent_ms", "held", b"held", "id", b"id", "inventory", b"inventory", "joined_ms", b"joined_ms", "labels", b"labels", "name", b"name", "reserved", b"reserved", "shaky_ms", b"shaky_ms", "silent_ms", b"silent_ms", "status", b"status", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
-from bayplan.model import NodeStatus
+from bayplan.model import NodeCondition, NodeStatus
+from bayplan.node_faults import bounded
 from bayplan.session import Dismissal, FilesWanted, Goodbye, Heartbeat, Report, Welcome
 from controller.core import files, lives, reports
 from controller.core.nodes import REMOVED_REASON
@@ -56,6 +57,7 @@ def _begin_session(turn: Turn, node: Node, life: Life, event: SessionOpened) -> 
     if not life.ever:
         turn.state.came_ms = turn.now.mono_ms
     lives.begin(life, turn.now.mono_ms)
+    _note_condition(turn, node.id, life, event.hello.condition)
     # A node of a store from before there were ordinals gets its own here.
     ordinal = node.ordinal or turn.state.next_ordinal()
     if (event.hello.inventory, ordinal) != (node.inventory, node.ordinal):
@@ -84,10 +86,17 @@ def agent_said(turn: Turn, event: AgentSaid) -> None:
         reports.take(turn, event.node_id, event.message)
     elif isinstance(event.message, FilesWanted):
         files.wanted(turn, event.node_id, event.message.digests)
+    elif isinstance(event.message, NodeCondition):
+        _note_condition(turn, event.node_id, life, event.message)
     elif isinstance(event.message, Goodbye):
         life.goodbye = True
         name = turn.state.nodes[event.node_id].name
         turn.note("node", name, f"its agent stops: {event.message.reason or 'asked to'}")
+
+
+def _note_condition(turn: Turn, node_id: str, life: Life, condition: NodeCondition) -> None:
+    life.condition = bounded(condition)
+    turn.state.note_node(node_id)
 
 
 def session_lost(turn: Turn, event: SessionLost) -> None:

@@ -13,7 +13,7 @@ from agent.doors import dataplane
 from agent.doors.dataplane import DataPlane, DataPlaneKeeper
 from agent.runtime.nft import NftError
 from bayplan.directory import Directory, Listing
-from bayplan.model import Overlay
+from bayplan.model import NodeFaultKind, Overlay
 from tests.doors.test_following import until
 from tests.unit.agent.decide.dataplane_world import entry, listing
 
@@ -98,7 +98,8 @@ async def test_a_fault_is_told_holds_nobody_up_and_is_tried_again(
     node.kernel.broken = True
     await asyncio.wait_for(node.keeper.applied(node.tell(listing(entry(1)))), 1)
     await asyncio.sleep(0.3)
-    assert node.keeper.faults == ("no such device",)
+    (fault,) = node.keeper.faults
+    assert fault.kind is NodeFaultKind.DATA_PLANE and "no such device" in fault.text
     assert capsys.readouterr().out.count("no such device") == 1
     node.kernel.broken = False
     await until("it is well", lambda: not node.keeper.faults)

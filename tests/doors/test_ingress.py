@@ -105,7 +105,8 @@ async def test_a_port_that_is_taken_is_told_and_had_when_it_is_free(monkeypatch:
     taken = socket.create_server((HOST, port))
     async with instance("a") as backend, listening(front(port, backend, host_ip=HOST)) as listeners:
         await until("it is told", lambda: listeners.faults)
-        assert f"port {HOST}:{port} is taken" in listeners.faults[0]
+        (fault,) = listeners.faults
+        assert fault.subject == str(port) and f"port {HOST}:{port} is taken" in fault.text
         taken.close()
         await until("it is had", lambda: not listeners.faults)
         assert await ask(HOST, port) == "a heard 5"

@@ -7,8 +7,19 @@ import json
 import pytest
 
 from bayplan.lifecycle import TaskState
-from bayplan.model import Desired, Health, Instance, Inventory, NodeStatus, Resources, ServiceMode
-from bayplan.views import Origin, Reservation
+from bayplan.model import (
+    Desired,
+    Health,
+    Instance,
+    Inventory,
+    NodeCondition,
+    NodeFault,
+    NodeFaultKind,
+    NodeStatus,
+    Resources,
+    ServiceMode,
+)
+from bayplan.views import NetworkView, Origin, Reservation
 from tests.doors.cli.canned_controller import World, node, service, task
 from tests.doors.cli.cli_world import Cli
 
@@ -196,7 +207,7 @@ def test_doctor_tells_what_is_wrong_with_advice(world: World, cli: Cli) -> None:
     world.copies = {"n1": 7}
     well = cli("doctor")
     assert well.code == 0
-    assert [line.split()[0] for line in well.out.splitlines()] == ["PASSED"] * 4
+    assert [line.split()[0] for line in well.out.splitlines()] == ["PASSED"] * 5
     unable = Inventory(overlay_fault="the kernel has no vxlan")
     world.nodes += [node("n2", NodeStatus.DOWN), node("n3"), node("n4", inventory=unable)]
     world.copies |= {"n3": 5}
@@ -209,7 +220,34 @@ def test_doctor_tells_what_is_wrong_with_advice(world: World, cli: Cli) -> None:
     assert "WARN    no copy of the registry on n4\n" in answer.out
     assert "WARN    node n3: its copy of the registry is 2 changes behind\n" in answer.out
     found = [json.loads(line) for line in cli("doctor", "--json").out.splitlines()]
-    assert [each["verdict"] for each in found] == ["PASSED", "FAILED", "WARN", "WARN", "WARN"]
+    assert [each["verdict"] for each in found] == ["PASSED", "FAILED", "WARN", "PASSED", "WARN", "WARN"]
+
+
+def test_doctor_tells_what_nodes_say_of_themselves(world: World, cli: Cli) -> None:
+    def fault(kind: NodeFaultKind, subject: str, text: str) -> NodeFault:
+        return NodeFault(kind=kind, subject=subject, text=text, hint=f"see {subject}")
+
+    blocked = (
+        fault(NodeFaultKind.PEER, "10.0.0.2", "nothing comes from 10.0.0.2"),
+        fault(NodeFaultKind.PEER, "10.0.0.3", "nothing comes from 10.0.0.3"),
+        fault(NodeFaultKind.SUBNET, "shop_default", "network shop_default overlaps 10.64.0.0/24"),
+    )
+    condition = NodeCondition(faults=blocked, link_mtu=1500)
+    clashing = Inventory(routes=("10.64.1.0/24", "192.168.0.0/16", "nonsense"))
+    world.networks = [NetworkView(id="network-0", name="shop_default", subnet="10.64.0.0/20")]
+    world.nodes = [
+        node("n1", address="10.0.0.1", condition=condition, inventory=clashing),
+        node("n2", address="10.0.0.2", condition=NodeCondition(link_mtu=1400), inventory=clashing),
+        node("n3", NodeStatus.DOWN, address="10.0.0.3", condition=NodeCondition(faults=blocked, link_mtu=9)),
+    ]
+    answer = cli("doctor")
+    assert answer.code == 1
+    assert "FAILED  node n1: nothing comes from n2 (10.0.0.2)\n        see 10.0.0.2\n" in answer.out
+    assert "WARN    node n1: network shop_default overlaps 10.64.0.0/24\n" in answer.out
+    assert "10.0.0.3" not in answer.out, "a node that is down is silent"
+    assert "WARN    the links between the nodes differ in their MTU: 1400 on n2, 1500 on n1\n" in answer.out
+    shown = "network shop_default, 10.64.0.0/20, overlaps 10.64.1.0/24, a route of node n2"
+    assert answer.out.count(", a route of node ") == 1 and shown in answer.out
 
 
 def test_version_tells_both_sides(world: World, cli: Cli) -> None:

@@ -11,6 +11,11 @@ from bayplan.model import (
     Dependency,
     DependencyCondition,
     Health,
+    NetworkAttachment,
+    NetworkSpec,
+    NodeCondition,
+    NodeFault,
+    NodeFaultKind,
     RestartCondition,
     RestartPolicy,
     Schedule,
@@ -47,6 +52,34 @@ def test_a_service_that_is_well_says_so_in_one_line(world: World) -> None:
     world.deploy(stack(service(replicas=2)))
     world.pass_time(30_000)
     assert of(world).lines == ("replicated, version 1: 2 of 2 ready, 2 running",)
+
+
+def test_faults_of_nodes_are_told_where_they_matter_for_the_service(world: World) -> None:
+    first, second = world.node("n1"), world.node("n2")
+    attachment = NetworkAttachment(network="shop_back", spec=NetworkSpec())
+    world.deploy(stack(service(ports=[8080], container={"networks": (attachment,)})))
+    (task,) = world.wanted()
+    here, away = (first, second) if task.node_id == first.id else (second, first)
+    kinds = (
+        (NodeFaultKind.PORT, "8080"),
+        (NodeFaultKind.PORT, "9090"),
+        (NodeFaultKind.MTU, "shop_back"),
+        (NodeFaultKind.MTU, "shop_front"),
+        (NodeFaultKind.PEER, "10.0.0.9"),
+    )
+    faults = tuple([NodeFault(kind=kind, subject=on, text=f"{kind.value} {on}") for kind, on in kinds])
+    for node in (here, away):
+        node.says(NodeCondition(faults=faults))
+    names = {node.id: world.state.nodes[node.id].name for node in (here, away)}
+    assert set(of(world).lines[1:]) == {
+        f"on node {names[here.id]}: port 8080",
+        f"on node {names[here.id]}: mtu shop_back",
+        f"on node {names[here.id]}: peer 10.0.0.9",
+        f"on node {names[away.id]}: port 8080",
+    }
+    here.says(NodeCondition())
+    away.says(NodeCondition())
+    assert not of(world).lines[1:]
 
 
 def test_all_names_of_a_service_and_of_a_slot_are_understood(world: World) -> None:

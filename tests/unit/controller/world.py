@@ -18,6 +18,7 @@ from bayplan.model import (
     FileKind,
     Health,
     Inventory,
+    NodeCondition,
     Now,
     PortSpec,
     PreflightFault,
@@ -117,7 +118,9 @@ class Node:
         session, self.session = self.session, ""
         self.world.event(SessionLost(node_id=self.id, session_id=session))
 
-    def says(self, message: Report | Heartbeat | PreflightResult | FilesWanted | Goodbye) -> None:
+    def says(
+        self, message: Report | Heartbeat | PreflightResult | FilesWanted | NodeCondition | Goodbye
+    ) -> None:
         self.world.event(AgentSaid(node_id=self.id, session_id=self.session, message=message))
 
     def reports(self, task_id: str, state: TaskState, **fields: Any) -> None:
