@@ -183,7 +183,7 @@ BAYPLAN: Keys = {
     "fence": yes(flag, "a node that is cut off stops its copy before another one may start elsewhere"),
     "drain": yes(
         read.duration,
-        "how long a task with ports or a network serves on, at most, when it is to stop and found no more; 1s",
+        "how long a task with ports or a network serves on at most, when it is to stop and found no more; 1s",
     ),
     "schedule": yes(_schedule, "a job's; a run that is due while the one before goes on is left out"),
     "ttl": yes(read.duration, "a job's that has no schedule: it is removed so long after it has finished"),
