@@ -76,6 +76,8 @@ class Intent:
         #: Ids of the services of each stack, also of those on their way out.
         self._by_stack: dict[str, set[str]] = {}
         self._global: set[str] = set()
+        #: Services that publish fixed ports.
+        self._publishing: set[str] = set()
         self._versions: dict[str, set[int]] = {}
         #: Services by the full name of one that they depend on, and those names by service.
         self._dependents: dict[str, set[str]] = {}
@@ -163,8 +165,11 @@ class Intent:
             if not self._near[name]:
                 del self._near[name]
         self._global.discard(service_id)
+        self._publishing.discard(service_id)
         if service is None or spec is None:
             return
+        if any(port.published for port in spec.container.ports):
+            self._publishing.add(service_id)
         if spec.mode in GLOBAL_MODES:
             self._global.add(service_id)
         names = tuple(f"{service.stack}_{each.service}" for each in spec.depends_on)
@@ -364,6 +369,10 @@ class Intent:
     def global_services(self) -> frozenset[str]:
         """The ids of the services that have a task on each fit node."""
         return frozenset(self._global)
+
+    def publishing(self) -> list[Service]:
+        """The services that shall be and publish fixed ports, by id."""
+        return [self.services[service_id] for service_id in sorted(self._publishing)]
 
     def named_near(self, name: str) -> frozenset[str]:
         """The ids of the services one of whose affinities may mean the one of this full name."""

@@ -22,8 +22,8 @@ def clashes(state: State, wished: StackSpec, prune: bool = False) -> Iterator[Pr
 
 
 def _others(state: State, mine: Set[str], leaving: str) -> Iterator[publishing.Holder]:
-    for service in state.services.values():
-        if not service.removed and service.name not in mine and service.stack != leaving:
+    for service in state.publishing():
+        if service.name not in mine and service.stack != leaving:
             found = publishing.holder(service.name, state.spec_of(service))
             if found is not None:
                 yield found
@@ -33,7 +33,6 @@ def everywhere(state: State) -> frozenset[PortKey]:
     """The ports at which every node answers already."""
     return frozenset(
         key
-        for service in state.services.values()
-        if not service.removed
+        for service in state.publishing()
         for key in publishing.everywhere(state.spec_of(service).container.ports)
     )
