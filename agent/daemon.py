@@ -28,6 +28,7 @@ from agent.doors.controller import GrpcController
 from agent.doors.dataplane import DataPlaneKeeper
 from agent.doors.following import Follower
 from agent.doors.names import ContainerNames
+from agent.doors.reach import Reach
 from agent.doors.registrar import GrpcRegistrar
 from agent.doors.session import Connect, SessionDoor
 from agent.doors.surfaces import Surfaces, SurfaceSettings
@@ -136,6 +137,7 @@ async def _run(settings: Settings, loaded: NodeIdentity) -> int:
                 witness = WitnessKeeper(folder, lambda: fresh.current.membership.controller_host)
                 ways = controller.connect, controller.push_logs
                 address = underlay_address(member.address, member.controller_address)
+                reach = Reach(core.state, address)
                 agent = Agent(
                     core,
                     journal,
@@ -149,8 +151,10 @@ async def _run(settings: Settings, loaded: NodeIdentity) -> int:
                     registry.networks,
                 )
                 agent.start()
-                watch = ConditionWatch(core.state, address, [registry.faults], agent.note_condition)
+                sources = registry.faults, lambda: reach.faults
+                watch = ConditionWatch(core.state, address, sources, agent.note_condition)
                 group.create_task(watch.run())
+                group.create_task(reach.run())
                 registry.start(group)
                 group.create_task(fresh.keep_fresh())
                 group.create_task(watchdog(lambda: True))  # fed by this loop: a loop that hangs does not

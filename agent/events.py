@@ -104,6 +104,14 @@ class Underlay(NamedTuple):
     routes: Sequence[str] = ()
 
 
+class Sign(NamedTuple):
+    """What one node sends to the others: its address (IPv4), how often, and whether this is a large one."""
+
+    sender: str
+    period_s: float
+    large: bool
+
+
 class StoredFile(Model, frozen=True, kw_only=True, order=True):
     """A content as a file of this node: one for each owner and mode in which containers mount it."""
 
