@@ -134,7 +134,7 @@ def test_a_route_that_comes_later_and_overlaps_a_network_is_told(fleet: Cluster)
     with fleet.client() as client:
         (subnet,) = [each.subnet for each in client.networks() if each.name == "shop_default"]
     route = subnet.rpartition("/")[0] + "/28"
-    made = f"ip link add clash type dummy && ip link set clash up && ip route add {route} dev clash"
+    made = f"ip link add clash type bridge && ip link set clash up && ip route add {route} dev clash"
     with changed(host, made, "ip link del clash"):
         until_told(fleet, f"WARN node {host.name}: network shop_default", route)
     until_well(fleet)
