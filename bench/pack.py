@@ -166,12 +166,12 @@ class Port:
     def _make_room(self, group: Group) -> bool:
         rows = sources(self.fleet, group.demand, group.service_id)
         movables = [each for row in rows.tolist() for each in self._movables(row)]
-        shift = make_room(self.fleet, group.demand, movables)
-        if shift is None or not self.allowance.spend():
-            return False
-        self.moves += 1
-        self._move(shift.movable, shift.target)
-        return True
+        shifts = make_room(self.fleet, group.demand, movables, self.allowance.moves)
+        self.allowance.spend(len(shifts))
+        self.moves += len(shifts)
+        for shift in shifts:
+            self._move(shift.movable, shift.target)
+        return bool(shifts)
 
     def renew(self, group: Group) -> None:
         """Heirs for all tasks of a service, of which a part starts before its elders leave."""

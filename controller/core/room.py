@@ -1,6 +1,6 @@
-"""Makes room for tasks that fit nowhere: one other task moves, start-first, and they come in its place.
+"""Makes room for tasks that fit nowhere: others of one node move, start-first, and they come in their place.
 
-Which one it is, is decided in `decide.room`; here is who may move at all, and how often.
+Which ones these are, is decided in `decide.room`; here is who may move at all, and how often.
 """
 
 from __future__ import annotations
@@ -25,52 +25,59 @@ class RoomMaker:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._allowance = room.Allowance()
-        #: By the service that waits: the task that moves for it, and when that was decided (monotonic ms).
-        self._moves: dict[str, tuple[str, int]] = {}
+        #: By the service that waits: the tasks that move for it, and when that was decided (monotonic ms).
+        self._moves: dict[str, tuple[tuple[str, ...], int]] = {}
 
     def placed(self, count: int) -> None:
         """So many tasks have got nodes."""
         self._allowance.earn(count)
 
     def make(self, turn: Turn, group: schedule.Group) -> None:
-        """Let one task move if that lets one of this group in. One move at a time for each service, and one
-        thought in a turn."""
+        """Let tasks of one node move if that lets one of this group in. One node at a time for each service,
+        and one thought in a turn."""
         if group.pinned is not None or not group.demand.amounts or self._is_busy(turn, group.service_id):
             return
-        found = self._found(turn.state, group)
-        if found is None or not self._allowance.spend():
+        shifts = self._found(turn.state, group)
+        if not shifts or not self._allowance.spend(len(shifts)):
             return
-        state, task = turn.state, turn.state.tasks[found.movable.task_id]
-        self._moves[group.service_id] = (task.id, turn.now.mono_ms)
+        self._moves[group.service_id] = tuple(each.movable.task_id for each in shifts), turn.now.mono_ms
+        for shift in shifts:
+            self._displace(turn, shift.movable.task_id, group.service_id)
+
+    @staticmethod
+    def _displace(turn: Turn, task_id: str, waiting_id: str) -> None:
+        state, task = turn.state, turn.state.tasks[task_id]
         turn.put(msgspec.structs.replace(task, displaced=True))
         turn.services.add(task.service_id)
         before, name = state.nodes[task.node_id].name, f"{state.services[task.service_id].name}.{task.slot}"
-        waiting = state.services[group.service_id].name
+        waiting = state.services[waiting_id].name
         turn.note("task", name, f"moves from {before} to make room for {waiting}")
 
     def _is_busy(self, turn: Turn, service_id: str) -> bool:
-        """Whether a task moves for a service already, or one was to in this turn."""
+        """Whether tasks move for a service already, or were to in this turn."""
         known = self._moves.get(service_id)
         if known is None:
             return False
-        task_id, since_ms = known
-        task = turn.state.tasks.get(task_id)
-        if since_ms == turn.now.mono_ms or (task is not None and task.displaced and task.wanted):
+        task_ids, since_ms = known
+        tasks = [turn.state.tasks.get(each) for each in task_ids]
+        if since_ms == turn.now.mono_ms or any(each and each.displaced and each.wanted for each in tasks):
             return True
         del self._moves[service_id]
         return False
 
-    def _found(self, state: State, group: schedule.Group) -> room.Shift | None:
+    def _found(self, state: State, group: schedule.Group) -> tuple[room.Shift, ...]:
         fleet, crowded = self._ground.fleet(), set[str]()
         rows = room.sources(fleet, group.demand, group.service_id).tolist()
         movables = [each for row in rows for each in self._movables(state, row, fleet.ids[row], group)]
         for _ in range(RETRIES_MAX):
             left = [each for each in movables if each.task_id not in crowded]
-            shift = room.make_room(fleet, group.demand, left)
-            if shift is None or mobility.is_alone(state, state.tasks[shift.movable.task_id]):
-                return shift
-            crowded.add(shift.movable.task_id)
-        return None
+            shifts = room.make_room(fleet, group.demand, left, self._allowance.moves)
+            ids = [each.movable.task_id for each in shifts]
+            beside = {each for each in ids if not mobility.is_alone(state, state.tasks[each])}
+            if not beside:
+                return shifts
+            crowded |= beside
+        return ()
 
     def _movables(
         self, state: State, row: int, node_id: str, group: schedule.Group

@@ -1,4 +1,4 @@
-"""Room is made for a task that fits nowhere: one other moves, start-first, and serves all the while."""
+"""Room is made for a task that fits nowhere: others move, start-first, and serve all the while."""
 
 from __future__ import annotations
 
@@ -79,10 +79,21 @@ def test_a_task_with_data_on_its_node_is_not_moved() -> None:
 
 def test_nothing_moves_where_that_would_not_help() -> None:
     here = world()
+    lose(here, "c")
     here.deploy(stack(even("large", cpu=3_900), name="third"))
     here.pass_time(20_000)
-    lose(here, "c")
-    assert not moved(here)
+    assert [each.subject for each in here.state.events if "make room" in each.text] == ["first_big.1"]
+
+
+def test_two_tasks_of_a_node_move_where_one_does_not_give_enough() -> None:
+    here = world()
+    before = places(here, *STANDING)
+    here.deploy(stack(even("large", cpu=3_900), name="third"))
+    here.pass_time(20_000)
+    told = {each.subject: each.text for each in here.state.events if "make room" in each.text}
+    assert sorted(told) == ["first_big.1", "first_small.1"]
+    assert places(here, "third_large")["third_large"] == before["first_big"]
+    assert all(here.runs(name) for name in (*STANDING, "third_large"))
 
 
 sizes = st.lists(st.sampled_from([500, 1_000, 2_000]), min_size=2, max_size=5)

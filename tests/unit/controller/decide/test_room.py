@@ -31,14 +31,20 @@ def fleet_with(standing: list[tuple[int, int, int]], nodes: int = 4) -> tuple[Fl
 
 def test_the_smallest_task_that_will_do_moves() -> None:
     fleet, movables = fleet_with([(0, 5, 5), (0, 3, 3), (1, 6, 6), (2, 9, 9), (3, 9, 9)])
-    shift = make_room(fleet, asks(5, 5), movables)
-    assert shift is not None
+    (shift,) = make_room(fleet, asks(5, 5), movables)
     assert (shift.movable.task_id, shift.target) == ("s1.1", 1)
+
+
+def test_several_of_a_node_move_where_none_will_do_alone() -> None:
+    fleet, movables = fleet_with([(0, 3, 3), (0, 3, 3), (0, 3, 3), (1, 6, 6), (2, 6, 6), (3, 9, 9)])
+    shifts = make_room(fleet, asks(7, 7), movables)
+    assert [(each.movable.task_id, each.target) for each in shifts] == [("s0.1", 1), ("s1.1", 2)]
+    assert make_room(fleet, asks(7, 7), movables, moves_max=1) == ()
 
 
 def test_nothing_moves_where_no_other_node_has_room_for_it() -> None:
     fleet, movables = fleet_with([(row, 6, 6) for row in range(4)])
-    assert make_room(fleet, asks(5, 5), movables) is None
+    assert make_room(fleet, asks(5, 5), movables) == ()
 
 
 def test_nodes_that_are_too_small_are_no_source() -> None:
@@ -66,13 +72,17 @@ def test_a_move_has_room_before_its_elder_leaves_and_gives_room_after(
 ) -> None:
     fleet, movables = fleet_with(standing)
     wanted = asks(cpu, memory)
-    shift = make_room(fleet, wanted, movables)
-    assert shift == make_room(fleet, wanted, movables[::-1])
-    if shift is None:
+    before = {name: column.copy() for name, column in fleet.free.items()}
+    shifts = make_room(fleet, wanted, movables)
+    assert shifts == make_room(fleet, wanted, movables[::-1])
+    assert all((column == before[name]).all() for name, column in fleet.free.items())
+    if not shifts:
         return
-    movable, one = shift.movable, np.ones(1, np.int64)
-    assert shift.target != movable.row and fleet.fits(movable.demand, movable.service_id)[shift.target]
-    fleet.take(movable.service_id, movable.demand, np.array([shift.target]), one)
-    fleet.release(movable.service_id, movable.demand, np.array([movable.row]), one)
+    one, (source,) = np.ones(1, np.int64), {each.movable.row for each in shifts}
+    for movable, target in shifts:
+        assert target != source and fleet.fits(movable.demand, movable.service_id)[target]
+        fleet.take(movable.service_id, movable.demand, np.array([target]), one)
+    for movable, _ in shifts:
+        fleet.release(movable.service_id, movable.demand, np.array([source]), one)
     assert all((column >= 0).all() for column in fleet.free.values())
-    assert fleet.fits(wanted, "new")[movable.row]
+    assert fleet.fits(wanted, "new")[source]
