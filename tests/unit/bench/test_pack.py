@@ -14,6 +14,8 @@ WASTE_MAX, NODES_MORE = 2.0, 1
 #: Twice the floor after two rolling updates of everything, in percent, since a node is one percent here; and
 #: moves per 100 placements, with those that there are at the start.
 ROLLED_MAX, MOVES_MAX = 10.0, 6.0
+#: The floor of use at the first refusal, in percent.
+USE_MIN = 95.0
 
 
 @pytest.mark.parametrize("name", sorted(MIXES))
@@ -27,6 +29,13 @@ def test_a_whole_batch_takes_hardly_more_nodes_than_it_must(name: str) -> None:
 def test_moves_for_room_are_few() -> None:
     drawn = mix("trace", 130, seed=1)
     assert arrivals(drawn, fleet(2, 60, mixed=False)).moves <= 5.0
+
+
+@pytest.mark.parametrize(("seed", "mixed"), [(1, False), (2, False), (2, True), (3, False)])
+def test_four_goods_are_used_well_at_the_first_refusal(seed: int, *, mixed: bool) -> None:
+    drawn = mix("four", 220, seed)
+    found = arrivals(drawn, fleet(4, 100, mixed=mixed))
+    assert found.use >= USE_MIN and found.moves <= 5.0
 
 
 def test_a_mix_is_drawn_the_same_each_time() -> None:
