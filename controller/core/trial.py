@@ -125,16 +125,16 @@ def place(
 ) -> Generator[None, None, Trial]:
     """All new tasks of the changes; the first `told_max` of each service with the reasons for their place.
     Of many it pauses after some: they go on the nodes as they were when it began."""
-    # What is on its way out already will have made room: the new tasks wait for it, as pending ones.
-    table = turn.state.tasks.table
-    replaced = [each.service.id for each in changes if each.service and each.action not in _KEEPING]
-    gone = [paper.leaving(turn.state), *(table.of_service(service_id) for service_id in replaced)]
-    gone += [_surplus(turn, each) for each in changes]
-    fleet = paper.fleet(ground, turn.state, without=once(np.concatenate(gone)))
-    set_aside(turn, ground, fleet, changes)
-    asked = [part for each in _asked(turn, fleet, changes) for part in at_home(turn.state, each)]
+    fleet, asked = _ready(turn, ground, changes, paper.NO_ROWS)
     if sum(map(_units, asked)) <= UNITS_TRIED_AT_ONCE:
+        trial = Trial(tuple(_joined(put(asked, fleet, told_max))), fleet)
+        leaving = paper.leaving(turn.state)
+        if not leaving.size or not any(lot.unplaced for lot in trial.lots):
+            return trial
+        # What is on its way out already will have made room: the new tasks wait for it, as pending ones.
+        fleet, asked = _ready(turn, ground, changes, leaving)
         return Trial(tuple(_joined(put(asked, fleet, told_max))), fleet)
+    fleet, asked = _ready(turn, ground, changes, paper.leaving(turn.state))
     # As settling will do it: service by service.
     found, units = dict[int, Lot](), 0
     for at in schedule.order([each.group for each in asked]):
@@ -144,6 +144,21 @@ def place(
             units = 0
             yield
     return Trial(tuple(_joined([found[at] for at in range(len(asked))])), fleet)
+
+
+def _ready(
+    turn: Turn, ground: Ground, changes: Sequence[deploy.Change], leaving: Ints
+) -> tuple[Fleet, list[Asked]]:
+    """The fleet without what the changes replace and what else is leaving (rows of tasks), and what is asked
+    of it."""
+    table = turn.state.tasks.table
+    replaced = [each.service.id for each in changes if each.service and each.action not in _KEEPING]
+    gone = [leaving, *(table.of_service(service_id) for service_id in replaced)]
+    gone += [_surplus(turn, each) for each in changes]
+    fleet = paper.fleet(ground, turn.state, without=once(np.concatenate(gone)))
+    set_aside(turn, ground, fleet, changes)
+    asked = _asked(turn, fleet, changes)
+    return fleet, [part for each in asked for part in at_home(turn.state, each)]
 
 
 def _units(asked: Asked) -> int:
