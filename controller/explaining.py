@@ -49,9 +49,8 @@ TASKS_MAX = 100
 #: Events shown.
 EVENTS_MAX = 20
 
-#: Faults of a node that matter for the networks that they name, and for all that a node takes part in.
+#: Faults of a node that matter for the networks that they name.
 _OF_NETWORKS = (NodeFaultKind.NETWORK, NodeFaultKind.SUBNET, NodeFaultKind.MTU, NodeFaultKind.RESOLVER)
-_OF_ALL = (NodeFaultKind.DATA_PLANE, NodeFaultKind.PEER)
 _DONE = (TaskState.COMPLETE, TaskState.SHUTDOWN)
 
 
@@ -120,18 +119,21 @@ def _of_service(state: State, service: Service, now_ms: int) -> Iterator[str]:
 
 
 def _of_nodes(state: State, service: Service) -> Iterator[str]:
-    """Faults of nodes that matter for the service: its published ports on any, its networks where it runs."""
+    """Faults of nodes that matter for the service: its published ports on any, its networks where it runs.
+    That nothing comes from a node which is away is no news."""
     container = state.spec_of(service).container
     ports = {str(port.published) for port in container.ports if port.published}
     networks = {attachment.network for attachment in container.networks}
     here = {task.node_id for task in state.tasks_of(service.id)}
+    silent = {node.address for node in state.nodes.values() if not state.lives[node.id].connected}
+    peers = {node.address for node in state.nodes.values()} - silent
     told = 0
     for node in sorted(state.nodes.values(), key=lambda node: node.name):
         life = state.lives[node.id]
         for fault in life.condition.faults if life.connected else ():
             of_port = fault.kind is NodeFaultKind.PORT and fault.subject in ports
             of_network = fault.kind in _OF_NETWORKS and fault.subject in networks
-            of_node = fault.kind in _OF_ALL and bool(networks)
+            of_node = bool(networks) and (fault.kind is NodeFaultKind.DATA_PLANE or fault.subject in peers)
             if of_port or (node.id in here and (of_network or of_node)):
                 told += 1
                 if told > FAULTS_TOLD_MAX:

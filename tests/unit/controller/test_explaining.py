@@ -65,6 +65,7 @@ def test_faults_of_nodes_are_told_where_they_matter_for_the_service(world: World
         (NodeFaultKind.PORT, "9090"),
         (NodeFaultKind.MTU, "shop_back"),
         (NodeFaultKind.MTU, "shop_front"),
+        (NodeFaultKind.PEER, world.state.nodes[away.id].address),
         (NodeFaultKind.PEER, "10.0.0.9"),
     )
     faults = tuple([NodeFault(kind=kind, subject=on, text=f"{kind.value} {on}") for kind, on in kinds])
@@ -74,7 +75,7 @@ def test_faults_of_nodes_are_told_where_they_matter_for_the_service(world: World
     assert set(of(world).lines[1:]) == {
         f"on node {names[here.id]}: port 8080",
         f"on node {names[here.id]}: mtu shop_back",
-        f"on node {names[here.id]}: peer 10.0.0.9",
+        f"on node {names[here.id]}: peer {world.state.nodes[away.id].address}",
         f"on node {names[away.id]}: port 8080",
     }
     here.says(NodeCondition())
