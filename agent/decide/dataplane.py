@@ -157,12 +157,13 @@ def at_node(entry: Entry, published: Published) -> Backend | None:
     """An instance as its node's engine publishes it; None: it does not, or on loopback only."""
     if _is_loopback(published.host_ip):
         return None
+    if not is_ipv4(entry.address):
+        return None
     asked = published.target, published.protocol
     for port in entry.ports:
-        if (port.target, port.protocol) != asked or not port.published or _is_loopback(port.host_ip):
-            continue
-        if is_ipv4(entry.address):
-            return Backend(entry.address, port.published, entry.weight)
+        bound = port.published and (port.target, port.protocol) == asked
+        if bound and (number := entry.number_of(port)):
+            return Backend(entry.address, number, entry.weight)
     return None
 
 

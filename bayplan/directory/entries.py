@@ -105,6 +105,14 @@ class Entry(Model, frozen=True, kw_only=True):
         """Whether a client is sent to it."""
         return self.standing.given and self.weight > 0
 
+    def number_of(self, port: Port) -> int:
+        """At which number one of its ports is reached at its address; 0: at none. Who has published any port
+        stands with its node's address, and an engine may choose one number for IPv4 and another for IPv6."""
+        if not any(each.published for each in self.ports):
+            return port.target
+        every = "::" if ":" in self.address else "0.0.0.0"
+        return port.published if port.host_ip in ("", every, self.address) else 0
+
     @property
     def fails_check(self) -> bool:
         """Whether it is its own check that fails, and not that its node is gone."""

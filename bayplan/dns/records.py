@@ -99,13 +99,10 @@ def port_of(protocol: Protocol, port_name: str = "") -> PortOf:
     """The first port of this protocol, and of this name if one is given."""
 
     def find(entry: Entry) -> int:
-        # An entry that has published a port stands with its node's address, where nothing else is reached.
-        published = any(port.published for port in entry.ports)
         for port in entry.ports:
-            if port.protocol is protocol and port_name in ("", port.name.lower()):
-                number = port.published if published else port.target
-                if number:
-                    return number
+            asked = port.protocol is protocol and port_name in ("", port.name.lower())
+            if asked and (number := entry.number_of(port)):
+                return number
         bare = not entry.ports and protocol is Protocol.TCP and not port_name
         return entry.port if bare else 0
 

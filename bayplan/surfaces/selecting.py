@@ -64,10 +64,9 @@ def endpoint(entry: Entry) -> str:
 
 def ports_by_name(entry: Entry) -> dict[str, int]:
     """The named ports of an entry, where its address is reached: published ones, if it has any."""
-    published = any(port.published for port in entry.ports)
     found: dict[str, int] = {}
     for port in entry.ports:
-        number = port.published if published else port.target
+        number = entry.number_of(port)
         if port.name and number:
             found.setdefault(port.name, number)
     return found

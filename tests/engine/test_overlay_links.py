@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -326,7 +327,7 @@ def test_an_engine_in_another_namespace_is_found_out(namespace: Namespace) -> No
 def test_an_agent_without_the_rights_says_so(namespace: Namespace) -> None:
     def run() -> None:
         code = "from agent.runtime.kernel import look, EngineBridge; print(look(EngineBridge()).fault)"
-        said = sh(f"setpriv --bounding-set -net_admin --inh-caps -net_admin python -c '{code}'")
+        said = sh(f"setpriv --bounding-set -net_admin --inh-caps -net_admin {sys.executable} -c '{code}'")
         assert "it must run as root, or with CAP_NET_ADMIN" in said
 
     namespace.run(run)

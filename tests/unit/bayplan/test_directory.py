@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
-from bayplan.directory import Directory, Entry, Listing, Standing, directory
+from bayplan.directory import Directory, Entry, Listing, Port, Standing, directory
 from bayplan.directory.entries import News
 from bayplan.model import Health
 
@@ -143,3 +144,17 @@ def test_after_an_index_that_goes_back_nothing_has_changed_in_the_future() -> No
     anew.put(listing("web", "a"), 2)
     copy.apply(anew.since(0))
     assert copy.changed_at("shop", "web") == copy.index == 2
+
+
+def test_a_port_is_reached_at_the_number_that_it_has_for_the_entrys_address() -> None:
+    sixth, fourth = Port(target=80, published=32_773, host_ip="::"), Port(target=80, published=32_774)
+    loopback = Port(target=80, published=32_775, host_ip="127.0.0.1")
+    mine = Entry(id="t1", address="10.0.0.1", ports=(sixth, fourth, loopback))
+    assert [mine.number_of(port) for port in mine.ports] == [0, 32_774, 0]
+    assert [structs.replace(mine, address="fd00::1").number_of(port) for port in mine.ports] == [
+        32_773,
+        32_774,
+        0,
+    ]
+    inside = structs.replace(mine, ports=(Port(target=80),))
+    assert inside.number_of(inside.ports[0]) == 80

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bayplan.directory import Origin, Standing
+from bayplan.directory import Origin, Port, Standing
 from bayplan.dns import Zone
 from tests.memory_source import MemorySource
 from tests.unit.dns.world import World, entry, ports, shop, udp_port
@@ -100,6 +100,13 @@ def test_srv_by_the_names_of_ports() -> None:
     assert world.found("_admin._tcp.web.shop", "SRV") == ["0 1 9001 0a000001.addr.bayplan."]
     assert world.found("_web._udp.shop", "SRV") == ["0 1 5353 0a000001.addr.bayplan."]
     assert world.rcode("_ftp._tcp.web.shop", "SRV") == "NXDOMAIN"
+
+
+def test_srv_tells_the_port_of_its_targets_family() -> None:
+    world = World()
+    both = Port(target=80, published=32_773, host_ip="::"), Port(target=80, published=32_774)
+    world.put("web.shop", entry(1, ports=both, port=32_774))
+    assert world.found("_web._tcp.shop", "SRV") == ["0 1 32774 0a000001.addr.bayplan."]
 
 
 def test_suspect_instances_come_last() -> None:

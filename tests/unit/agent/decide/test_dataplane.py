@@ -109,3 +109,10 @@ def test_what_is_published_on_loopback_leaves_no_node() -> None:
     assert (lonely.backends, lonely.listeners) == ((), ())
     bound = structs.replace(entry(6, node=2), ports=(Port(target=80, published=30_006, host_ip="127.0.0.1"),))
     assert ingress(front_of(listing(bound, vip="", ports=(published(8000),)), HERE)).backends == ()
+
+
+def test_another_node_is_called_at_the_port_that_it_has_for_ipv4() -> None:
+    both = Port(target=80, published=30_005, host_ip="::"), Port(target=80, published=30_006)
+    far = structs.replace(entry(6, node=2), ports=both)
+    front = front_of(listing(far, vip="", ports=(published(8000),)), HERE)
+    assert ingress(front).backends == (Backend("10.9.0.2", 30_006),)
