@@ -39,6 +39,8 @@ RETRY_DELAY_S_MAX = 5.0
 LOOK_BACK_NS = 2_000_000_000
 
 _KILLED = 137
+#: The engine may tell that memory ran out a little after it told of the end that this was, in seconds.
+OOM_LATE_S = 0.1
 _log = structlog.get_logger(__name__)
 
 
@@ -211,8 +213,13 @@ class Watcher:
         _, container = await self._view_or_none(event.container_id)
         if container is not None and container.phase is not Phase.EXITED:
             self._post(ContainerObserved(container=container))
-        else:
-            self._tell_exit(event, container is not None and container.oom_killed)
+            return
+        oom_killed = container is not None and container.oom_killed
+        if not oom_killed:
+            await asyncio.sleep(OOM_LATE_S)
+            oom_killed = event.container_id in self._out_of_memory
+        self._out_of_memory.discard(event.container_id)
+        self._tell_exit(event, oom_killed)
 
     def _tell_exit(self, event: EngineEventSeen, oom_killed: bool) -> None:
         self._post(

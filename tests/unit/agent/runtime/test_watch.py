@@ -149,6 +149,20 @@ async def test_a_sigkill_is_asked_about_because_it_may_have_been_for_memory() ->
         assert isinstance(told, ev.ContainerExited) and told.oom_killed
 
 
+@pytest.mark.parametrize("late", [True, False])
+async def test_memory_that_ran_out_may_be_told_after_the_end(late: bool) -> None:
+    engine = ScriptedEngine(container())
+    async with watching(engine) as posted:
+        await until(lambda: posted)
+        engine.containers["c-t1"] = replace(DEAD, exit_code=137)
+        engine.happens("die", exit_code=137)
+        if late:
+            engine.happens("oom")
+        await until(lambda: len(posted) == 2)
+        told = posted[1]
+        assert isinstance(told, ev.ContainerExited) and told.oom_killed is late
+
+
 async def test_a_view_taken_across_a_death_is_taken_again() -> None:
     engine = ScriptedEngine(container())
     async with watching(engine) as posted:
