@@ -81,6 +81,12 @@ def addresses(name: str, server: str) -> list[str] | None:
     return sorted(found) if isinstance(found, list) else None
 
 
+def tell(what: object) -> None:
+    """As a line in one piece: several programs share a log."""
+    sys.stdout.write(f"{json.dumps(what)}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     what = sys.argv[1:]
     stopped: list[int] = []
@@ -92,9 +98,9 @@ def main() -> None:
         failed += found is None
         if found is not None and found != before:
             before = found
-            print(json.dumps({"what": what, "at": time.monotonic(), "found": found}), flush=True)
+            tell({"what": what, "at": time.monotonic(), "found": found})
         time.sleep(PAUSE_S)
-    print(json.dumps({"what": what, "asked": asked, "failed": failed}), flush=True)
+    tell({"what": what, "asked": asked, "failed": failed})
 
 
 if __name__ == "__main__":

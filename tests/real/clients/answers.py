@@ -67,7 +67,8 @@ def main() -> None:
         answered = {name: at for name, at in answered.items() if time.monotonic() - at < LATELY_S}
         line = json.dumps({"tag": tag, "seen": sorted(answered), "failed": failed, "why": why})
         if line != before:
-            print(line, flush=True)
+            sys.stdout.write(f"{line}\n")  # in one piece: several programs share a log
+            sys.stdout.flush()
             before = line
         time.sleep(PACE_S)
 

@@ -13,4 +13,6 @@ client = consul.Consul(host="127.0.0.1", port=int(port))
 index = None
 while True:
     index, found = client.health.service(service, passing=True, index=index, wait="5s")
-    print(json.dumps({"tag": tag, "seen": [each["Service"]["ID"] for each in found]}), flush=True)
+    line = json.dumps({"tag": tag, "seen": [each["Service"]["ID"] for each in found]})
+    sys.stdout.write(f"{line}\n")  # in one piece: several programs share a log
+    sys.stdout.flush()
