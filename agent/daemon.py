@@ -46,6 +46,7 @@ from agent.runtime.overlay import OverlayKeeper
 from agent.runtime.probes import Probes
 from agent.runtime.watch import Watcher
 from agent.state import State
+from agent.tunnel_keys import TunnelKeys
 from bayplan import __version__
 from bayplan.errors import ProblemError
 from bayplan.model import NodeCondition, NodeFault, Overlay
@@ -129,7 +130,9 @@ async def _run(settings: Settings, loaded: NodeIdentity) -> int:
     controller = GrpcController(lambda: fresh.current)
     registry = Registry(settings, member, controller, core.state)
     goods = settings.goods.over(Goods(counted=member.generic, named=member.named))
-    async with DockerEngine(settings.docker_socket, node, __version__, goods) as engine:
+    keys = TunnelKeys(settings.data_dir)
+    socket = settings.docker_socket
+    async with DockerEngine(socket, node, __version__, goods, keys.announced) as engine:
         try:
             async with asyncio.TaskGroup() as group:
                 store = FileStore(settings.data_dir, settings.run_dir, node.node_id)
@@ -149,6 +152,7 @@ async def _run(settings: Settings, loaded: NodeIdentity) -> int:
                     registry.welcomed,
                     address,
                     registry.networks,
+                    keys,
                 )
                 agent.start()
                 sources = registry.faults, lambda: reach.faults
@@ -222,6 +226,7 @@ class Agent:
         welcomed: Callable[[Welcome], None] = lambda welcome: None,
         address: str = "",
         networks: Callable[[Iterable[Overlay]], None] = lambda overlays: None,
+        keys: TunnelKeys | None = None,
     ) -> None:
         self._group = group
         self._witness = witness
@@ -232,9 +237,10 @@ class Agent:
         self._tell_registry = welcomed
         self._resolvers, self._tasks = store.resolvers, core.state.tasks
         self._watcher = Watcher(engine, self._pump.post)
-        overlays = OverlayKeeper(engine, core.state.identity.node_id, address)
+        self._keys, private = keys, keys.private if keys else lambda: ""
+        self._overlays = OverlayKeeper(engine, core.state.identity.node_id, address, private)
         self._books, self._tell_networks = core.state.overlays, networks
-        self._hands = Hands(engine, self._watcher, store, overlays, self._done, group)
+        self._hands = Hands(engine, self._watcher, store, self._overlays, self._done, group)
         self._files = FileHands(store, self._pump.post, group)
         self._logs = LogPushes(engine, carry, group)
         self._probes = Probes(self._pump.post, group)
@@ -257,6 +263,8 @@ class Agent:
     def _welcomed(self, welcome: Welcome) -> None:
         self._witness.welcomed(welcome)
         self._tell_registry(welcome)
+        if self._keys and self._keys.heard():
+            self._group.create_task(self._overlays.renew_key())
         self._resolvers.keep_only(self._tasks.keys())
 
     def _done(self, event: ev.Event) -> None:

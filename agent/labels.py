@@ -5,6 +5,8 @@ Only those with our node's id are ours: two agents on one engine do not touch ea
 
 from __future__ import annotations
 
+import hashlib
+
 from bayplan.model.container import CONTAINER_PREFIX
 
 LABEL_NODE = "bayplan.node"
@@ -25,6 +27,9 @@ PREDEFINED_NETWORKS = frozenset({"bridge", "host", "none"})
 
 #: Links of networks that span nodes: a bridge and a VXLAN device for each, with its segment behind this.
 BRIDGE_PREFIX, TUNNEL_PREFIX = "bp-", "bx-"
+#: The link through which all goes that is to be encrypted, one a node, with a digest of the node's id behind
+#: this.
+SECURE_PREFIX, _DIGEST_BYTES = "bw-", 4
 #: How the comment of each of our tables of nftables begins.
 TABLE_MARK = "bayplan"
 
@@ -37,6 +42,16 @@ def bridge_name(vni: int) -> str:
 def tunnel_name(vni: int) -> str:
     """The VXLAN device of a network that spans nodes."""
     return f"{TUNNEL_PREFIX}{vni:06x}"
+
+
+def secure_name(node_id: str) -> str:
+    """The WireGuard device of a node."""
+    return SECURE_PREFIX + hashlib.blake2b(node_id.encode(), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def secure_alias(node_id: str) -> str:
+    """What is written on it."""
+    return f"bayplan-encrypted {node_id}"
 
 
 def overlay_alias(node_id: str, network: str) -> str:

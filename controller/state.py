@@ -47,7 +47,7 @@ class State(Intent):
         self._reached: npt.NDArray[np.bool_] = np.zeros(64, bool)
         #: By number of a node whether it is given up, or is no more.
         self._lost: npt.NDArray[np.bool_] = np.zeros(64, bool)
-        #: Grows when a node gets another address.
+        #: Grows when a node is reached in another way.
         self.addresses_changed = 0
         #: Entries of services as they were made last, until something about them changes.
         self.shown: dict[str, tuple[Entry, ...]] = {}
@@ -101,7 +101,7 @@ class State(Intent):
 
     def _put_node(self, node: Node) -> None:
         before = self.nodes.get(node.id)
-        self.addresses_changed += before is not None and before.address != node.address
+        self.addresses_changed += before is not None and _reached_at(before) != _reached_at(node)
         super()._put_node(node)
         self.lives.setdefault(node.id, Life())
         self.note_node(node.id)
@@ -248,3 +248,8 @@ class State(Intent):
     def forget_shown(self, service_id: str) -> None:
         """Something about a service's instances has changed."""
         self._shown_count -= len(self.shown.pop(service_id, ()))
+
+
+def _reached_at(node: Node) -> tuple[str, str]:
+    """How other nodes reach it: its address, and its key."""
+    return node.address, node.inventory.tunnel_key

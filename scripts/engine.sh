@@ -27,7 +27,7 @@ answers() { docker -H "$1" version >/dev/null 2>&1; }
 # What the demo, the tests and the checks call, and the Debian package that brings it.
 install() {
     local -A package=([dockerd]=docker.io [docker]=docker.io [iptables]=iptables [curl]=curl [ip]=iproute2
-        [nft]=nftables [systemd-analyze]=systemd)
+        [nft]=nftables [systemd-analyze]=systemd [wg]=wireguard-tools [wireguard-go]=wireguard-go)
     local missing=() tool
     for tool in "${!package[@]}"; do
         command -v "$tool" >/dev/null || missing+=("${package[$tool]}")

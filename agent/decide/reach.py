@@ -73,7 +73,10 @@ def faults(heard: Mapping[str, Heard], now_s: float) -> Sequence[NodeFault]:
             text = (
                 f"nothing comes from {peer} over networks: UDP 4789 is blocked on the way, or on one of both"
             )
-            hint = "let UDP 4789 through, both ways: `nft list ruleset` on both, and firewalls between them"
+            hint = (
+                "let UDP 4789 through (encrypted networks: 51820), both ways: `nft list ruleset` on both, and "
+                "firewalls between them"
+            )
             found.append(NodeFault(kind=NodeFaultKind.PEER, subject=peer, text=text, hint=hint))
         elif _missing(each, each.large_s, now_s):
             text = f"small packets come from {peer}, large ones are lost on the way"

@@ -7,7 +7,7 @@ here has a named deadline, and the connector has no limit (the core bounds what 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
 
@@ -60,10 +60,12 @@ class DockerEngine:
         identity: NodeRef,
         agent_version: str,
         declared: Goods | None = None,
+        tunnel_key: Callable[[], str] = lambda: "",
     ) -> None:
         self._identity = identity
         self._declared = declared or Goods()
         self._agent_version = agent_version
+        self._tunnel_key = tunnel_key
         self._ours = {"label": [f"{LABEL_NODE}={identity.node_id}"]}
         connector = aiohttp.UnixConnector(path=socket_path, limit=0)
         self._session = aiohttp.ClientSession(connector=connector)
@@ -103,7 +105,7 @@ class DockerEngine:
             goods = await asyncio.to_thread(generic_goods, self._declared)
             found = await asyncio.to_thread(_found, info.get("DockerRootDir", ""))
             kernel = await asyncio.to_thread(look, await self._default_bridge())
-            return inventory_view(info, self._agent_version, goods, found, kernel)
+            return inventory_view(info, self._agent_version, goods, found, kernel, self._tunnel_key())
 
     async def _default_bridge(self) -> EngineBridge:
         try:

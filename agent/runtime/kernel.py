@@ -15,12 +15,13 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from agent.labels import BRIDGE_PREFIX
+from agent.runtime import wireguard
 from agent.runtime.links import LinkError, open_links
 from agent.runtime.nft import Nft, NftError
 from agent.runtime.overlay import BRIDGE_SWITCH
 
 #: Modules that may have to be loaded first; where they are built in there is nothing to load.
-_MODULES = ("br_netfilter", "vxlan")
+_MODULES = ("br_netfilter", "vxlan", "wireguard")
 MODPROBE_DEADLINE_S = 10.0
 #: Routes that are told.
 ROUTES_MAX = 100
@@ -37,11 +38,11 @@ delete table {family} bayplan-try
 
 
 class KernelAbility(NamedTuple):
-    """`fault`: why this node can take no part in networks that span nodes; empty: it can. `routes`: the
-    networks that this host reaches by itself, in CIDR form."""
+    """`fault`: why this node can take no part in networks that span nodes, `tunnel_fault`: in those that are
+    encrypted; empty: it can. `routes`: the networks that this host reaches by itself, in CIDR form."""
 
     fault: str = ""
-    wireguard: bool = False
+    tunnel_fault: str = ""
     routes: tuple[str, ...] = ()
 
 
@@ -60,7 +61,7 @@ def look(engine_bridge: EngineBridge) -> KernelAbility:
             routes = tuple(map(str, links.routes(BRIDGE_PREFIX)[:ROUTES_MAX]))
         with IPRoute() as kernel:
             fault = _other_namespace(kernel, engine_bridge) or _bridge_fault(kernel) or _rules_fault()
-            return KernelAbility(fault, _can_make(kernel, "wireguard"), routes)
+            return KernelAbility(fault, wireguard.fault(), routes)
     except (LinkError, NetlinkError, OSError) as error:
         return KernelAbility(f"this node's links cannot be changed: {error}")
 
@@ -125,14 +126,3 @@ def _rules_fault() -> str:
     except NftError as error:
         return f"nftables cannot be used: {error}" + (f" ({error.hint})" if error.hint else "")
     return ""
-
-
-def _can_make(kernel: Any, kind: str) -> bool:
-    name = f"bwt-{os.urandom(4).hex()}"
-    try:
-        kernel.link("add", ifname=name, kind=kind)
-    except NetlinkError:
-        return False
-    for index in kernel.link_lookup(ifname=name):
-        kernel.link("del", index=index)
-    return True

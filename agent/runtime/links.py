@@ -19,6 +19,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 #: The port of VXLAN (RFC 7348, 5), and what its headers take of a packet over IPv4.
 VXLAN_PORT = 4789
 VXLAN_BYTES = 50
+#: The same over IPv6.
+VXLAN_BYTES_IPV6 = 70
 #: Where a frame goes of whose receiver nothing has been learnt: to each peer that has such an entry.
 _EVERYBODY = "00:00:00:00:00:00"
 _MAIN_TABLE = 254
@@ -45,7 +47,8 @@ class Link(NamedTuple):
 
 
 class Tunnel(NamedTuple):
-    """A VXLAN device as it shall be: a port of `bridge`, between `local` and the peers (IPv4)."""
+    """A VXLAN device as it shall be: a port of `bridge`, between `local` and the peers (all of IPv4, or of
+    IPv6)."""
 
     name: str
     alias: str
@@ -78,6 +81,16 @@ class Links:
         with _told(f"the VXLAN device {tunnel.name} cannot be made"):
             link = self._device(tunnel)
             self._keep_peers(link.number, tunnel.peers)
+
+    def keep_routed(self, link: Link, mtu: int, address: str, network: str) -> None:
+        """Have a link up, with this address of IPv6 and the way to this network."""
+        with _told(f"{link.name} cannot be set up"):
+            if not link.up or link.mtu != mtu:
+                self._kernel.link("set", index=link.number, mtu=mtu, state="up")
+            self._kernel.addr(
+                "replace", index=link.number, address=address, prefixlen=128, family=socket.AF_INET6
+            )
+            self._kernel.route("replace", dst=network, oif=link.number, family=socket.AF_INET6)
 
     def remove(self, link: Link) -> None:
         """Take a link away; one that is gone is away already."""
@@ -139,7 +152,7 @@ class Links:
             ifname=tunnel.name,
             kind="vxlan",
             vxlan_id=tunnel.vni,
-            vxlan_local=tunnel.local,
+            **{"vxlan_local6" if ":" in tunnel.local else "vxlan_local": tunnel.local},
             vxlan_port=VXLAN_PORT,
             vxlan_learning=1,
         )
@@ -210,7 +223,7 @@ def _link(shown: Any) -> Link:
     info = shown.get("linkinfo") or {}
     kind = info.get("kind") or ""
     data = (info.get("data") or {}) if kind == "vxlan" else {}
-    made_of = ("vxlan_id", "vxlan_local", "vxlan_port")
+    local = data.get("vxlan_local") or data.get("vxlan_local6")
     return Link(
         number=shown["index"],
         name=shown.get("ifname"),
@@ -219,5 +232,5 @@ def _link(shown: Any) -> Link:
         mtu=shown.get("mtu") or 0,
         master=shown.get("master") or 0,
         up=bool(shown["flags"] & _UP),
-        vxlan=tuple(data.get(each) for each in made_of) if data else (),
+        vxlan=(data.get("vxlan_id"), local, data.get("vxlan_port")) if data else (),
     )

@@ -16,9 +16,10 @@ from typing import Protocol, TypeVar
 from agent.events import Fault, FaultKind, OverlaysKept
 from agent.labels import bridge_name, overlay_alias, tunnel_name
 from agent.runtime.base import EngineError
-from agent.runtime.links import VXLAN_BYTES, Link, LinkError, Links, Tunnel, open_links
+from agent.runtime.links import VXLAN_BYTES, VXLAN_BYTES_IPV6, Link, LinkError, Links, Tunnel, open_links
 from agent.runtime.nft import Nft, NftError, NftMissingError
-from agent.runtime.peers import PeersFilter
+from agent.runtime.peers import PeersFilter, Secure
+from agent.runtime.wireguard import WIREGUARD_BYTES, SecureLink, inner
 from bayplan.model import Overlay
 
 #: One look at all networks, or the removal of one, may take this long besides what the engine takes.
@@ -41,13 +42,17 @@ class OverlayEngine(Protocol):
 
 
 class OverlayKeeper:
-    """`address` is the one under which other nodes reach this one. One call at a time, others wait."""
+    """`address` is the one under which other nodes reach this one, `private` gives the key of its tunnel.
+    One call at a time, others wait."""
 
-    def __init__(self, engine: OverlayEngine, node_id: str, address: str) -> None:
+    def __init__(
+        self, engine: OverlayEngine, node_id: str, address: str, private: Callable[[], str] = lambda: ""
+    ) -> None:
         self._engine = engine
         self._node_id = node_id
         self._address = address
         self._filter: PeersFilter | None = None
+        self._secure = SecureLink(node_id, private)
         self._busy = asyncio.Lock()
 
     async def keep(self, overlays: tuple[Overlay, ...]) -> OverlaysKept:
@@ -55,12 +60,14 @@ class OverlayKeeper:
         async with self._busy:
             try:
                 there = await self._engine.list_networks()
-                mtu = await _in_thread(lambda: self._prepare(overlays, there))
+                mtu, unsafe = await _in_thread(lambda: self._prepare(overlays, there))
             except (EngineError, LinkError, NftError, TimeoutError) as error:
                 return OverlaysKept(faults={overlay.network: _fault(error) for overlay in overlays})
             faults: dict[str, Fault] = {}
             for overlay in overlays:
                 try:
+                    if overlay.encrypted and unsafe is not None:
+                        raise unsafe
                     await self._keep_one(overlay, mtu, there)
                 except (EngineError, LinkError, NftError, TimeoutError) as error:
                     faults[overlay.network] = _fault(error)
@@ -78,35 +85,62 @@ class OverlayKeeper:
         """Remove all links of ours, and the filter. Raises LinkError, NftError, TimeoutError."""
         async with self._busy:
             await _in_thread(lambda: self._sweep(lambda network: True))
+            await _in_thread(self._secure.remove)
             with suppress(NftMissingError):
                 await _in_thread(lambda: self._peers_filter().remove())
+
+    async def renew_key(self) -> None:
+        """The tunnel has another key. What cannot be done now is done with the next look."""
+        async with self._busy:
+            with suppress(LinkError, TimeoutError):
+                await _in_thread(self._secure.renew_key)
 
     async def _keep_one(self, overlay: Overlay, mtu: int, there: list[str]) -> None:
         alias, bridge = overlay_alias(self._node_id, overlay.network), bridge_name(overlay.vni)
         if overlay.network not in there:
             await _in_thread(lambda: _clear_way(bridge, alias))
+        local, peers = self._address, frozenset(overlay.peers)
+        mtu -= VXLAN_BYTES
+        if overlay.encrypted:
+            mtu -= WIREGUARD_BYTES + VXLAN_BYTES_IPV6 - VXLAN_BYTES
+            local, peers = inner(local), frozenset(map(inner, overlay.keys))
         await self._engine.keep_overlay(overlay, mtu)
         tunnel = Tunnel(
             name=tunnel_name(overlay.vni),
             alias=alias,
             vni=overlay.vni,
-            local=self._address,
+            local=local,
             bridge=bridge,
             mtu=mtu,
-            peers=frozenset(overlay.peers),
+            peers=peers,
         )
         await _in_thread(lambda: _keep_tunnel(tunnel))
 
-    def _prepare(self, overlays: tuple[Overlay, ...], there: list[str]) -> int:
-        """What all networks need: the switch, the filter; what nobody needs any more goes. The MTU."""
+    def _prepare(self, overlays: tuple[Overlay, ...], there: list[str]) -> tuple[int, LinkError | None]:
+        """What all networks need: the switch, the filter, the tunnel; what nobody needs any more goes. The
+        MTU of the link below, and why nothing can be encrypted."""
         told = {overlay.network for overlay in overlays}
         self._sweep(lambda network: network not in told and network not in there)
+        encrypted = [overlay for overlay in overlays if overlay.encrypted]
+        if not encrypted:
+            self._secure.remove()
         if not overlays:
-            return 0
+            return 0, None
         _switch_on()
-        self._peers_filter().keep({peer for overlay in overlays for peer in overlay.peers})
+        secure = (
+            Secure(tuple(sorted(each.vni for each in encrypted)), self._secure.name) if encrypted else None
+        )
+        plain = {peer for overlay in overlays if not overlay.encrypted for peer in overlay.peers}
+        self._peers_filter().keep(plain, secure)
         with open_links() as links:
-            return links.mtu_at(_ipv4(self._address)) - VXLAN_BYTES
+            mtu = links.mtu_at(_ipv4(self._address))
+        try:
+            if encrypted:
+                keys = {peer: key for overlay in encrypted for peer, key in overlay.keys.items()}
+                self._secure.keep(self._address, mtu, keys)
+        except LinkError as error:
+            return mtu, error
+        return mtu, None
 
     def _sweep(self, is_over: Callable[[str], bool]) -> None:
         """Remove the links of networks that are over, and the filter with the last of all."""

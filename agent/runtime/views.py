@@ -78,6 +78,7 @@ def inventory_view(
     goods: Goods,
     found: Resources,
     kernel: KernelAbility = _UNTRIED,
+    tunnel_key: str = "",
 ) -> Inventory:
     """What the machine is and has, from `GET /info` and what is found beside it: goods, disk, processes, and
     what its kernel can do for networks that span nodes."""
@@ -93,7 +94,8 @@ def inventory_view(
         os=info.get("OSType", ""),
         arch=info.get("Architecture") or os.uname().machine,
         overlay_fault=kernel.fault,
-        wireguard=kernel.wireguard,
+        tunnel_key="" if kernel.fault or kernel.tunnel_fault else tunnel_key,
+        tunnel_fault=kernel.tunnel_fault,
         routes=kernel.routes,
     )
 

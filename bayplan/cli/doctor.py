@@ -69,6 +69,7 @@ def examine(now: ClusterNow, copies: CopiesNow, networks: Sequence[NetworkView])
     yield from _controller(now)
     yield from _nodes(now)
     yield from _networks(now)
+    yield from _encryption(now, networks)
     yield from _faults(now)
     yield from _mtus(now)
     yield from _subnets(now, networks)
@@ -120,6 +121,18 @@ def _networks(now: ClusterNow) -> Iterator[Check]:
         yield Check(
             Verdict.PASSED, f"{counted(len(now.nodes), 'node')} can take part in networks that span nodes"
         )
+
+
+def _encryption(now: ClusterNow, networks: Sequence[NetworkView]) -> Iterator[Check]:
+    """Whether nodes can take part in encrypted networks; it matters where there is one."""
+    wanted = any(network.spec.encrypted for network in networks)
+    for node in now.nodes:
+        if node.inventory.tunnel_fault and not node.inventory.overlay_fault:
+            found = f"node {node.name} cannot encrypt: {one_line(node.inventory.tunnel_fault)}"
+            if wanted:
+                yield Check(Verdict.WARN, found, "it gets no tasks of services on encrypted networks")
+            else:
+                yield Check(Verdict.PASSED, f"{found} (no network asks for it)")
 
 
 def _faults(now: ClusterNow) -> Iterator[Check]:

@@ -175,9 +175,7 @@ SPAN: Keys = {
         choice({"cluster": False, "node": True}),
         "`node`: a network of each node's own, by which tasks of different nodes do not meet; `cluster`",
     ),
-    "encrypted": yes(
-        flag, "what leaves a node is encrypted: needs WireGuard, and is refused until it is there"
-    ),
+    "encrypted": yes(flag, "what leaves a node is encrypted: its tasks run on nodes that have WireGuard"),
 }
 BAYPLAN: Keys = {
     "fence": yes(flag, "a node that is cut off stops its copy before another one may start elsewhere"),

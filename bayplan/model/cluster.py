@@ -97,7 +97,8 @@ class Inventory(Model, frozen=True, kw_only=True):
 
     `generic` counts its goods by kind, those with names too, which `named` lists. `overlay_fault`: why it
     can take no part in networks that span nodes (empty: it can). `routes`: networks that it reaches by
-    itself, in CIDR form.
+    itself, in CIDR form. `tunnel_key`: the public key to which others encrypt what is for it (X25519,
+    base64); empty where it can take no part in encrypted networks, and `tunnel_fault` says why.
     """
 
     hostname: str = ""
@@ -110,7 +111,8 @@ class Inventory(Model, frozen=True, kw_only=True):
     named: tuple[Good, ...] = ()
     engine_labels: dict[str, str] = {}
     overlay_fault: str = ""
-    wireguard: bool = False
+    tunnel_key: str = ""
+    tunnel_fault: str = ""
     routes: tuple[str, ...] = ()
 
 

@@ -15,7 +15,8 @@ class Overlay(Model, frozen=True, kw_only=True):
 
     `subnet` and `blocks` in CIDR form: a task of this node has an address out of the node's blocks, of which
     the first address of the first is the node's own (`gateway`). `reserved` addresses are given to nobody;
-    `peers` are the addresses of the other nodes that take part.
+    `peers` are the addresses of the other nodes that take part. What leaves a node of an `encrypted` one goes
+    through a tunnel to the public key of the other node, which `keys` has by its address (X25519, base64).
     """
 
     network: str
@@ -25,6 +26,8 @@ class Overlay(Model, frozen=True, kw_only=True):
     blocks: tuple[str, ...] = ()
     reserved: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()
+    keys: dict[str, str] = {}
+    encrypted: bool = False
     internal: bool = False
     attachable: bool = False
     labels: dict[str, str] = {}

@@ -523,6 +523,26 @@ class Overlay(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class KeysEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NETWORK_FIELD_NUMBER: _builtins.int
     VNI_FIELD_NUMBER: _builtins.int
     SUBNET_FIELD_NUMBER: _builtins.int
@@ -535,6 +555,8 @@ class Overlay(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     DRIVER_OPTIONS_FIELD_NUMBER: _builtins.int
     STACK_FIELD_NUMBER: _builtins.int
+    ENCRYPTED_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
     network: _builtins.str
     """Its full name."""
     vni: _builtins.int
@@ -549,6 +571,8 @@ class Overlay(_message.Message):
     """Containers that are not of a service may join it."""
     stack: _builtins.str
     """The stack that it belongs to, or empty."""
+    encrypted: _builtins.bool
+    """What leaves a node goes through a tunnel to the key of the other one."""
     @_builtins.property
     def blocks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The addresses that are the node's to give, in CIDR form."""
@@ -569,6 +593,10 @@ class Overlay(_message.Message):
     def driver_options(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The driver's options."""
 
+    @_builtins.property
+    def keys(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The public keys of the other nodes, by their addresses."""
+
     def __init__(
         self,
         *,
@@ -584,10 +612,12 @@ class Overlay(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         driver_options: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         stack: _builtins.str = ...,
+        encrypted: _builtins.bool = ...,
+        keys: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachable", b"attachable", "blocks", b"blocks", "driver_options", b"driver_options", "gateway", b"gateway", "internal", b"internal", "labels", b"labels", "network", b"network", "peers", b"peers", "reserved", b"reserved", "stack", b"stack", "subnet", b"subnet", "vni", b"vni"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachable", b"attachable", "blocks", b"blocks", "driver_options", b"driver_options", "encrypted", b"encrypted", "gateway", b"gateway", "internal", b"internal", "keys", b"keys", "labels", b"labels", "network", b"network", "peers", b"peers", "reserved", b"reserved", "stack", b"stack", "subnet", b"subnet", "vni", b"vni"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -184,8 +184,9 @@ class Inventory(_message.Message):
     NAMED_FIELD_NUMBER: _builtins.int
     ENGINE_LABELS_FIELD_NUMBER: _builtins.int
     OVERLAY_FAULT_FIELD_NUMBER: _builtins.int
-    WIREGUARD_FIELD_NUMBER: _builtins.int
+    TUNNEL_KEY_FIELD_NUMBER: _builtins.int
     ROUTES_FIELD_NUMBER: _builtins.int
+    TUNNEL_FAULT_FIELD_NUMBER: _builtins.int
     hostname: _builtins.str
     """Its host name."""
     engine_version: _builtins.str
@@ -198,8 +199,12 @@ class Inventory(_message.Message):
     """The processor, e.g. x86_64."""
     overlay_fault: _builtins.str
     """Why it can take no part in networks that span nodes; empty when it can."""
-    wireguard: _builtins.bool
-    """Its kernel has WireGuard."""
+    tunnel_key: _builtins.str
+    """The public key to which others encrypt what is for it (X25519, base64); empty: it can take no part in
+    networks that are encrypted.
+    """
+    tunnel_fault: _builtins.str
+    """Why it has no such key."""
     @_builtins.property
     def capacity(self) -> _common_pb2.Resources:
         """All of its CPU, memory, disk and processes."""
@@ -233,12 +238,13 @@ class Inventory(_message.Message):
         named: _abc.Iterable[_common_pb2.Good] | None = ...,
         engine_labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         overlay_fault: _builtins.str = ...,
-        wireguard: _builtins.bool = ...,
+        tunnel_key: _builtins.str = ...,
         routes: _abc.Iterable[_builtins.str] | None = ...,
+        tunnel_fault: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "arch", b"arch", "capacity", b"capacity", "engine_labels", b"engine_labels", "engine_version", b"engine_version", "generic", b"generic", "hostname", b"hostname", "named", b"named", "os", b"os", "overlay_fault", b"overlay_fault", "routes", b"routes", "wireguard", b"wireguard"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "arch", b"arch", "capacity", b"capacity", "engine_labels", b"engine_labels", "engine_version", b"engine_version", "generic", b"generic", "hostname", b"hostname", "named", b"named", "os", b"os", "overlay_fault", b"overlay_fault", "routes", b"routes", "tunnel_fault", b"tunnel_fault", "tunnel_key", b"tunnel_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

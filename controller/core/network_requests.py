@@ -41,16 +41,17 @@ def resolve(state: State, spec: ServiceSpec) -> ServiceSpec:
     if not any(each.spec.external for each in spec.container.networks):
         return spec
     networks = tuple(
-        replace(each, spec=replace(each.spec, driver=_driver(state, each.network)))
-        if each.spec.external
-        else each
+        replace(each, spec=_known(state, each.network, each.spec)) if each.spec.external else each
         for each in spec.container.networks
     )
     return replace(spec, container=replace(spec.container, networks=networks))
 
 
-def _driver(state: State, name: str) -> str:
-    return SPANNING if state.networks.named(name) else ""
+def _known(state: State, name: str, spec: NetworkSpec) -> NetworkSpec:
+    there = state.networks.named(name)
+    if there is None:
+        return replace(spec, driver="", encrypted=False)
+    return replace(spec, driver=SPANNING, encrypted=there.spec.encrypted)
 
 
 def faults(turn: Turn, stack: str, specs: Iterable[ServiceSpec]) -> Iterator[Problem]:

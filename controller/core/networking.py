@@ -330,7 +330,8 @@ def _overlay(state: State, node_id: str, network: Network) -> Overlay:
     space = space_of(state, network)
     blocks = network.blocks.get(node_id, ())
     parts = [f"{block}" for block in space.ranges(blocks)]
-    others = [state.nodes[each].address for each in network.blocks if each in state.nodes and each != node_id]
+    others = [state.nodes[each] for each in network.blocks if each in state.nodes and each != node_id]
+    keys = {each.address: each.inventory.tunnel_key for each in others if each.inventory.tunnel_key}
     return Overlay(
         network=network.name,
         vni=network.vni,
@@ -338,7 +339,9 @@ def _overlay(state: State, node_id: str, network: Network) -> Overlay:
         gateway=space.gateway(blocks),
         blocks=tuple(parts),
         reserved=tuple(str(each) for each in sorted(space.reserved)),
-        peers=tuple(sorted({each for each in others if each})),
+        peers=tuple(sorted({each.address for each in others if each.address})),
+        keys={each: keys[each] for each in sorted(keys) if each} if network.spec.encrypted else {},
+        encrypted=network.spec.encrypted,
         internal=network.spec.internal,
         attachable=network.spec.attachable,
         labels=network.spec.labels,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from bayplan.model import Affinity, Resources, ServiceSpec, Strategy
-from controller.decide.filters import PortKey, port_keys, spans_nodes
+from controller.decide.filters import PortKey, network_need, port_keys
 
 #: Demands that are kept as one object each; what is beyond is merely worked out once more.
 DEMANDS_MAX = 100_000
@@ -23,12 +23,12 @@ GENERIC = "generic."
 
 
 class Kind(msgspec.Struct, frozen=True, cache_hash=True):
-    """What a node must be, whatever runs on it: its platform, the constraints' texts, and whether it must be
-    able to take part in networks that span nodes."""
+    """What a node must be, whatever runs on it: its platform, the constraints' texts, and in what
+    networks it must be able to take part (`filters.network_need`)."""
 
     platform: str = ""
     constraints: tuple[str, ...] = ()
-    networked: bool = False
+    networked: str = ""
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True, dict=True):
@@ -100,7 +100,7 @@ def demand(spec: ServiceSpec, reserved: Resources, affinities: tuple[Affinity, .
     return interned(
         Demand(
             amounts=tuple((each, amount) for each, amount in amounts.items() if amount > 0),
-            kind=Kind(spec.container.platform, spec.constraints, spans_nodes(spec)),
+            kind=Kind(spec.container.platform, spec.constraints, network_need(spec)),
             ports=port_keys(spec.container.ports),
             per_node_max=spec.max_replicas_per_node,
             preferences=spec.preferences,

@@ -35,6 +35,8 @@ class Cause(StrEnum):
 
 
 PortKey = tuple[int, str, str]
+#: In what a node may have to be able to take part: networks that span nodes, and encrypted ones.
+NETWORKED, ENCRYPTED = "networked", "encrypted"
 
 
 class Candidate(NamedTuple):
@@ -77,17 +79,32 @@ def unfit(node: Node, spec: ServiceSpec, wanted: list[constraints.Constraint]) -
     """Causes that lie in what a node is, whatever its state."""
     if not runs(node, spec.container.platform):
         return Cause.PLATFORM
-    if node.inventory.overlay_fault and spans_nodes(spec):
+    if network_fault(node, network_need(spec)):
         return Cause.NETWORK
     return None if all(each.holds(attribute(node, each.key)) for each in wanted) else Cause.CONSTRAINT
 
 
-def spans_nodes(spec: ServiceSpec) -> bool:
-    """Whether a service's tasks are in a network that spans nodes; one that is not its stack's own has a
-    driver once it is known to be such (`core.network_requests.resolve`)."""
-    return any(
-        each.spec.spans_nodes or (each.spec.external and each.spec.driver) for each in spec.container.networks
-    )
+def network_need(spec: ServiceSpec) -> str:
+    """In what a service's nodes must be able to take part: NETWORKED, ENCRYPTED or nothing. A network that is
+    not its stack's own is known for what it is by then (`core.network_requests.resolve`)."""
+    spanning = [
+        each.spec
+        for each in spec.container.networks
+        if each.spec.spans_nodes or (each.spec.external and each.spec.driver)
+    ]
+    if any(each.encrypted for each in spanning):
+        return ENCRYPTED
+    return NETWORKED if spanning else ""
+
+
+def network_fault(node: Node, need: str) -> str:
+    """Why a node can take no part in what a service needs; empty: it can."""
+    found = node.inventory
+    if not need or found.overlay_fault:
+        return found.overlay_fault if need else ""
+    if need == ENCRYPTED and not found.tunnel_key:
+        return f"it cannot encrypt: {found.tunnel_fault or 'its agent is too old'}"
+    return ""
 
 
 def fits(node: Node, spec: ServiceSpec, wanted: list[constraints.Constraint]) -> bool:

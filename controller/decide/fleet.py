@@ -19,7 +19,17 @@ from bayplan.model import NodeStatus
 from controller.decide import affinity
 from controller.decide.attributes import Attribute
 from controller.decide.demand import DIMENSIONS, GENERIC, Demand, Kind
-from controller.decide.filters import Candidate, Cause, attribute, barrier, platform_of, runs_on
+from controller.decide.filters import (
+    ENCRYPTED,
+    NETWORKED,
+    Candidate,
+    Cause,
+    attribute,
+    barrier,
+    network_fault,
+    platform_of,
+    runs_on,
+)
 from controller.decide.fit import Fits, Parts
 from controller.decide.occupancy import Counts, Ports
 from controller.records import Node
@@ -41,7 +51,7 @@ VACANT = -1
 
 _CODE = {cause: code for code, cause in enumerate(CAUSES)}
 _SHORT = {"cpu_millis": Cause.CPU, "memory_bytes": Cause.MEMORY, "disk_bytes": Cause.DISK, "pids": Cause.PIDS}
-_PLATFORM, _OVERLAY_FAULT = "platform", "overlay_fault"
+_PLATFORM = "platform"
 
 
 class Fleet:
@@ -329,7 +339,7 @@ class Fleet:
         if mask is None:
             mask = (self.barred == 0) & self._runs(kind)
             if kind.networked:
-                mask &= self._networked()
+                mask &= self._networked(kind.networked)
             for text in kind.constraints:
                 mask &= self._satisfies(text)
             if (len(self._masks) + 1) * self.size > MASKS_BYTES_MAX:
@@ -341,8 +351,8 @@ class Fleet:
         platform = kind.platform
         return self.attribute(_PLATFORM).where(platform, lambda value: runs_on(value, platform))
 
-    def _networked(self) -> Bools:
-        return self.attribute(_OVERLAY_FAULT).where(_OVERLAY_FAULT, operator.not_)
+    def _networked(self, need: str) -> Bools:
+        return self.attribute(need).where(need, operator.not_)
 
     def _satisfies(self, text: str) -> Bools:
         constraint = constraints.parse(text)
@@ -394,7 +404,7 @@ class Fleet:
         causes = self.barred.copy()
         _note(causes, self._runs(demand.kind), Cause.PLATFORM)
         if demand.kind.networked:
-            _note(causes, self._networked(), Cause.NETWORK)
+            _note(causes, self._networked(demand.kind.networked), Cause.NETWORK)
         for text in demand.kind.constraints:
             _note(causes, self._satisfies(text), Cause.CONSTRAINT)
         if demand.affinities:
@@ -417,6 +427,6 @@ def _note(causes: Codes, fine: Bools, cause: Cause) -> None:
 
 
 def _value(node: Node, key: str) -> str:
-    if key == _OVERLAY_FAULT:
-        return node.inventory.overlay_fault
+    if key in (NETWORKED, ENCRYPTED):
+        return network_fault(node, key)
     return platform_of(node) if key == _PLATFORM else attribute(node, key)

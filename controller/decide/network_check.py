@@ -15,10 +15,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _ENGINES = ("host", "none", "bridge", "default", "ingress", "docker_gwbridge")
 #: Labels and options of one network.
 ENTRIES_MAX = 256
-ENCRYPTED = (
-    "is to be encrypted: WireGuard is needed on each node, and bayplan does not build such tunnels yet",
-    "remove `encrypted`, and encrypt within the services (TLS) or below the nodes",
-)
 
 
 def check(name: str, spec: NetworkSpec) -> None:
@@ -49,8 +45,6 @@ def faults(name: str, spec: NetworkSpec) -> Iterator[tuple[str, str]]:
     """What is wrong with a network over all nodes, each with the way out; nothing of any other network."""
     if not spec.spans_nodes:
         return
-    if spec.encrypted:
-        yield ENCRYPTED
     if spec.ipv6:
         yield "has IPv6, and networks over all nodes have IPv4 addresses only", "leave it out"
     if spec.ipam_driver:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controller.decide.demand import Demand
 from controller.decide.filling import Wish, fitted
-from controller.decide.filters import Cause
+from controller.decide.filters import Cause, network_fault
 from controller.decide.fleet import ZONE, Fleet
 from controller.decide.verdicts import SHORT, free_text
 
@@ -82,5 +82,5 @@ class Reasons:
 def against(fleet: Fleet, demand: Demand, row: int, cause: Cause) -> str:
     """What a node that does not fit says."""
     if cause is Cause.NETWORK:
-        return f"{cause.value}: {fleet.nodes[row].inventory.overlay_fault}"
+        return f"{cause.value}: {network_fault(fleet.nodes[row], demand.kind.networked)}"
     return f"{cause.value}: {free_text(fleet, demand, row)}" if cause in SHORT else cause.value

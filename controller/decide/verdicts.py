@@ -16,7 +16,7 @@ from bayplan import constraints
 from bayplan.nearest import nearest
 from bayplan.units import format_bytes, format_cpus
 from controller.decide.demand import GENERIC, Demand
-from controller.decide.filters import Cause
+from controller.decide.filters import ENCRYPTED, Cause
 from controller.decide.fleet import CAUSES, VACANT, Codes, Fleet
 
 #: What is said where there is nobody to ask.
@@ -201,7 +201,8 @@ def _needs(demand: Demand, causes: dict[Cause, int]) -> list[str]:
     if Cause.PLATFORM in causes:
         lines.append(f"needs platform {demand.kind.platform}")
     if Cause.NETWORK in causes:
-        lines.append("needs to take part in a network that spans nodes")
+        kind = "an encrypted network" if demand.kind.networked == ENCRYPTED else "a network"
+        lines.append(f"needs to take part in {kind} that spans nodes")
     if Cause.CONSTRAINT in causes:
         lines.append(f"needs {' and '.join(demand.kind.constraints)}")
     if Cause.AFFINITY in causes:

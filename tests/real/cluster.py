@@ -39,7 +39,7 @@ HTTP = "127.0.0.1:7480"
 
 #: Removes the links and the packet filters of bayplan from a host.
 REMOVE_NETWORKS = """
-for link in $(ip -o link | grep -oE ' b[xp]-[0-9a-f]+' ); do ip link del "$link"; done
+for link in $(ip -o link | grep -oE ' b[wxp]-[0-9a-f]+' ); do ip link del "$link"; done
 for table in 'inet bayplan' 'bridge bayplan' 'inet bayplan-peers'; do nft delete table $table; done
 true"""
 

@@ -91,14 +91,10 @@ async def test_a_network_that_a_service_is_in_stays(networks: Networks) -> None:
     assert said(caught.value) == "the network backbone is in use: shop_web"
 
 
-async def test_an_encrypted_network_is_refused_and_not_made_in_plaintext(networks: Networks) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await networks.create("safe", NetworkSpec(encrypted=True))
-    assert "WireGuard" in said(caught.value)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await networks.deploy(NetworkAttachment(network="shop_x", spec=NetworkSpec(encrypted=True)))
-    assert "WireGuard" in said(caught.value)
-    assert await networks.all() == []
+async def test_a_network_is_encrypted_as_it_was_asked_for(networks: Networks) -> None:
+    made = await networks.create("safe", NetworkSpec(encrypted=True))
+    assert made.spec.encrypted
+    assert (await networks.get("safe")).spec.encrypted
 
 
 async def test_a_network_that_is_not_there_is_missed_with_the_nearest_name(networks: Networks) -> None:

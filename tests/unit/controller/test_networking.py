@@ -202,6 +202,51 @@ def test_a_deploy_that_only_unable_nodes_could_take_says_why() -> None:
     assert "cannot take part in networks that span nodes" in "\n".join(reply.problem.lines())
 
 
+SECRET = NetworkSpec(encrypted=True)
+
+
+def able(node: Node, key: str) -> None:
+    node.inventory = structs.replace(node.inventory, tunnel_key=key)
+    node.connect()
+
+
+def test_nodes_of_an_encrypted_network_are_told_of_each_others_keys_and_hear_of_new_ones() -> None:
+    world = World()
+    a, b, c = world.node("a"), world.node("b"), world.node("c")
+    able(a, "key of a")
+    able(b, "key of b")
+    world.deploy(stack(joined(replicas=4, spec=SECRET), joined("db", "back", replicas=4)))
+    assert {task.node_id for task in world.wanted("shop_web")} == {a.id, b.id}, "c cannot encrypt"
+    first, second, open_one = told(a), told(b), told(c, "shop_back")
+    assert first is not None and second is not None and first.encrypted and second.encrypted
+    assert (first.keys, second.keys) == ({"10.0.0.2": "key of b"}, {"10.0.0.1": "key of a"})
+    assert open_one is None or (not open_one.encrypted and not open_one.keys)
+    able(b, "another key of b")
+    first = told(a)
+    assert first is not None and first.keys == {"10.0.0.2": "another key of b"}
+
+
+def test_a_service_that_joins_an_encrypted_network_of_others_goes_where_there_is_a_key() -> None:
+    world = World()
+    able(world.node("a"), "key of a")
+    world.node("b")
+    world.deploy(stack(joined(spec=SECRET)))
+    outside = NetworkAttachment(network="shop_default", spec=NetworkSpec(external=True))
+    world.deploy(stack(service(replicas=3, container={"networks": (outside,)}), name="other"))
+    nodes = {world.state.nodes[task.node_id].name for task in world.wanted("other_web")}
+    assert nodes == {"a"}
+
+
+def test_where_nobody_can_encrypt_a_deploy_says_why() -> None:
+    world = World()
+    node = world.node("a")
+    node.inventory = structs.replace(node.inventory, tunnel_fault="the program wg is missing")
+    node.connect()
+    reply = world.deploy(stack(joined(spec=SECRET)))
+    said = "\n".join(reply.problem.lines())
+    assert "needs to take part in an encrypted network" in said and "1 cannot take part" in said
+
+
 def pooled(subnet: str, **fields: str) -> NetworkSpec:
     return NetworkSpec(pools=(IpamPool(subnet=subnet, **fields),))  # type: ignore[arg-type]
 

@@ -24,7 +24,6 @@ def test_a_sound_network_is_taken() -> None:
         ("-a", NetworkSpec(), "has no good name"),
         ("a" * 129, NetworkSpec(), "has no good name"),
         ("bridge", NetworkSpec(), "name of the engine's own"),
-        ("n", NetworkSpec(encrypted=True), "is to be encrypted: WireGuard is needed on each node"),
         ("n", NetworkSpec(ipv6=True), "IPv4 addresses only"),
         ("n", NetworkSpec(ipam_driver="d"), "has an address driver"),
         ("n", NetworkSpec(driver="macvlan"), "spans no nodes"),
