@@ -74,8 +74,8 @@ def faults(heard: Mapping[str, Heard], now_s: float) -> Sequence[NodeFault]:
                 f"nothing comes from {peer} over networks: UDP 4789 is blocked on the way, or on one of both"
             )
             hint = (
-                "let UDP 4789 through (encrypted networks: 51820), both ways: `nft list ruleset` on both, and "
-                "firewalls between them"
+                "let UDP 4789 through (encrypted networks: 51820), both ways: `nft list ruleset` on both, "
+                "and firewalls between them"
             )
             found.append(NodeFault(kind=NodeFaultKind.PEER, subject=peer, text=text, hint=hint))
         elif _missing(each, each.large_s, now_s):

@@ -125,16 +125,17 @@ def place(
 ) -> Generator[None, None, Trial]:
     """All new tasks of the changes; the first `told_max` of each service with the reasons for their place.
     Of many it pauses after some: they go on the nodes as they were when it began."""
+    leaving = paper.leaving(turn.state)
     fleet, asked = _ready(turn, ground, changes, paper.NO_ROWS)
     if sum(map(_units, asked)) <= UNITS_TRIED_AT_ONCE:
         trial = Trial(tuple(_joined(put(asked, fleet, told_max))), fleet)
-        leaving = paper.leaving(turn.state)
         if not leaving.size or not any(lot.unplaced for lot in trial.lots):
             return trial
         # What is on its way out already will have made room: the new tasks wait for it, as pending ones.
         fleet, asked = _ready(turn, ground, changes, leaving)
         return Trial(tuple(_joined(put(asked, fleet, told_max))), fleet)
-    fleet, asked = _ready(turn, ground, changes, paper.leaving(turn.state))
+    if leaving.size:
+        fleet, asked = _ready(turn, ground, changes, leaving)
     # As settling will do it: service by service.
     found, units = dict[int, Lot](), 0
     for at in schedule.order([each.group for each in asked]):
