@@ -34,9 +34,10 @@ def over_http(address: str) -> Callable[[], str]:
             text = answer.read().decode()
         finally:
             connection.close()
-        if answer.status != 200:
+        words = text.split()
+        if answer.status != 200 or not words:  # a server that is killed may have said 200 and no more
             raise OSError(f"{answer.status} {text[:100]}")
-        return text.split()[-1]
+        return words[-1]
 
     return ask
 
