@@ -38,6 +38,8 @@ from bayplan.model import IpamPool, NetworkAttachment, NetworkSpec, Overlay
 #: Drivers that a node by itself does not have, and what is made instead.
 _SUBSTITUTES = {"": "bridge", "overlay": "bridge"}
 _DIGEST_CHARS = 16
+#: How often, and after how many seconds, a network is tried again that the engine calls used but shows idle.
+LET_GO_TRIES_MAX, LET_GO_S = 5, 0.1
 _BRIDGE_OPTION = "com.docker.network.bridge.name"
 _MTU_OPTION = "com.docker.network.driver.mtu"
 #: What users may set of the bridge of a network that spans nodes.
@@ -153,14 +155,24 @@ class Networks:
         }
 
     async def _was_idle(self, found: dict[str, Any]) -> bool:
-        """Remove a network; False: someone is on it."""
-        try:
-            await self._delete(found)
-        except EngineError as error:
-            if status_of(error) == 403:
+        """Remove a network; False: someone is on it. The engine may still count a container that has just
+        ended and that it shows no more."""
+        for _ in range(LET_GO_TRIES_MAX):
+            try:
+                await self._delete(found)
+                return True
+            except EngineError as error:
+                if status_of(error) != 403:
+                    raise
+            if await self._is_used(found):
                 return False
-            raise
-        return True
+            await asyncio.sleep(LET_GO_S)
+        return False
+
+    async def _is_used(self, found: dict[str, Any]) -> bool:
+        async with deadline(QUERY_DEADLINE_S):
+            shown = await (await self._docker.networks.get(found["Id"])).show()
+        return bool(shown.get("Containers"))
 
     async def _find(self, name: str) -> dict[str, Any] | None:
         async with deadline(QUERY_DEADLINE_S):
