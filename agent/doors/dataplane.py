@@ -91,11 +91,10 @@ class DataPlane:
     def _answer(self, key: str, listing: Listing | None) -> None:
         """Note who may answer for a service from now on, and whom it has lost; at first nobody is known."""
         now = flows.answerers(listing, self._place) if listing else NOBODY
-        lost = flows.shrunk(self._answerers.get(key, NOBODY), now)
+        lost = flows.shrunk(self._answerers.pop(key, NOBODY), now)
         self._lost = flows.together((self._lost, lost, now if self._done is None else NOBODY))
-        self._answerers[key] = now
-        if now == NOBODY:
-            del self._answerers[key]
+        if now != NOBODY:
+            self._answerers[key] = now
 
     def _let_go(self) -> None:
         lost, self._lost = self._lost, NOBODY

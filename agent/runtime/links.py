@@ -70,6 +70,17 @@ class Links:
         with _told("links cannot be listed"):
             return {link.name: link for link in map(_link, self._kernel.get_links())}
 
+    def own(self, name: str, alias: str) -> Link | None:
+        """The link of this name, None if there is none. Raises LinkError for one without the alias: it is
+        someone else's."""
+        link = self.all().get(name)
+        if link is not None and link.alias != alias:
+            raise LinkError(
+                f"a link {name} that is not bayplan's is in the way: "
+                f"see `ip -d link show {name}`, and rename or remove it"
+            )
+        return link
+
     def mark(self, link: Link, alias: str) -> None:
         """Write an alias on a link that has none."""
         if link.alias != alias:
@@ -128,12 +139,10 @@ class Links:
 
     def _device(self, tunnel: Tunnel) -> Link:
         """Cases: it is right; someone else's; of another make, and made anew; it is not there."""
-        links = self.all()
-        bridge, link = links.get(tunnel.bridge), links.get(tunnel.name)
+        bridge = self.all().get(tunnel.bridge)
         if bridge is None:
             raise LinkError(f"there is no bridge {tunnel.bridge} in this network namespace")
-        if link is not None and link.alias != tunnel.alias:
-            raise LinkError(_in_the_way(link))
+        link = self.own(tunnel.name, tunnel.alias)
         made_of = (tunnel.vni, tunnel.local, VXLAN_PORT)
         if link is not None and link.vxlan != made_of:
             self.remove(link)
@@ -190,13 +199,6 @@ def open_links() -> Iterator[Links]:
         yield Links(kernel)
     finally:
         kernel.close()
-
-
-def _in_the_way(link: Link) -> str:
-    return (
-        f"a link {link.name} that is not bayplan's is in the way: "
-        f"see `ip -d link show {link.name}`, and rename or remove it"
-    )
 
 
 @contextmanager

@@ -99,11 +99,11 @@ class OverlayKeeper:
         alias, bridge = overlay_alias(self._node_id, overlay.network), bridge_name(overlay.vni)
         if overlay.network not in there:
             await _in_thread(lambda: _clear_way(bridge, alias))
-        local, peers = self._address, frozenset(overlay.peers)
-        mtu -= VXLAN_BYTES
+        local, peers, heads = self._address, frozenset(overlay.peers), VXLAN_BYTES
         if overlay.encrypted:
-            mtu -= WIREGUARD_BYTES + VXLAN_BYTES_IPV6 - VXLAN_BYTES
             local, peers = inner(local), frozenset(map(inner, overlay.keys))
+            heads = VXLAN_BYTES_IPV6 + WIREGUARD_BYTES
+        mtu -= heads
         await self._engine.keep_overlay(overlay, mtu)
         tunnel = Tunnel(
             name=tunnel_name(overlay.vni),
@@ -176,15 +176,9 @@ def _clear_way(bridge: str, alias: str) -> None:
     """The engine would take a bridge of the name for its own: one that an engine before it left goes, and
     someone else's is a LinkError."""
     with open_links() as links:
-        link = links.all().get(bridge)
-        if link is None:
-            return
-        if link.alias != alias:
-            raise LinkError(
-                f"a link {bridge} that is not bayplan's is in the way: "
-                f"see `ip -d link show {bridge}`, and rename or remove it"
-            )
-        links.remove(link)
+        link = links.own(bridge, alias)
+        if link is not None:
+            links.remove(link)
 
 
 def _keep_tunnel(tunnel: Tunnel) -> None:

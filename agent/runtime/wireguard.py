@@ -66,13 +66,7 @@ class SecureLink:
 
     def _link(self) -> Link | None:
         with open_links() as links:
-            link = links.all().get(self.name)
-        if link is not None and link.alias != self._alias:
-            raise LinkError(
-                f"a link {self.name} that is not bayplan's is in the way: "
-                f"see `ip -d link show {self.name}`, and rename or remove it"
-            )
-        return link
+            return links.own(self.name, self._alias)
 
     def _make(self) -> Link:
         make(self.name)

@@ -19,7 +19,7 @@ from bayplan.model import Desired, NetworkSpec, NodeStatus, Overlay, ServiceSpec
 from controller.core.turn import Turn
 from controller.decide import addresses
 from controller.decide.addresses import NOBODY, QUARANTINE_MS, Space, Taken
-from controller.records import Network, Service, Task
+from controller.records import Network, Node, Service, Task
 from controller.state import State
 from controller.table import Rows
 from controller.task_columns import COMPLETED, DESIRED_CODE
@@ -331,7 +331,6 @@ def _overlay(state: State, node_id: str, network: Network) -> Overlay:
     blocks = network.blocks.get(node_id, ())
     parts = [f"{block}" for block in space.ranges(blocks)]
     others = [state.nodes[each] for each in network.blocks if each in state.nodes and each != node_id]
-    keys = {each.address: each.inventory.tunnel_key for each in others if each.inventory.tunnel_key}
     return Overlay(
         network=network.name,
         vni=network.vni,
@@ -340,7 +339,7 @@ def _overlay(state: State, node_id: str, network: Network) -> Overlay:
         blocks=tuple(parts),
         reserved=tuple(str(each) for each in sorted(space.reserved)),
         peers=tuple(sorted({each.address for each in others if each.address})),
-        keys={each: keys[each] for each in sorted(keys) if each} if network.spec.encrypted else {},
+        keys=_keys(others) if network.spec.encrypted else {},
         encrypted=network.spec.encrypted,
         internal=network.spec.internal,
         attachable=network.spec.attachable,
@@ -348,6 +347,12 @@ def _overlay(state: State, node_id: str, network: Network) -> Overlay:
         driver_options=network.spec.driver_options,
         stack=network.stack,
     )
+
+
+def _keys(nodes: Iterable[Node]) -> dict[str, str]:
+    """Their public keys by address."""
+    found = {each.address: each.inventory.tunnel_key for each in nodes}
+    return {address: found[address] for address in sorted(found) if address and found[address]}
 
 
 def gateways(state: State, network: Network) -> dict[IPv4Address, str]:

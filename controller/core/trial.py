@@ -125,15 +125,15 @@ def place(
 ) -> Generator[None, None, Trial]:
     """All new tasks of the changes; the first `told_max` of each service with the reasons for their place.
     Of many it pauses after some: they go on the nodes as they were when it began."""
-    leaving = paper.leaving(turn.state)
     fleet, asked = _ready(turn, ground, changes, paper.NO_ROWS)
     if sum(map(_units, asked)) <= UNITS_TRIED_AT_ONCE:
         trial = Trial(tuple(_joined(put(asked, fleet, told_max))), fleet)
-        if not leaving.size or not any(lot.unplaced for lot in trial.lots):
+        if not any(lot.unplaced for lot in trial.lots) or not (leaving := paper.leaving(turn.state)).size:
             return trial
         # What is on its way out already will have made room: the new tasks wait for it, as pending ones.
         fleet, asked = _ready(turn, ground, changes, leaving)
         return Trial(tuple(_joined(put(asked, fleet, told_max))), fleet)
+    leaving = paper.leaving(turn.state)
     if leaving.size:
         fleet, asked = _ready(turn, ground, changes, leaving)
     # As settling will do it: service by service.

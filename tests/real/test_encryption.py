@@ -8,9 +8,10 @@ import signal
 import sys
 import time
 
-from tests.real.boxes import WEB, WHO_PATH, Box, boxes, failures, visits
+from tests.real.boxes import WHO_PATH, Box, boxes, failures, visits
 from tests.real.cluster import Cluster
 from tests.real.machine import wait_until
+from tests.real.test_networks import SHOP
 
 LISTEN_S = 2
 HEARD_TIMEOUT_S = 15.0
@@ -19,20 +20,7 @@ LONG_AGO_S = 30 * 24 * 3600
 
 
 def shop(*, encrypted: bool) -> str:
-    return f"""\
-services:
-  web:
-    {WEB}
-    deploy: {{replicas: 3}}
-  client:
-    image: bayplan/demo:1
-    command: [sleep, infinity]
-    init: true
-    deploy: {{mode: global}}
-networks:
-  default:
-    x-bayplan: {{encrypted: {str(encrypted).lower()}}}
-"""
+    return f"{SHOP}networks: {{default: {{x-bayplan: {{encrypted: {str(encrypted).lower()}}}}}}}\n"
 
 
 def far_from(client: Box, fleet: Cluster) -> str:
