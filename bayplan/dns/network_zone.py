@@ -60,7 +60,7 @@ class NetworkZone:
     def __init__(self, source: Source, names: NetworkNames, scope: Scope, apex: str = APEX) -> None:
         self._source, self._names, self._scope = source, names, scope
         self._labels = apex.lower().rstrip(".").split(".")
-        self._apex_bytes = len(wire.name(*self._labels))
+        self._apex = wire.name(*self._labels)
         self.directory = source.directory
         self.index = -1
         self.update()
@@ -80,18 +80,12 @@ class NetworkZone:
     def answer(self, name: bytes, kind: int) -> Answer | None:
         """What there is at a name (lower case, in the wire's form); None for one that is not ours."""
         labels = [each.decode("latin-1") for each in wire.labels(name)]
-        if any("." in label for label in labels):
-            return Answer(Rcode.NXDOMAIN, (), records.authority(QUESTION_POINTER, self.index))
-        address = records.reverse(labels)
         inner, below = self._inside(labels)
-        if address is not None:
-            meaning, ours = self._reverse(address), self._is_inside(address)
-        else:
-            meaning, ours = self._meaning(inner, below), below or len(labels) == 1
-        if meaning is None and not ours and not self._is_elsewhere(inner):
+        meaning, ours = self._found(labels, inner, below)
+        if meaning is None and not ours:
             return None
-        owner = wire.pointer(wire.HEADER_BYTES + len(name) - self._apex_bytes) if below else QUESTION_POINTER
-        denial = records.authority(owner, self.directory.index)
+        owner = wire.pointer(wire.HEADER_BYTES + len(name) - len(self._apex)) if below else QUESTION_POINTER
+        denial = records.authority(owner, self._apex, self.directory.index)
         if meaning is None:
             return Answer(Rcode.NXDOMAIN, (), denial, absent=True)
         if kind == Type.ANY:
@@ -102,6 +96,17 @@ class NetworkZone:
         return Answer(Rcode.OK, (), denial, meaning.key, meaning.absent)
 
     # --- what a name stands for ---
+
+    def _found(self, labels: list[str], inner: list[str], below: bool) -> tuple[_Meaning | None, bool]:
+        """What a name stands for, and whether it is for us to say where it stands for nothing."""
+        if any("." in label for label in labels):
+            return None, below or len(labels) == 1  # a dot within a label: it would look like another name
+        address = records.reverse(labels)
+        if address is not None:
+            return self._reverse(address), self._is_inside(address)
+        meaning = self._meaning(inner, below)
+        ours = below or len(labels) == 1 or meaning is not None or self._is_elsewhere(inner)
+        return meaning, ours
 
     def _inside(self, labels: list[str]) -> tuple[list[str], bool]:
         """The labels of a name before the apex, and whether it is at or below it."""

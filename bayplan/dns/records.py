@@ -158,11 +158,12 @@ def _facts(entry: Entry) -> list[str]:
     return [f"{key}={value}" for key, value in facts.items() if value not in ("", 0)]
 
 
-def authority(apex: bytes, serial: int) -> bytes:
-    """The SOA record of a zone, for a packet in which its apex stands where this pointer says."""
+def authority(owner: bytes, apex: bytes, serial: int) -> bytes:
+    """The SOA record of our zone for an owner, both in the wire's form: where the owner is the name asked for,
+    which may be as long as names are, nothing fits before it."""
     contact = bytes([len(_CONTACT)]) + _CONTACT.encode() + apex
     data = wire.soa(b"\x02ns" + apex, contact, serial, NEGATIVE_TTL_S)
-    return wire.record(apex, Type.SOA, NEGATIVE_TTL_S, data)
+    return wire.record(owner, Type.SOA, NEGATIVE_TTL_S, data)
 
 
 def reverse(labels: list[str]) -> str | None:

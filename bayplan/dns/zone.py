@@ -227,9 +227,9 @@ class Zone:
         index, age = f"index={self.directory.index}", f"age_ms={origin.age_ms}"
         return records.text(f"node={origin.node}", index, age, f"whole={'yes' if origin.whole else 'no'}")
 
-    def _soa(self, apex: bytes) -> bytes:
-        """The SOA record, for a packet in which the apex stands where this pointer says."""
-        return records.authority(apex, self.directory.index)
+    def _soa(self, owner: bytes) -> bytes:
+        """The SOA record, for a packet in which its owner stands where this pointer says."""
+        return records.authority(owner, self._apex, self.directory.index)
 
 
 def _at(*addresses: str) -> Callable[[int], RecordGroups]:

@@ -59,6 +59,10 @@ from tests.unit.dns.network_world import NetworkWorld, on, shop
         ("example.org", "front", "ELSEWHERE"),
         ("go.shop", "front", "ELSEWHERE"),
         ("web.shop.example.org", "front", "ELSEWHERE"),
+        # A dot within a label: what looks like another name is not that one.
+        (r"web\.shop", "front", "NXDOMAIN"),
+        (r"web\.shop.bayplan", "front", "NXDOMAIN"),
+        (r"web\.shop.example.org", "front", "ELSEWHERE"),
     ],
 )
 def test_a_name_is_that_of_a_service_on_a_network_of_the_asker(
@@ -74,6 +78,15 @@ def test_types_that_a_name_lacks_are_no_data() -> None:
         assert world.said(name, "AAAA", by="back") == "NODATA"
     assert world.said("nobody", "AAAA") == "NXDOMAIN"
     assert world.said("bayplan", "A") == "NODATA"
+
+
+def test_a_name_as_long_as_names_are_is_denied_in_a_packet_that_others_can_read() -> None:
+    """Coverage-guided search found it: the denial's own names stood before the one asked for."""
+    longest = ".".join(["a" * 62] * 3 + ["b" * 61])
+    world = NetworkWorld()
+    world.put("web.shop", on(1, front="10.64.0.17"), on={"front": (longest,)})
+    assert world.said(longest) == ["10.64.0.17"]
+    assert world.said(longest, "AAAA") == "NODATA"
 
 
 def test_ports_are_those_inside() -> None:
