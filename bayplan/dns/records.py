@@ -159,7 +159,7 @@ def _facts(entry: Entry) -> list[str]:
 
 
 def authority(owner: bytes, apex: bytes, serial: int) -> bytes:
-    """The SOA record of our zone for an owner, both in the wire's form: where the owner is the name asked for,
+    """The SOA record of our zone for an owner, both in wire form: where the owner is the name asked for,
     which may be as long as names are, nothing fits before it."""
     contact = bytes([len(_CONTACT)]) + _CONTACT.encode() + apex
     data = wire.soa(b"\x02ns" + apex, contact, serial, NEGATIVE_TTL_S)
