@@ -120,8 +120,9 @@ class Requests:
         self._kept: Kept | None = None
 
     def asked(self, turn: Turn, event: TriedRequest) -> None:
-        """Tries a request, and asks the nodes that would take its tasks whether they can."""
-        if len(self._trying) >= OPEN_MAX:
+        """Tries a request, and asks the nodes that would take its tasks whether they can. One for which there
+        is no place among those that wait is refused before any work is done for it."""
+        if max(len(self._trying), len(self.open)) >= OPEN_MAX:
             _refuse_busy(turn, event.ticket)
         else:
             self._try(turn, Attempt(event))

@@ -8,6 +8,8 @@ import pytest
 
 from bayplan.errors import ProblemKind
 from bayplan.model import PreflightFault
+from controller.core import trial
+from controller.core.requests import OPEN_MAX
 from controller.decide import preflight
 from controller.events import DeployAsked
 from tests.unit.controller.world import Node, World, service, stack
@@ -111,3 +113,16 @@ def test_of_very_many_nodes_only_some_are_asked_for_an_image_and_each_for_its_po
     assert asked["n0599"].images == ("app:1", "old:1")
     assert asked["n9999"].images == ("app:1", "app:2")
     assert [each.port for each in asked["n9999"].ports] == [8080]
+
+
+def test_beyond_those_that_may_wait_a_request_is_refused_before_it_is_tried(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet(world, 1, mute=1)
+    for number in range(OPEN_MAX):
+        world.event(DeployAsked(ticket=f"{number}", stack=stack(service(), name=f"s{number}")))
+    assert "0" not in world.replies and f"{OPEN_MAX - 1}" not in world.replies
+    monkeypatch.setattr(trial, "place", lambda *_: pytest.fail("it was tried"))
+    world.event(DeployAsked(ticket="one too many", stack=stack(service(), name="late")))
+    problem = world.replies["one too many"].problem
+    assert problem is not None and "requests are waiting for nodes" in problem.summary
