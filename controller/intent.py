@@ -7,11 +7,13 @@ forgets what was seen together with its record. Nothing here decides, reads a cl
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from bayplan import ids
 from bayplan.columns import unpack_ids
 from bayplan.directory import key_of
-from bayplan.model import ServiceSpec
+from bayplan.lifecycle import ENDED
+from bayplan.model import Desired, ServiceSpec
 from controller.contents import Contents
 from controller.networks import Networks
 from controller.records import (
@@ -185,11 +187,9 @@ class Intent:
             self._near.setdefault(name, set()).add(service_id)
 
     def _put_task(self, task: Task) -> None:
-        table = self.tasks.table
-        row = table.row(task.id)
-        if row >= 0 and table.node[row] >= 0:
-            self.changed_nodes.add(table.nodes.names[table.node[row]])
-        self.changed_nodes.add(task.node_id)
+        before = self.tasks.get(task.id)
+        if before is None or _takes(before) != _takes(task):
+            self.changed_nodes.update((before.node_id if before else "", task.node_id))
         self.tasks.put(task)
         self._sorted.pop(task.service_id, None)
 
@@ -228,7 +228,9 @@ class Intent:
     def _drop_task(self, task_id: str) -> None:
         task = self.tasks.get(task_id)
         if task is not None:
-            self.changed_nodes.add(task.node_id)
+            status = self.tasks.status(task_id)
+            if status is None or status.state not in ENDED:
+                self.changed_nodes.add(task.node_id)
             self.tasks.drop(task_id)
             self._sorted.pop(task.service_id, None)
 
@@ -425,6 +427,12 @@ class Intent:
                 yield from outsiders.values()
         for overrides in self.overrides.values():
             yield from overrides.values()
+
+
+def _takes(task: Task) -> tuple[Any, ...]:
+    """Of a task what room it takes, and where; what it takes does not change when it shall stop, but when it
+    has."""
+    return task.node_id, task.version, task.desired is Desired.READY, task.completed, task.end, task.goods
 
 
 def _mounted(spec: ServiceSpec) -> tuple[str, ...]:

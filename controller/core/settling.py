@@ -32,12 +32,11 @@ UNITS_PER_EVENT = 100
 UNITS_PER_LOOK = 20
 #: Tasks that are looked at, and nothing is to be done about, for the price of one that is made.
 ROWS_PER_UNIT = 50
-#: Services in which tasks come a step further are looked at so many a millisecond, and at the latest after so
-#: long: at this rate it takes a tenth of the time.
-CALM_LOOKS_PER_MS = 1
+#: Services in which tasks come a step further are looked at so many a millisecond: each such look puts the
+#: next ones off, by no more than so long, and takes in all that came meanwhile. With 0.2 ms a look this is a
+#: tenth of the time.
+CALM_LOOKS_PER_MS = 0.5
 CALM_MS_MAX = 1_000
-#: Few of them are looked at once.
-CALM_FEW = 8
 
 
 def _size(state: State, service_id: str) -> int:
@@ -64,15 +63,17 @@ class Settler:
         self._held: set[str] = set()
         #: Services to be looked at, with their sizes.
         self._backlog = Ranked()
+        #: Services in which tasks came a step further, and from when on they are looked at.
         self._calm: set[str] = set()
-        self._calm_due_ms: int | None = None
+        self._calm_from_ms = 0
         self._now_ms = 0
 
     def wake_at(self) -> int | None:
         """When a delay ends next; at once while there is work left."""
         if self._backlog:
             return self._now_ms
-        dues = (self._wakes.lowest_rank(), self._shown_anew.lowest_rank(), self._calm_due_ms)
+        calm_ms = self._calm_from_ms if self._calm else None
+        dues = (self._wakes.lowest_rank(), self._shown_anew.lowest_rank(), calm_ms)
         return min((due for due in dues if due is not None), default=None)
 
     def settle(self, turn: Turn, *, event: bool = False) -> None:
@@ -106,14 +107,10 @@ class Settler:
     def _calm_down(self, turn: Turn) -> None:
         """Who only comes a step further is looked at once in a while: the more there are, the less often."""
         self._calm |= turn.calm
-        if not self._calm:
-            return
-        if self._calm_due_ms is None:
-            window_ms = 0 if len(self._calm) <= CALM_FEW else len(self._calm) // CALM_LOOKS_PER_MS
-            self._calm_due_ms = self._now_ms + min(CALM_MS_MAX, window_ms)
-        if self._now_ms >= self._calm_due_ms:
+        if self._calm and self._now_ms >= self._calm_from_ms:
             self._enqueue(turn, self._calm)
-            self._calm, self._calm_due_ms = set(), None
+            pause_ms = min(CALM_MS_MAX, round(len(self._calm) / CALM_LOOKS_PER_MS))
+            self._calm, self._calm_from_ms = set(), self._now_ms + pause_ms
 
     def _enqueue(self, turn: Turn, service_ids: Iterable[str]) -> None:
         """These are to be looked at, but take as much room as before."""

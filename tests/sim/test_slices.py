@@ -16,6 +16,5 @@ def test_a_random_run_in_tiny_slices_holds_every_invariant(seed: int) -> None:
         patch.object(surveys, "COUNTED_MIN", 0),
         patch.object(surveys, "SLOTS_AT_ONCE_MAX", 2),
         patch.object(settling, "UNITS_PER_TURN", 2),
-        patch.object(settling, "CALM_FEW", 0),
     ):
         chaos.run(seed)

@@ -8,7 +8,10 @@ from unittest.mock import patch
 
 import pytest
 
+from bayplan import columns
 from bayplan.lifecycle import TaskState
+from bayplan.model import TaskStatus
+from bayplan.session import Report
 from controller.core import settling, surveys
 from controller.events import Assign
 from controller.lookup import lookup
@@ -71,17 +74,30 @@ def test_a_scale_down_overtakes_the_rest_of_a_deploy() -> None:
     assert len(world.tasks("big_large")) == 5
 
 
-def test_steps_of_many_services_are_looked_at_together_later() -> None:
-    with patch.object(settling, "CALM_FEW", 0), patch.object(settling, "CALM_LOOKS_PER_MS", 0.01):
-        world = world_with_room()
-        world.deploy(stack(service("web", replicas=1)))
-        (node,) = world.nodes.values()
-        (task,) = world.tasks()
-        before = lookup(world.state, "shop", "web").revision
-        world.pass_time(1_000)
-        assert lookup(world.state, "shop", "web").revision >= before
-        node.reports(task.id, TaskState.FAILED, message="exit code 1")  # is looked at at once
-        assert len(world.tasks()) == 2
+def test_after_a_look_at_a_step_further_those_that_follow_are_looked_at_together() -> None:
+    world = world_with_room()
+    (node,) = world.nodes.values()
+    looks = patch.object(settling.reconcile, "reconcile", wraps=settling.reconcile.reconcile)
+    with deaf(), patch.object(settling, "CALM_LOOKS_PER_MS", 0.01), looks as looked:
+        world.deploy(stack(service("web", replicas=3)))
+        looked.reset_mock()
+        for task in world.tasks():
+            steps_on(node, task.id)
+            assert looked.call_count == 1
+        world.pass_time(99)
+        assert looked.call_count == 1
+        world.pass_time(1)
+        assert looked.call_count == 2
+        node.reports(world.tasks()[0].id, TaskState.FAILED, message="exit code 1")
+        assert looked.call_count > 2  # an end is no step further
+
+
+def steps_on(node: Node, task_id: str) -> None:
+    """An agent says that a task runs, in columns, as it says it of a task about which there is no more to say."""
+    status = TaskStatus(task_id=task_id, state=TaskState.RUNNING, since_ms=1)
+    told = columns.packed(Report(revision=node.assigned.revision, tasks=(status,)))
+    assert told.groups and not told.tasks
+    node.says(told)
 
 
 def test_what_large_work_changes_on_a_node_waits_for_what_small_work_changes() -> None:
