@@ -14,7 +14,6 @@ from bayplan.model import TaskStatus
 from bayplan.session import Report
 from controller.core import settling, surveys
 from controller.events import Assign
-from controller.lookup import lookup
 from tests.unit.controller.world import GIB, Node, World, service, stack
 
 LARGE = 200
@@ -93,7 +92,7 @@ def test_after_a_look_at_a_step_further_those_that_follow_are_looked_at_together
 
 
 def steps_on(node: Node, task_id: str) -> None:
-    """An agent says that a task runs, in columns, as it says it of a task about which there is no more to say."""
+    """An agent says that a task runs, in columns, as it does where there is no more to say of it."""
     status = TaskStatus(task_id=task_id, state=TaskState.RUNNING, since_ms=1)
     told = columns.packed(Report(revision=node.assigned.revision, tasks=(status,)))
     assert told.groups and not told.tasks
