@@ -23,6 +23,9 @@ class Ranked:
     def __len__(self) -> int:
         return len(self._ranks)
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._ranks
+
     def put(self, key: str, rank: int) -> None:
         """Give a key this rank, and no longer the one it had."""
         if self._ranks.get(key) != rank:

@@ -157,8 +157,9 @@ def _single(told: StatusColumns, index: int) -> TaskStatus:
 def _note(turn: Turn, rows: Rows, entered: Rows) -> None:
     """Their services are looked at when there is time, and people are told who runs."""
     state, table = turn.state, turn.state.tasks.table
+    early = bool((table.state[rows] != _RUNNING).all())
     for service in distinct(table.service[rows]):
-        turn.calm.add(table.services.names[service])
+        (turn.early if early else turn.calm).add(table.services.names[service])
     running = entered[table.state[entered] == _RUNNING]
     services, counts = np.unique(table.service[running], return_counts=True)
     for service, count in zip(services.tolist(), counts.tolist(), strict=True):

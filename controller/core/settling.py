@@ -37,6 +37,9 @@ ROWS_PER_UNIT = 50
 #: tenth of the time.
 CALM_LOOKS_PER_MS = 0.5
 CALM_MS_MAX = 1_000
+#: Before a task runs, its service is looked at so much later: mostly it has come further by then, and others
+#: of its service with it.
+EARLY_MS = 50
 
 
 def _size(state: State, service_id: str) -> int:
@@ -66,6 +69,8 @@ class Settler:
         #: Services in which tasks came a step further, and from when on they are looked at.
         self._calm: set[str] = set()
         self._calm_from_ms = 0
+        #: Services of which tasks are on their way to run, with when they are looked at.
+        self._early = Ranked()
         self._now_ms = 0
 
     def wake_at(self) -> int | None:
@@ -73,7 +78,7 @@ class Settler:
         if self._backlog:
             return self._now_ms
         calm_ms = self._calm_from_ms if self._calm else None
-        dues = (self._wakes.lowest_rank(), self._shown_anew.lowest_rank(), calm_ms)
+        dues = (self._wakes.lowest_rank(), self._shown_anew.lowest_rank(), self._early.lowest_rank(), calm_ms)
         return min((due for due in dues if due is not None), default=None)
 
     def settle(self, turn: Turn, *, event: bool = False) -> None:
@@ -106,7 +111,13 @@ class Settler:
 
     def _calm_down(self, turn: Turn) -> None:
         """Who only comes a step further is looked at once in a while: the more there are, the less often."""
-        self._calm |= turn.calm
+        for service_id in sorted(turn.early):
+            if service_id not in self._early:
+                self._early.put(service_id, self._now_ms + EARLY_MS)
+        come = self._early.up_to(self._now_ms)
+        for service_id in sorted(come):
+            self._early.forget(service_id)
+        self._calm |= turn.calm | come
         if self._calm and self._now_ms >= self._calm_from_ms:
             self._enqueue(turn, self._calm)
             pause_ms = min(CALM_MS_MAX, round(len(self._calm) / CALM_LOOKS_PER_MS))
@@ -131,6 +142,8 @@ class Settler:
                 break
             units -= price
             self._backlog.forget(service_id)
+            self._early.forget(service_id)
+            self._calm.discard(service_id)
             chosen.add(service_id)
         return chosen, units
 
@@ -169,8 +182,11 @@ class Settler:
         if due := [each for each in wakes if each is not None]:
             self._wakes.put(service.id, min(due))
         _carry_out(turn, service, decision)
-        if decision._replace(wake_ms=None) != reconcile.Decision():
-            turn.services.add(service.id)  # what was done may be all that something else waited for
+        # What was done may be all that something else waited for: room for the new ones, at once.
+        if decision.create or decision.fill or decision.drop:
+            turn.services.add(service.id)
+        elif decision.run or decision.stop or decision.remove:
+            self._calm.add(service.id)
 
     def _note_held(self, turn: Turn, service: Service, held: bool) -> None:
         """Remember who waits, and let those who wait for this service look again, once in a turn."""

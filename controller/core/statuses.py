@@ -9,14 +9,16 @@ import msgspec
 import numpy as np
 
 from bayplan.lifecycle import ALIVE, ENDED, TaskState, may_report
-from bayplan.model import Now, TaskStatus
+from bayplan.model import Desired, Now, TaskStatus
 from controller.core import dependencies, exposing, networking
 from controller.core.turn import Turn
 from controller.decide import restarts
 from controller.records import Task
 from controller.state import State
-from controller.task_columns import REMOVING
+from controller.task_columns import DESIRED_CODE, REMOVING
 from controller.tasks import ODD
+
+_RUN = DESIRED_CODE[Desired.RUN]
 
 
 def was_there(turn: Turn, task: Task) -> bool:
@@ -52,7 +54,21 @@ def _take(turn: Turn, task: Task, status: TaskStatus) -> None:
     if status.state in ENDED:
         turn.state.changed_nodes.add(task.node_id)
         networking.ended(turn, task)
-    turn.services.add(task.service_id)
+    if status.state is TaskState.SHUTDOWN and _is_succeeded(turn.state, task):
+        turn.calm.add(task.service_id)
+    else:
+        turn.services.add(task.service_id)
+
+
+def _is_succeeded(state: State, task: Task) -> bool:
+    """Whether a task was told to stop because another one of its slot is on its node already, and may run: its
+    end is what everybody expects, and nobody waits for it."""
+    if not task.leaving:
+        return False
+    table = state.tasks.table
+    rows = table.of_service(task.service_id)
+    heirs = rows[(table.slot[rows] == task.slot) & (table.desired[rows] == _RUN) & (table.node[rows] >= 0)]
+    return bool(((table.flags[heirs] & REMOVING) == 0).any())
 
 
 def _entered(turn: Turn, task: Task, before: TaskState, status: TaskStatus) -> None:

@@ -76,26 +76,32 @@ def every(state: State, service: Service, now: Now = BEGINNING) -> Survey:
 
 def row(state: State, task: Task, now: Now = BEGINNING) -> Row:
     """A task as the deciders see it; what was never seen to change has just begun."""
-    status, node = state.status_of(task), state.nodes.get(task.node_id)
-    drained = node is not None and node.availability is Availability.DRAIN
-    leave_ms = None
-    if node is not None and drained and node.drain_until_ms:
-        leave_ms = now.mono_ms + node.drain_until_ms - now.wall_ms
+    status, table = state.status_of(task), state.tasks.table
+    since_ms = int(table.since_ms[table.row(task.id)])
+    drained, leave_ms = _leaves(state, task, now)
     # One that was started again in place stays "running" and has to pass its check anew.
     unchecked = status.state is TaskState.RUNNING and status.health is Health.STARTING
     return Row(
-        task=task,
-        state=TaskState.STARTING if unchecked else status.state,
-        node_down=fencing.gone(state, task, now.mono_ms),
-        silent=bool(task.node_id) and state.is_down(task.node_id),
-        since_ms=state.since_ms.get(task.id, now.mono_ms),
-        ran_ms=state.ran_ms.get(task.id, NEVER_RAN),
-        why=_why(status) if task.node_id else _why_nowhere(state, task),
-        prepared=bool(status.container_id),
-        displaced=drained or task.displaced,
-        leave_ms=leave_ms,
-        alone=state.specs[task.service_id, task.version].fence,
+        task,
+        TaskState.STARTING if unchecked else status.state,
+        fencing.gone(state, task, now.mono_ms),
+        now.mono_ms if since_ms == NO_TIME else since_ms,
+        state.ran_ms.get(task.id, NEVER_RAN),
+        _why(status) if task.node_id else _why_nowhere(state, task),
+        bool(status.container_id),
+        drained or task.displaced,
+        leave_ms,
+        bool(task.node_id) and state.is_down(task.node_id),
+        state.specs[task.service_id, task.version].fence,
     )
+
+
+def _leaves(state: State, task: Task, now: Now) -> tuple[bool, int | None]:
+    """Whether its node is drained, and from when on it shall not stay there (monotonic ms; None: never)."""
+    node = state.nodes.get(task.node_id)
+    if node is None or node.availability is not Availability.DRAIN:
+        return False, None
+    return True, now.mono_ms + node.drain_until_ms - now.wall_ms if node.drain_until_ms else None
 
 
 def _why(status: TaskStatus) -> str:

@@ -72,6 +72,8 @@ class Turn:
         self.hellos: dict[str, Hello] = {}
         #: Services of which tasks came a step further, and nothing else: a look at them may wait a little.
         self.calm: set[str] = set()
+        #: The same where no task has come so far that anybody but people waits for it.
+        self.early: set[str] = set()
         #: Rows that were changed in bulk, each with the number that it had.
         self._many: list[tuple[Rows, ids.Numbers]] = []
         self._commands: list[Command] = []
