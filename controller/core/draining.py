@@ -40,17 +40,18 @@ def watched(turn: Turn, event: WatcherEvent) -> None:
 def begin(turn: Turn, service: Service, task_ids: Iterable[str]) -> None:
     """Tasks of a service are about to be told to go: those that serve do so for a while."""
     state = turn.state
-    going = set(task_ids)
-    if not going:
-        return
-    ready = {each.id for each in instances.ready(state, service.id)}
     has_watchers = state.watchers.revision(service.name) is not None
-    for task_id in sorted(ready & going):
-        task = state.tasks[task_id]
+    waiting = list[Task]()
+    for task in (state.tasks[task_id] for task_id in task_ids):
         spec = state.specs[service.id, task.version]
         waits = draining.waits(spec, removed=service.removed, watched=has_watchers)
         if waits and task.wanted and not state.is_down(task.node_id):
-            state.leaving[task_id] = Leaving(turn.now.mono_ms + spec.drain_ms)
+            waiting.append(task)
+    ready = {each.id for each in instances.ready(state, service.id)} if waiting else ()
+    for task in sorted(waiting, key=lambda each: each.id):
+        if task.id in ready:
+            drain_ms = state.specs[service.id, task.version].drain_ms
+            state.leaving[task.id] = Leaving(turn.now.mono_ms + drain_ms)
 
 
 def shown(turn: Turn, service: Service) -> None:

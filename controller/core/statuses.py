@@ -61,8 +61,8 @@ def _take(turn: Turn, task: Task, status: TaskStatus) -> None:
 
 
 def _is_succeeded(state: State, task: Task) -> bool:
-    """Whether a task was told to stop because another one of its slot is on its node already, and may run: its
-    end is what everybody expects, and nobody waits for it."""
+    """Whether a task was told to stop because another one of its slot is on its node already, and may run:
+    its end is what everybody expects, and nobody waits for it."""
     if not task.leaving:
         return False
     table = state.tasks.table
