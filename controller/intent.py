@@ -77,6 +77,8 @@ class Intent:
         self._by_name: dict[str, str] = {}
         #: Ids of the services of each stack, also of those on their way out.
         self._by_stack: dict[str, set[str]] = {}
+        #: The same by name, of the stacks that were asked for since they changed.
+        self._in_order: dict[str, list[str]] = {}
         self._global: set[str] = set()
         #: Services that publish fixed ports.
         self._publishing: set[str] = set()
@@ -146,7 +148,10 @@ class Intent:
 
     def _put_service(self, service: Service) -> None:
         self.services[service.id] = service
-        self._by_stack.setdefault(service.stack, set()).add(service.id)
+        mine = self._by_stack.setdefault(service.stack, set())
+        if service.id not in mine:
+            mine.add(service.id)
+            self._in_order.pop(service.stack, None)
         if not service.removed:
             self._by_name[service.name] = service.id
         elif self._by_name.get(service.name) == service.id:
@@ -247,6 +252,7 @@ class Intent:
     def _leave_stack(self, service: Service) -> None:
         mine = self._by_stack[service.stack]
         mine.discard(service.id)
+        self._in_order.pop(service.stack, None)
         if not mine:
             del self._by_stack[service.stack]
 
@@ -334,9 +340,14 @@ class Intent:
 
     def stack(self, name: str, *, removed: bool = False) -> list[Service]:
         """A stack's services by name; with `removed` also those that are on their way out."""
-        mine = [self.services[service_id] for service_id in self._by_stack.get(name, ())]
-        found = [each for each in mine if removed or not each.removed]
-        return sorted(found, key=lambda service: (service.name, service.id))
+        order = self._in_order.get(name)
+        if order is None:
+            mine = self._by_stack.get(name, ())
+            order = sorted(mine, key=lambda service_id: (self.services[service_id].name, service_id))
+            if mine:
+                self._in_order[name] = order
+        found = [self.services[service_id] for service_id in order]
+        return [each for each in found if removed or not each.removed]
 
     def spec_of(self, service: Service) -> ServiceSpec:
         """The spec of the current version."""

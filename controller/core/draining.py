@@ -13,7 +13,7 @@ from controller.core.turn import Turn
 from controller.decide import draining
 from controller.endpoints import Leaving
 from controller.events import FollowersLetGo, WatcherAcknowledged, WatcherCame, WatcherEvent, WatcherLeft
-from controller.records import Service
+from controller.records import Service, Task
 from controller.state import State
 
 
