@@ -157,9 +157,12 @@ def _single(told: StatusColumns, index: int) -> TaskStatus:
 def _note(turn: Turn, rows: Rows, entered: Rows) -> None:
     """Their services are looked at when there is time, and people are told who runs."""
     state, table = turn.state, turn.state.tasks.table
-    early = bool((table.state[rows] != _RUNNING).all())
-    for service in distinct(table.service[rows]):
-        (turn.early if early else turn.calm).add(table.services.names[service])
+    runs = bool((table.state[rows] == _RUNNING).any())
+    for service_id in [table.services.names[each] for each in distinct(table.service[rows])]:
+        service = state.services[service_id]
+        awaited = runs or bool(state.dependents(service.name))
+        (turn.calm if awaited else turn.early).add(service_id)
+        turn.stacks.add(service.stack)
     running = entered[table.state[entered] == _RUNNING]
     services, counts = np.unique(table.service[running], return_counts=True)
     for service, count in zip(services.tolist(), counts.tolist(), strict=True):
