@@ -8,6 +8,7 @@ import importlib
 import random
 import secrets
 import signal
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import assert_never
@@ -63,6 +64,9 @@ RENEW_AFTER_S = CONTROLLER_LIFE_DAYS * 86_400 / 2
 IMPORTED_BY_NUMPY = "numpy.ma"
 #: Collections of garbage: 10,000 young objects are gone through in 0.4 ms, all living ones hardly ever.
 GC_THRESHOLDS = (10_000, 20, 100)
+#: For how long one thread of Python may hold up another, in seconds. The store's thread comes back from each
+#: of its calls to SQLite: at the default of 5 ms a busy loop made each commit wait for several times that.
+THREAD_SWITCH_S = 0.000_5
 
 log = structlog.get_logger()
 
@@ -89,6 +93,7 @@ class OwnCertificate:
 async def run(config: Config, data_dir: Path) -> None:
     """Run until SIGTERM or SIGINT. Raises ProblemError or StoreError when it cannot start."""
     http_host, http_port = check_loopback(config.http_listen)
+    sys.setswitchinterval(THREAD_SWITCH_S)
     authority = Authority.load(data_dir / CA_FOLDER)
     async with AsyncExitStack() as stack:
         store, state, digest_key = await _opened_store(stack, data_dir)

@@ -45,8 +45,8 @@ from controller.events import (
     TriedRequest,
 )
 
-#: Requests that wait for nodes at the same time.
-OPEN_MAX = 100
+#: Requests that wait for nodes at the same time, and questions to nodes that wait for answers with them.
+OPEN_MAX, AWAITED_MAX = 1_000, 100_000
 #: Services of a stack that are checked and tried in one turn.
 CHECKED_AT_ONCE_MAX = 20
 #: Nodes that did not answer and are named.
@@ -122,8 +122,9 @@ class Requests:
     def asked(self, turn: Turn, event: TriedRequest) -> None:
         """Tries a request, and asks the nodes that would take its tasks whether they can. One for which there
         is no place among those that wait is refused before any work is done for it."""
-        if max(len(self._trying), len(self.open)) >= OPEN_MAX:
-            _refuse_busy(turn, event.ticket)
+        awaited = sum([len(each.awaited) for each in self.open.values()])
+        if max(len(self._trying), len(self.open)) >= OPEN_MAX or awaited >= AWAITED_MAX:
+            self._refuse_busy(turn, event.ticket)
         else:
             self._try(turn, Attempt(event))
 
@@ -204,10 +205,15 @@ class Requests:
         if not questions:
             _finish(turn, self._ground, Attempt(event), proposal, tried)
         elif len(self.open) >= OPEN_MAX:
-            _refuse_busy(turn, event.ticket)
+            self._refuse_busy(turn, event.ticket)
         else:
             asked = {node_id: needed[node_id] for node_id in needed.keys() & questions.keys()}
             self._ask(turn, Open(event, {}, asked, running), questions)
+
+    def _refuse_busy(self, turn: Turn, ticket: str) -> None:
+        waiting = max(len(self._trying), len(self.open))
+        summary = f"{waiting} requests are waiting for nodes; try again later"
+        turn.reply(ticket, problem=Problem(kind=ProblemKind.REFUSED, summary=summary))
 
     def _ask(self, turn: Turn, waiting: Open, questions: Mapping[str, Preflight]) -> None:
         for node_id, question in sorted(questions.items()):
@@ -287,11 +293,6 @@ class Requests:
         for ticket, waiting in list(self.open.items()):
             if turn.now.mono_ms >= waiting.deadline_ms:
                 self._silent(turn, ticket, waiting, sorted(waiting.awaited))
-
-
-def _refuse_busy(turn: Turn, ticket: str) -> None:
-    summary = f"{OPEN_MAX} requests are waiting for nodes; try again later"
-    turn.reply(ticket, problem=Problem(kind=ProblemKind.REFUSED, summary=summary))
 
 
 def _proposed(turn: Turn, event: TriedRequest, images: Mapping[str, str]) -> Proposal:

@@ -8,8 +8,7 @@ import pytest
 
 from bayplan.errors import ProblemKind
 from bayplan.model import PreflightFault
-from controller.core import trial
-from controller.core.requests import OPEN_MAX
+from controller.core import requests, trial
 from controller.decide import preflight
 from controller.events import DeployAsked
 from tests.unit.controller.world import Node, World, service, stack
@@ -115,14 +114,16 @@ def test_of_very_many_nodes_only_some_are_asked_for_an_image_and_each_for_its_po
     assert [each.port for each in asked["n9999"].ports] == [8080]
 
 
+@pytest.mark.parametrize("limit", ["OPEN_MAX", "AWAITED_MAX"])
 def test_beyond_those_that_may_wait_a_request_is_refused_before_it_is_tried(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    fleet(world, 1, mute=1)
-    for number in range(OPEN_MAX):
+    fleet(world, 2, mute=2)
+    monkeypatch.setattr(requests, limit, 4)
+    for number in range(4):
         world.event(DeployAsked(ticket=f"{number}", stack=stack(service(), name=f"s{number}")))
-    assert "0" not in world.replies and f"{OPEN_MAX - 1}" not in world.replies
+    assert "0" not in world.replies and "3" not in world.replies
     monkeypatch.setattr(trial, "place", lambda *_: pytest.fail("it was tried"))
     world.event(DeployAsked(ticket="one too many", stack=stack(service(), name="late")))
     problem = world.replies["one too many"].problem
-    assert problem is not None and "requests are waiting for nodes" in problem.summary
+    assert problem is not None and problem.summary == "4 requests are waiting for nodes; try again later"
