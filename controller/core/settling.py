@@ -33,7 +33,7 @@ UNITS_PER_LOOK = 20
 #: Tasks that are looked at, and nothing is to be done about, for the price of one that is made.
 ROWS_PER_UNIT = 50
 #: Services in which tasks come a step further are looked at so many a millisecond: each such look puts the
-#: next ones off, by no more than so long, and takes in all that came meanwhile. With 0.3 ms a look this is less
+#: next ones off, by no more than so long, and takes in all that came meanwhile. Of 0.3 ms each they take less
 #: than a tenth of the time.
 CALM_LOOKS_PER_MS = 0.25
 CALM_MS_MAX = 1_000
