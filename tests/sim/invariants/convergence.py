@@ -70,7 +70,7 @@ def _service(world: View, service_id: str) -> list[str]:
         left.append(f"{service.name} does not run as it shall in slots {sorted(missing_slots)}")
     if strangers := {task.slot for task in running} - wanted:
         left.append(f"{service.name} runs in slots {sorted(strangers)} of {sorted(wanted)}")
-    if _should_be_back(service, spec) and wanted and not held:
+    if _should_be_back(service, spec, begun=_begun(state, service)) and wanted and not held:
         left.append(f"{service.name} has not gone back from {service.version}, which fails")
     left += [f"{task} still has to move" for task in running if task.displaced and not held]
     if excused:
@@ -99,7 +99,7 @@ def _waits(service: Service, spec: ServiceSpec) -> bool:
     return rollout.state in HALTING or in_vain
 
 
-def _should_be_back(service: Service, spec: ServiceSpec) -> bool:
+def _should_be_back(service: Service, spec: ServiceSpec, *, begun: bool) -> bool:
     """Whether a rollout was to go back when it fails, and halts instead, or goes on with what fails."""
     rollout, rules = service.rollout, spec.update
     if rollout is None or not rollout.from_version or rules.failure_action is not FailureAction.ROLLBACK:
@@ -108,7 +108,7 @@ def _should_be_back(service: Service, spec: ServiceSpec) -> bool:
         return False
     image = spec.container.image
     fails = image == "sick" or (image == "crash" and rules.monitor_ms > 2 * SHORT_LIFE_MS)
-    return rollout.state is RolloutState.PAUSED or (rollout.state is RolloutState.ROLLING and fails)
+    return rollout.state is RolloutState.PAUSED or (rollout.state is RolloutState.ROLLING and fails and begun)
 
 
 def _runs(world: View, task: Task) -> bool:
@@ -160,6 +160,12 @@ def _failing(state: State, service: Service, slots: set[int]) -> set[int]:
     return {slot for slot in slots & newest.keys() if fails(newest[slot].version)} | (
         due if fails(service.version) else set()
     )
+
+
+def _begun(state: State, service: Service) -> bool:
+    """Whether a task of its version got as far as a node: one that starts first, and finds no room beside the
+    one that serves, has until the rollout's deadline (seed 5240), which is longer than is waited for here."""
+    return any(task.node_id for task in state.tasks_of(service.id) if task.version == service.version)
 
 
 def _waiting_for_room(state: State, service_id: str) -> set[int]:
