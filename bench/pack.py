@@ -23,7 +23,7 @@ from controller.decide import consolidation
 from controller.decide.demand import Demand, interned
 from controller.decide.filters import Candidate
 from controller.decide.fleet import Fleet
-from controller.decide.room import Allowance, Movable, make_room, sources
+from controller.decide.room import Allowance, Movable, Shift, make_room, sources
 from controller.decide.schedule import Group, place_groups
 from controller.records import Node
 
@@ -194,11 +194,14 @@ class Port:
 
     def consolidate(self) -> None:
         """Empty nodes as long as moves are left that do."""
-        while shifts := consolidation.emptied(self.fleet, self.allowance.moves, self._movables):
+        while shifts := self._emptied():
             self.allowance.spend(len(shifts))
             self.moves += len(shifts)
             for shift in shifts:
                 self._move(shift.movable, shift.target)
+
+    def _emptied(self) -> tuple[Shift, ...]:
+        return consolidation.emptied(self.fleet, consolidation.for_one(self.allowance.moves), self._movables)
 
     def _movables(self, row: int) -> list[Movable]:
         return [

