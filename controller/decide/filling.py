@@ -127,6 +127,8 @@ class _Filling:
         self._fitted = fitted(wish)
         self._doubtless = fleet.doubtless and not wish.avoided and not wish.demand.affinities
         self._dense: Ints | None = None
+        #: What is worked out by `_sums`, by the column's identity, until tasks come.
+        self._summed: dict[int, tuple[Codes, Ints]] = {}
         self._rows: list[Ints] = []
         self._numbers: list[Ints] = []
 
@@ -145,6 +147,7 @@ class _Filling:
         self.fleet.take(self.wish.service_id, self.wish.demand, rows, numbers)
         if self._dense is not None:
             self._dense[rows] += numbers
+        self._summed.clear()
 
     @property
     def _counts(self) -> Ints:
@@ -215,9 +218,13 @@ class _Filling:
         return np.where(self._counts[rows] < self.wish.bound, self._sums(zones)[zones[rows]], 0)
 
     def _sums(self, codes: Codes) -> Ints:
-        rows, numbers = self.fleet.counts.of(self.wish.service_id)
-        sums = np.bincount(codes[rows], weights=numbers, minlength=int(codes.max(initial=0)) + 1)
-        return sums.astype(np.int64)
+        """By branch the tasks of the service."""
+        known = self._summed.get(id(codes))
+        if known is None:
+            rows, numbers = self.fleet.counts.of(self.wish.service_id)
+            sums = np.bincount(codes[rows], weights=numbers, minlength=int(codes.max(initial=0)) + 1)
+            known = self._summed[id(codes)] = codes, sums.astype(np.int64)
+        return known[1]
 
     def _last(self, rows: Ints) -> Ints:
         return self.fleet.emptiest_first(self.wish.demand, rows) if self.wish.level else self._keys(rows)
@@ -352,11 +359,20 @@ class _Filling:
         deep = int(part.max(initial=0))
         if not self._fitted or deep * rows.size > PLACES_MAX:
             return pouring.from_the_first(part, groups, amounts)
+        numbers, some = np.zeros(rows.size, np.int64), np.flatnonzero(part)
+        # so many as there are tasks are each better by their first place than all that come after them
+        some = some[pouring.first_in_groups(groups[some], amounts)]
+        numbers[some] = 1 if deep == 1 else self._by_place(rows[some], part[some], groups[some], amounts)
+        return numbers
+
+    def _by_place(self, rows: Ints, part: Ints, groups: Ints, amounts: Ints) -> Ints:
+        """The same by comparing each place on each of these rows."""
+        deep = int(part.max())
         ahead = np.tile(np.arange(deep), rows.size)
         keys = self.fleet.best_first(self.wish.demand, np.repeat(rows, deep), ahead).reshape(rows.size, deep)
         worst = np.maximum.accumulate(keys, axis=1).ravel()
         places = np.flatnonzero(ahead < np.repeat(part, deep))
-        of = places // max(1, deep)
+        of = places // deep
         order = np.lexsort([worst[places], groups[of]])
         taken = of[order][pouring.first_in_groups(groups[of][order], amounts)]
         return np.bincount(taken, minlength=rows.size)

@@ -54,6 +54,10 @@ def poured(levels: Ints, room: Ints, groups: Ints, amounts: Ints) -> Ints:
     if amounts.size == 1:
         return _poured_one(levels, room, int(amounts[0]))
     starts = starts_of(groups)
+    if starts.size == amounts.size and levels.min() == levels.max():
+        even = (amounts // np.diff(starts, append=groups.size))[groups]
+        if (room > even).all():  # no vessel is full before all stand as high as they can together
+            return even
     enough = np.add.reduceat(room, starts) <= amounts
     low = np.minimum.reduceat(levels, starts)  # can be reached
     high = np.maximum.reduceat(levels, starts) + amounts + 1  # cannot, where there is room for more
@@ -68,9 +72,12 @@ def poured(levels: Ints, room: Ints, groups: Ints, amounts: Ints) -> Ints:
 
 def _poured_one(levels: Ints, room: Ints, amount: int) -> Ints:
     """The same for a single group."""
+    low = int(levels.min())
+    even = amount // levels.size
+    if int(room.min()) > even and int(levels.max()) == low:
+        return np.full(levels.size, even)  # no vessel is full before all stand as high as they can together
     if int(room.sum()) <= amount:
         return room
-    low = int(levels.min())
     if np.count_nonzero(room[levels == low]) > amount:
         return np.zeros(levels.size, np.int64)  # less than a step
     high = int(levels.max()) + amount + 1

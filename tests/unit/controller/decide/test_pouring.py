@@ -31,6 +31,13 @@ def test_what_is_full_leaves_more_to_the_others() -> None:
     assert poured([0, 0], [1, 2], [0, 0], [9]) == [1, 2]
 
 
+def test_vessels_that_stand_equally_high_rise_alike_until_one_is_full() -> None:
+    assert poured([2, 2, 2], [3, 3, 3], [0, 0, 0], [8]) == [2, 2, 2]
+    assert poured([0, 0], [1, 5], [0, 0], [3]) == [1, 2]
+    assert poured([0, 0, 0, 0, 0], [9, 9, 9, 9, 9], [0, 0, 1, 1, 1], [5, 6]) == [2, 2, 2, 2, 2]
+    assert poured([0, 0, 0, 0], [1, 5, 9, 9], [0, 0, 1, 1], [3, 6]) == [1, 2, 3, 3]
+
+
 def test_groups_are_filled_side_by_side() -> None:
     assert poured([0, 1, 0, 0], [9, 9, 9, 1], [0, 0, 1, 1], [3, 5]) == [2, 1, 4, 1]
 
