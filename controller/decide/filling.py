@@ -289,22 +289,30 @@ class _Filling:
         rest = pouring.rest(share.amounts, parents, steps)
         if rest.any():
             lowest = pouring.lowest(levels + steps, room > steps, parents, rest.size)
-            some = lowest[branch]
-            best = self._best_of_each(share.rows[some], branch[some], share.limit)
-            self._take_firsts(share.rows[best := np.flatnonzero(some)[best]], share.groups[best], rest)
+            some = np.flatnonzero(lowest[branch])
+            best, columns = self._best_of_each(share.rows[some], branch[some], share.limit)
+            best = some[best]
+            self._take_firsts(share.rows[best], share.groups[best], columns, rest)
 
-    def _best_of_each(self, rows: Ints, branch: Ints, limit: int) -> Ints:
-        """Where the best row of each branch stands that takes one more task; rows come sorted by branch."""
-        at = np.flatnonzero(self._room(rows, 1, limit) > 0)
+    def _best_of_each(self, rows: Ints, branch: Ints, limit: int) -> tuple[Ints, list[Ints]]:
+        """Where the best row of each branch stands that takes one more task, and their values by each
+        criterion, the weightiest first; rows come sorted by branch."""
+        at, columns = np.flatnonzero(self._room(rows, 1, limit) > 0), list[Ints]()
+        starts = pouring.starts_of(branch[at])
         for criterion in (*self._criteria(), self._last):
-            column, starts = criterion(rows[at]), pouring.starts_of(branch[at])
-            least = np.minimum.reduceat(column, starts)
-            at = at[column == pouring.spread(least, starts, at.size)]
-        return at
+            columns.append(criterion(rows[at]))
+            if starts.size == at.size:
+                continue  # one of each is left
+            least = np.minimum.reduceat(columns[-1], starts)
+            best = np.flatnonzero(columns[-1] == pouring.spread(least, starts, at.size))
+            if best.size < at.size:
+                at, columns = at[best], [column[best] for column in columns]
+                starts = pouring.starts_of(branch[at])
+        return at, columns
 
-    def _take_firsts(self, rows: Ints, groups: Ints, amounts: Ints) -> None:
-        """One task on each of the best rows of each group, so many of them."""
-        order = np.lexsort([*self.criteria(rows)[::-1], groups])
+    def _take_firsts(self, rows: Ints, groups: Ints, columns: list[Ints], amounts: Ints) -> None:
+        """One task on each of the best rows of each group, by these columns, so many of them."""
+        order = np.lexsort([*columns[::-1], groups])
         rows = rows[order][pouring.first_in_groups(groups[order], amounts)]
         self._take(rows, np.ones(rows.size, np.int64))
 
@@ -367,13 +375,13 @@ class _Filling:
 
     def _by_place(self, rows: Ints, part: Ints, groups: Ints, amounts: Ints) -> Ints:
         """The same by comparing each place on each of these rows."""
-        deep = int(part.max())
+        deep = int(part.max(initial=0))
         ahead = np.tile(np.arange(deep), rows.size)
         keys = self.fleet.best_first(self.wish.demand, np.repeat(rows, deep), ahead).reshape(rows.size, deep)
         worst = np.maximum.accumulate(keys, axis=1).ravel()
         places = np.flatnonzero(ahead < np.repeat(part, deep))
         of = places // deep
-        order = np.lexsort([worst[places], groups[of]])
+        order = pouring.sorted_in_groups(worst[places], groups[of])  # equal ones are of one row
         taken = of[order][pouring.first_in_groups(groups[of][order], amounts)]
         return np.bincount(taken, minlength=rows.size)
 

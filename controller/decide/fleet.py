@@ -42,6 +42,8 @@ Codes = npt.NDArray[np.int8]
 ZONE = "node.labels.zone"
 #: Memory for the masks of fit nodes; the one that was longest not asked for goes first.
 MASKS_BYTES_MAX = 64 << 20
+#: So few rows are renewed one by one: in bulk that would take longer.
+FEW_ROWS = 4
 #: Attributes of which a column is kept.
 ATTRIBUTES_MAX = 1_000
 #: The causes by the number that stands for each in a column of causes; 0 is none.
@@ -263,7 +265,11 @@ class Fleet:
         for dimension, amount in demand.amounts:
             self.free[dimension][rows] -= amount * numbers
         self.tasks[rows] += numbers
-        self.suits.renew(rows, self.free, self.tasks)
+        if rows.size > FEW_ROWS:
+            self.suits.renew(rows, self.free, self.tasks)
+            return
+        for row in rows.tolist():
+            self.suits.renew_one(row, self.free, self.tasks.item(row))
 
     def emptiest_first(self, demand: Demand, rows: Ints) -> Ints:
         """A key of rows for a task that evens out the load: the emptiest with it has the smallest."""

@@ -97,9 +97,12 @@ def rest(amounts: Ints, groups: Ints, taken: Ints) -> Ints:
 
 def lowest(levels: Ints, free: Bools, groups: Ints, count: int) -> Bools:
     """Of the vessels that are free to rise those that stand lowest in their group, of `count` groups."""
-    least = np.full(count, np.iinfo(np.int64).max)
-    np.minimum.at(least, groups[free], levels[free])
-    found: Bools = free & (levels == least[groups])
+    standing = np.where(free, levels, np.iinfo(np.int64).max)
+    if count == 1:
+        found: Bools = free & (levels == standing.min())
+        return found
+    starts = starts_of(groups)
+    found = free & (levels == spread(np.minimum.reduceat(standing, starts), starts, groups.size))
     return found
 
 
