@@ -1,6 +1,7 @@
 """Lower bounds of the fleet that any plan needs: the sums of the amounts, and a program over patterns.
 
-A fleet is so many nodes, of which each kind has a given share.
+A fleet is so many nodes, of which each kind has a given share. And how well a given fleet can be used, where
+services come one after the other until one finds no room.
 """
 
 from __future__ import annotations
@@ -58,6 +59,52 @@ def configurations(sizes: Ints, counts: Ints, kinds: Ints) -> float:
             break
         columns += new
     return bound
+
+
+def arriving(sizes: Ints, counts: Ints, capacity: Ints) -> float:
+    """The most, from 0 to 1, that can be in use of the scarcest good when the first task finds no room: if
+    all that comes before could be cut at will, each part onto a kind of node that is large enough, and moved
+    at will. `capacity`: nodes x dimensions; services come in their order."""
+    kinds, nodes = np.unique(capacity, axis=0, return_counts=True)
+    whole = kinds * nodes[:, None]
+    low, high = 0, len(sizes)  # so many services have room; of so many the last one has not, in whole
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _part_of_last(sizes[:middle], counts[:middle], kinds, whole) >= 1 - TOLERANCE:
+            low = middle
+        else:
+            high = middle
+    part = _part_of_last(sizes[:high], counts[:high], kinds, whole)
+    placed = np.append(counts[: high - 1], counts[high - 1] * part)
+    return float((placed @ sizes[:high] / whole.sum(axis=0)).max())
+
+
+def _part_of_last(sizes: Ints, counts: Ints, kinds: Ints, whole: Ints) -> float:
+    """How much of the last service there is room for beside the others, 0 to 1; less than 0 where there is
+    none for the others. `whole`: what all nodes of each kind have."""
+    before, inverse = np.unique(sizes[:-1], axis=0, return_inverse=True)  # equal ones are one to the program
+    alike = np.bincount(inverse.ravel(), weights=counts[:-1], minlength=len(before))
+    sizes, counts = np.concatenate([before, sizes[-1:]]), np.append(alike, counts[-1])
+    services = len(sizes)
+    need = (sizes * counts[:, None]).T
+    per_kind = block_diag([csr_array(need / whole[kind][:, None]) for kind in range(len(kinds))])
+    fits = np.concatenate([(sizes <= kind).all(axis=1) for kind in kinds])
+    each = hstack([eye_array(services)] * len(kinds) + [-_last_of(services)])
+    cost = np.append(np.zeros(services * len(kinds)), -1.0)
+    found = linprog(
+        cost,
+        A_ub=hstack([per_kind, csr_array((per_kind.shape[0], 1))]),
+        b_ub=np.ones(per_kind.shape[0]),
+        A_eq=each,
+        b_eq=np.append(np.ones(services - 1), 0.0),
+        bounds=[*((0, float(able)) for able in fits), (0, 1)],
+    )
+    return float(-found.fun) if found.success else -1.0
+
+
+def _last_of(services: int) -> csr_array:
+    """A column with a one in the last row."""
+    return csr_array(([1.0], ([services - 1], [0])), shape=(services, 1))
 
 
 def _alone(row: int, shapes: Ints, whole: Ints) -> Floats:

@@ -309,7 +309,8 @@ def _arriving(report: Report, drawn: Mix, nodes: int, *, mixed: bool) -> None:
         "mixed nodes" if mixed else "equal nodes",
     )
     done = timed(lambda: arrivals(drawn, capacity))
-    note = f"{done.value.moves:.2f} moves per 100 placements"
+    bound = 100 * bounds.arriving(drawn.sizes, drawn.counts, capacity)
+    note = f"bound {bound:.1f}; {done.value.moves:.2f} moves per 100 placements"
     report.add(
         f"use at the first refusal, {drawn.name}, {kind}",
         done.value.use,

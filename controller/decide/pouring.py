@@ -99,10 +99,11 @@ def lowest(levels: Ints, free: Bools, groups: Ints, count: int) -> Bools:
     """Of the vessels that are free to rise those that stand lowest in their group, of `count` groups."""
     standing = np.where(free, levels, np.iinfo(np.int64).max)
     if count == 1:
-        found: Bools = free & (levels == standing.min())
-        return found
-    starts = starts_of(groups)
-    found = free & (levels == spread(np.minimum.reduceat(standing, starts), starts, groups.size))
+        least: Ints = standing.min()
+    else:
+        starts = starts_of(groups)
+        least = spread(np.minimum.reduceat(standing, starts), starts, groups.size)
+    found: Bools = free & (levels == least)
     return found
 
 

@@ -7,6 +7,7 @@ was given; which may move at all is for others to say. Leaves the fleet as it wa
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -18,8 +19,10 @@ from controller.decide.fleet import Fleet
 
 Ints = npt.NDArray[np.int64]
 
-#: Nodes whose tasks are looked at for one that waits, those that lack least first.
-NODES_MAX = 32
+#: Nodes whose tasks are looked at for one that waits, those that lack least first. In the mean of two mixes
+#: of `bench.pack` (trace and four, 100 nodes, seeds 1 to 7) the use at the first refusal is 95.4 %; with 32
+#: it is 95.0 %, in half the time, and with 100 95.6 %, in 1.6 times as much.
+NODES_MAX = 64
 #: Tasks for which another place is sought, the smallest first.
 TRIES_MAX = 64
 #: So many tasks of one node move for one that waits, where none does by itself; and so many sizes are tried
@@ -126,8 +129,10 @@ def _together(fleet: Fleet, demand: Demand, movables: list[Movable], most: int) 
     """Tasks of one node, each with room elsewhere beside the others, that leave enough together: always the
     one next that gives most of what is still lacking."""
     row, found = movables[0].row, list[Shift]()
-    left = sorted(movables, key=lambda each: each.task_id)
     short = {name: amount - fleet.free[name].item(row) for name, amount in demand.amounts}
+    if not _could(short, movables, most):
+        return ()
+    left = sorted(movables, key=lambda each: each.task_id)
     while any(lacking > 0 for lacking in short.values()) and len(found) < most:
         shift = _next(fleet, short, left)
         if shift is None:
@@ -141,6 +146,15 @@ def _together(fleet: Fleet, demand: Demand, movables: list[Movable], most: int) 
     for shift in found:  # a trial: a copy of the fleet would cost more
         _give_back(fleet, shift)
     return () if any(lacking > 0 for lacking in short.values()) else tuple(found)
+
+
+def _could(short: dict[str, int], movables: list[Movable], most: int) -> bool:
+    """Whether so many of these tasks give what is lacking of each dimension, if all had room elsewhere."""
+    return all(
+        sum(heapq.nlargest(most, (each.demand.amount(name) for each in movables))) >= lacking
+        for name, lacking in short.items()
+        if lacking > 0
+    )
 
 
 def _next(fleet: Fleet, short: dict[str, int], left: list[Movable]) -> Shift | None:

@@ -53,6 +53,21 @@ def test_the_bounds_hold_for_a_batch_that_is_known() -> None:
     assert bounds.configurations(sizes, counts, kinds) == pytest.approx(10 / 3)
 
 
+def test_the_bound_of_what_arrives_is_where_the_next_has_no_room_even_in_pieces() -> None:
+    """Ten of one good and ten of another; what comes second takes of the first good alone."""
+    sizes, capacity = np.array([[1, 1], [3, 0]]), np.array([[5, 5], [5, 5]])
+    assert bounds.arriving(sizes, np.array([4, 3]), capacity) == pytest.approx(1.0)  # the third in part
+    assert bounds.arriving(sizes, np.array([4, 1]), capacity) == pytest.approx(0.7)  # all have room
+    too_large = np.array([[1, 1], [6, 0]])  # for each node
+    assert bounds.arriving(too_large, np.array([4, 3]), capacity) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_no_arrivals_use_more_than_their_bound(*, mixed: bool) -> None:
+    drawn, capacity = mix("trace", 130, seed=2), fleet(2, 60, mixed=mixed)
+    assert arrivals(drawn, capacity).use <= 100 * bounds.arriving(drawn.sizes, drawn.counts, capacity) + 1e-6
+
+
 @pytest.mark.parametrize("name", ["trace", "vm", "four"])
 def test_rolling_updates_of_everything_hardly_take_more_nodes(name: str) -> None:
     drawn = mix(name, 100, seed=1)
