@@ -10,8 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayplan.model import Inventory, NodeStatus, Resources, Strategy
+from bench.pack import nodes_of
 from controller.decide import joint
 from controller.decide.demand import Demand, demand
+from controller.decide.filling import Wish as Asked
+from controller.decide.filling import _Filling
 from controller.decide.filters import Candidate
 from controller.decide.fleet import Fleet
 from controller.decide.schedule import Group, place_groups
@@ -246,3 +249,22 @@ def test_where_there_is_room_no_node_has_more_than_a_third_and_a_spread_is_level
     assert max(packed.values()) <= max(-(-count // 3), -(-count // size))
     level = placed(Fleet.of(nodes(size, cpu=100)), spreads(), count)
     assert max(level.values()) - (min(level.values()) if len(level) == size else 0) <= 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=6, max_size=18), st.integers(1, 6))
+def test_rows_that_can_get_no_task_are_left_out_of_the_ranking(
+    used: list[tuple[int, int]], count: int
+) -> None:
+    """It comes out as if each place on each row was compared."""
+    fleet = nodes_of(np.full((len(used), 2), 10))
+    for row, (cpu, memory) in enumerate(used):
+        there = Demand(amounts=(("cpu_millis", cpu), ("memory_bytes", memory)))
+        fleet.take("other", there, np.array([row]), np.ones(1, np.int64))
+    asked = Demand(amounts=(("cpu_millis", 2), ("memory_bytes", 1)))
+    filling = _Filling(fleet, Asked("new", asked, bound=count))
+    half, amounts = len(used) // 2, np.array([count, 2])
+    groups = np.repeat([0, 1], [half, len(used) - half])
+    rows = np.lexsort([fleet.best_first(asked, np.arange(len(used))), groups])
+    part = np.minimum(fleet.fit_times(asked, "new", rows, count), amounts[groups])
+    ranked = filling._ranked(rows, part, groups, amounts)
+    assert ranked.tolist() == filling._by_place(rows, part, groups, amounts).tolist()
