@@ -25,6 +25,10 @@ from agent.runtime.links import Link, LinkError, open_links
 #: WireGuard's usual port (UDP), and what it takes of a packet over IPv4.
 WIREGUARD_PORT = 51820
 WIREGUARD_BYTES = 60
+#: Each end says something so often, in seconds, and at once when it hears of another: the handshake of who
+#: spoke first may have come when nobody knew him yet, and his next would be 5 s later (REKEY_TIMEOUT of
+#: https://www.wireguard.com/papers/wireguard.pdf, 6.1).
+KEEPALIVE_S = 25
 #: Addresses within the tunnels: "bayplan", and a node's IPv4 address.
 INNER = IPv6Network("fd62:6179:706c:616e::/96")
 COMMAND_DEADLINE_S = 5.0
@@ -79,7 +83,7 @@ class SecureLink:
         lines = ["[Interface]", f"PrivateKey = {self._private()}", f"ListenPort = {WIREGUARD_PORT}"]
         for address, key in sorted(peers.items()):
             lines += ["[Peer]", f"PublicKey = {key}", f"AllowedIPs = {inner(address)}/128"]
-            lines.append(f"Endpoint = {address}:{WIREGUARD_PORT}")
+            lines += [f"Endpoint = {address}:{WIREGUARD_PORT}", f"PersistentKeepalive = {KEEPALIVE_S}"]
         _wg("syncconf", self.name, "/dev/stdin", given="\n".join(lines) + "\n")
 
 

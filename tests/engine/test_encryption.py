@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,6 +165,16 @@ def test_who_listens_to_the_cable_reads_an_open_network_and_not_an_encrypted_one
     assert pair.send()
     frames = pair.seen()
     assert frames and not any(MARK in frame for frame in frames)
+
+
+def test_nodes_that_hear_of_each_other_speak_at_once_and_go_on(pair: Pair) -> None:
+    pair.join()
+    first, name = pair.hosts["n1"], secure_name("node-n1")
+    kept = first.space.run(lambda: command(f"wg show {name} persistent-keepalive"))
+    assert kept.split()[1] == str(wireguard.KEEPALIVE_S)
+    time.sleep(1)
+    shaken = first.space.run(lambda: command(f"wg show {name} latest-handshakes"))
+    assert int(shaken.split()[1]), "though nobody had anything to say"
 
 
 def test_nothing_leaves_in_plaintext_when_the_tunnel_is_taken_away(pair: Pair) -> None:
