@@ -295,10 +295,11 @@ class Requests:
                 self._silent(turn, ticket, waiting, sorted(waiting.awaited))
 
 
-def _proposed(turn: Turn, event: TriedRequest, images: Mapping[str, str]) -> Proposal:
-    """The proposal, with all that stands against it but want of room. Raises ProblemError."""
+def _proposed(turn: Turn, event: TriedRequest, images: Mapping[str, str], *, sound: bool = False) -> Proposal:
+    """The proposal, with all that stands against it but want of room; `sound`: it was proposed before. Raises
+    ProblemError."""
     if isinstance(event, services.ServiceRequest):
-        proposal = services.propose(turn, event, images)
+        proposal = services.propose(turn, event, images, sound=sound)
     else:
         proposal = proposals.propose(turn, event, images)
     faults = (*affinities.faults(turn.state, proposal.changes), *quotas.faults(turn, proposal))
@@ -312,7 +313,7 @@ def _tried(turn: Turn, ground: Ground, attempt: Attempt) -> Steps:
         proposals.check_sound(event)
         if isinstance(event, DeployAsked | PlanAsked) and len(event.stack.services) > CHECKED_AT_ONCE_MAX:
             yield
-    proposal = _proposed(turn, event, attempt.images)
+    proposal = _proposed(turn, event, attempt.images, sound=attempt.last)
     sure = attempt.last and not isinstance(event, PlanAsked) and not proposal.problems
     if sure and ample.is_ample(turn, ground, proposal.changes):
         return proposal, Trial((), ground.fleet())  # tried before, and nothing can be without a place

@@ -31,8 +31,9 @@ from controller.state import State
 ServiceRequest = ServiceCreateAsked | ServiceUpdateAsked | ServiceRestartAsked | ServiceRemoveAsked
 
 
-def propose(turn: Turn, event: ServiceRequest, images: Mapping[str, str]) -> Proposal:
-    """The proposal of a request; `images` are digests by image name, where nodes have told them.
+def propose(turn: Turn, event: ServiceRequest, images: Mapping[str, str], *, sound: bool = False) -> Proposal:
+    """The proposal of a request; `images` are digests by image name, where nodes have told them. `sound`: by
+    itself it was checked before; only whether it fits what is there may have changed.
 
     Raises ProblemError when it makes no sense; what is only not allowed is among the proposal's problems.
     """
@@ -40,7 +41,7 @@ def propose(turn: Turn, event: ServiceRequest, images: Mapping[str, str]) -> Pro
         case ServiceCreateAsked():
             return _of_creation(turn, event)
         case ServiceUpdateAsked():
-            return _of_update(turn, event, images)
+            return _of_update(turn, event, images, sound=sound)
         case ServiceRestartAsked():
             return _of_restart(turn, event)
         case ServiceRemoveAsked():
@@ -62,7 +63,7 @@ def _of_creation(turn: Turn, event: ServiceCreateAsked) -> Proposal:
     return _proposal(turn, event.stack, deploy.compare_one(name, spec, None), f"creation of {spec.name}")
 
 
-def _of_update(turn: Turn, event: ServiceUpdateAsked, images: Mapping[str, str]) -> Proposal:
+def _of_update(turn: Turn, event: ServiceUpdateAsked, images: Mapping[str, str], *, sound: bool) -> Proposal:
     service = names.find_service(turn.state, event.service)
     if event.check_version not in (0, service.version):
         raise refuse(
@@ -79,7 +80,7 @@ def _of_update(turn: Turn, event: ServiceUpdateAsked, images: Mapping[str, str])
             hint=f"a service keeps its name, {short}: create another one, and remove this one",
         )
     present = present_of(turn.state, service)
-    spec = _checked(turn.state, service.stack, event.spec, present.spec)
+    spec = _checked(turn.state, service.stack, event.spec, present.spec, sound=sound)
     change = deploy.compare_one(service.name, spec, present, images)
     return _proposal(turn, service.stack, change, f"update of {short}")
 
@@ -131,7 +132,9 @@ def short_name(service: Service) -> str:
     return service.name.removeprefix(f"{service.stack}_")
 
 
-def _checked(state: State, stack: str, spec: ServiceSpec, before: ServiceSpec | None = None) -> ServiceSpec:
+def _checked(
+    state: State, stack: str, spec: ServiceSpec, before: ServiceSpec | None = None, *, sound: bool = False
+) -> ServiceSpec:
     """The spec with the digests of its files: those that it mounts already, else today's. Raises
     ProblemError with all that is wrong, as for a deploy of the stack with it."""
     # In a large stack the others are by far the most work: a change of a service that neither depends on any
@@ -150,7 +153,7 @@ def _checked(state: State, stack: str, spec: ServiceSpec, before: ServiceSpec | 
         known |= {files.key_of(mount.kind, mount.source): mount.digest for mount in each.container.files}
     accepted = {each.name for each in others}
     found = (
-        *check.check(wished, accepted),
+        *(() if sound and not others else check.check(wished, accepted)),
         *files.faults(wished, state.files, known),
         *taken_names(state, wished),
         *publishing.clashes(state, StackSpec(name=stack, services=(spec,))),
