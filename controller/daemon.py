@@ -62,8 +62,10 @@ RENEW_AFTER_S = CONTROLLER_LIFE_DAYS * 86_400 / 2
 
 #: What numpy imports when it is first asked what is unique: the first deploy waited 50 ms for it.
 IMPORTED_BY_NUMPY = "numpy.ma"
-#: Collections of garbage: 10,000 young objects are gone through in 0.4 ms, all living ones hardly ever.
-GC_THRESHOLDS = (10_000, 20, 100)
+#: Collections of garbage: 2,000 young objects at once, five times that of those that outlived one, all living
+#: ones hardly ever. 200,000 in one collection had stopped everything for 130 ms while 2,000,000 tasks were
+#: deployed, 10,000 stop it for 5-40 ms (`bench.plane deploy`).
+GC_THRESHOLDS = (2_000, 5, 1_000)
 #: For how long one thread of Python may hold up another, in seconds. The store's thread comes back from each
 #: of its calls to SQLite: at the default of 5 ms a busy loop made each commit wait for several times that.
 THREAD_SWITCH_S = 0.000_5
